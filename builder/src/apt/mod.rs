@@ -1,0 +1,1 @@
+//! Debian archives: sources, signed releases, package indices, resolution, download.

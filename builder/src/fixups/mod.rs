@@ -1,0 +1,1 @@
+//! What maintainer scripts would have done, as named, ordered, declarative steps.

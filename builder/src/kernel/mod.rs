@@ -1,0 +1,1 @@
+//! Kernel modules, firmware and the NIC contract.

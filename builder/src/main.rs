@@ -1,0 +1,3 @@
+//! `sledos`: see `sledos --help`.
+#![forbid(unsafe_code)]
+fn main() {}

@@ -1,0 +1,251 @@
+//! A recipe after its `include:`s are merged and everything is checked.
+//! Sizes are in bytes, paths are absolute or relative to the working directory
+//! of the process, never to the recipe.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use formats::tree::TreePath;
+
+/// One image.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// Image name: `[a-z][a-z0-9-]*`. Names artefacts, partitions and the lock file.
+    pub name: String,
+    /// One line for people.
+    pub description: String,
+    /// Where packages come from.
+    pub debian: Debian,
+    /// Signed apt repositories beside Debian.
+    pub repositories: Vec<Repository>,
+    /// Packages asked for by name, besides the Essential ones.
+    pub packages: BTreeSet<String>,
+    /// Packages the image does without although others depend on them: name → why.
+    pub provided: BTreeMap<String, String>,
+    /// Packages whose maintainer scripts need nothing done, as checked by a person: name → why.
+    pub reviewed_scripts: BTreeMap<String, String>,
+    /// The kernel and what of it goes where.
+    pub kernel: Kernel,
+    /// NICs that must work.
+    pub nics: Vec<NicFamily>,
+    /// Parts that are not in Debian.
+    pub components: BTreeMap<String, Component>,
+    /// Directories laid over the packages, in order.
+    pub overlays: Vec<Overlay>,
+    /// Glob patterns of paths left out of the image (`usr/share/doc/**`), tried on every package file.
+    pub exclude: Vec<String>,
+    /// Glob patterns that win over `exclude`.
+    pub keep: Vec<String>,
+    /// System users and groups made beside those of Debian's base-passwd.
+    pub users: Vec<User>,
+    /// Groups without a user of the same name.
+    pub groups: Vec<Group>,
+    /// Links made in place of `update-alternatives`: link → target.
+    pub alternatives: BTreeMap<TreePath, String>,
+    /// Units switched on: unit → the targets that want it (`multi-user.target`).
+    pub enable: BTreeMap<String, Vec<String>>,
+    /// Units masked.
+    pub mask: BTreeSet<String>,
+    /// Partition sizes.
+    pub layout: Layout,
+    /// How /usr is compressed.
+    pub compression: Compression,
+    /// Upper limits per artefact.
+    pub budgets: Budgets,
+}
+
+/// Where Debian packages come from.
+#[derive(Clone, Debug)]
+pub struct Debian {
+    /// Code name: `bookworm`.
+    pub suite: String,
+    /// Further suites merged in, full names: `bookworm-updates`, `bookworm-security`.
+    pub extra_suites: Vec<String>,
+    /// `main`, `non-free-firmware`…
+    pub components: Vec<String>,
+    /// `amd64`.
+    pub arch: String,
+    /// OpenPGP keyring that signs the archive; the host's when not given.
+    pub keyring: Option<PathBuf>,
+    /// Whether Recommends are followed.
+    pub recommends: bool,
+}
+
+/// A signed apt repository of somebody else.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    /// Names it in the lock.
+    pub name: String,
+    /// Base URL.
+    pub url: String,
+    /// Suite.
+    pub suite: String,
+    /// Components.
+    pub components: Vec<String>,
+    /// OpenPGP keyring, armoured or binary.
+    pub keyring: PathBuf,
+}
+
+/// The kernel.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// Package: `linux-image-amd64`, or one exact ABI.
+    pub package: String,
+    /// Command line arguments, in order. `sledos.usrhash=` is added by the build.
+    pub cmdline: Vec<String>,
+    /// Module directories left out of /usr, below `/usr/lib/modules/<version>/`: `kernel/sound`.
+    pub drop: Vec<String>,
+    /// Modules of the initramfs by name; what they depend on comes along.
+    pub initramfs: Vec<String>,
+    /// Firmware files left out of /usr, as globs below `/usr/lib/firmware/`.
+    pub drop_firmware: Vec<String>,
+    /// Modules loaded in any case by PID 1, in order: what no alias announces.
+    pub load: Vec<String>,
+}
+
+/// A family of NICs that must work.
+#[derive(Clone, Debug)]
+pub struct NicFamily {
+    /// Shown to people: `Intel 82599, X520`.
+    pub name: String,
+    /// The module each of the ids must resolve to, `ixgbe`.
+    pub driver: String,
+    /// Further modules that must come along although no alias or dependency
+    /// says so (`mlx4_en` for `mlx4_core`).
+    pub with: Vec<String>,
+    /// PCI ids, lower-case `vvvv:dddd`, in hexadecimal.
+    pub pci: Vec<PciId>,
+    /// Whether PID 1 needs it, too.
+    pub initramfs: bool,
+    /// Firmware files `modinfo` lists that no wanted device needs, or that
+    /// exist nowhere: globs, each with its reason.
+    pub without_firmware: BTreeMap<String, String>,
+}
+
+/// A PCI vendor and device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PciId {
+    /// Vendor.
+    pub vendor: u16,
+    /// Device.
+    pub device: u16,
+}
+
+impl std::fmt::Display for PciId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:04x}:{:04x}", self.vendor, self.device)
+    }
+}
+
+/// Something that is not in Debian.
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// One line: what it is, how to get it.
+    pub description: String,
+    /// The file that shows it is there, in the image: `usr/sbin/mesos-agent`.
+    pub provides: TreePath,
+    /// Where to get it. `None`: the operator gives it with `--component`, or a
+    /// package of that name comes from one of the `repositories`.
+    pub source: Option<ComponentSource>,
+    /// Package in a repository that provides it.
+    pub package: Option<String>,
+}
+
+/// A pinned file.
+#[derive(Clone, Debug)]
+pub struct ComponentSource {
+    /// `https://…` or a path.
+    pub location: String,
+    /// Its sha256 in hexadecimal; mandatory for URLs.
+    pub sha256: Option<String>,
+}
+
+/// `overlays/<name>/`, laid over the tree. Modes and owners come from here,
+/// never from the checkout.
+#[derive(Clone, Debug)]
+pub struct Overlay {
+    /// Its name.
+    pub name: String,
+    /// The directory.
+    pub dir: PathBuf,
+    /// Exceptions to files 0644, directories 0755, all root:root: glob → attributes.
+    pub attributes: BTreeMap<String, Attributes>,
+}
+
+/// Mode and owner of overlay files.
+#[derive(Clone, Debug)]
+pub struct Attributes {
+    /// Permission bits.
+    pub mode: Option<u16>,
+    /// User name of the image.
+    pub user: Option<String>,
+    /// Group name of the image.
+    pub group: Option<String>,
+}
+
+/// A system user with a group of the same name and number.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Name.
+    pub name: String,
+    /// User number, and the group's unless `group` says otherwise.
+    pub uid: u32,
+    /// Primary group, when not one of its own.
+    pub group: Option<String>,
+    /// Home directory.
+    pub home: String,
+    /// Shell.
+    pub shell: String,
+    /// Comment.
+    pub gecos: String,
+}
+
+/// A system group.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Name.
+    pub name: String,
+    /// Group number.
+    pub gid: u32,
+}
+
+/// Partition sizes in bytes, multiples of 1 MiB.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// ESP.
+    pub esp: u64,
+    /// Each of USR-A and USR-B.
+    pub usr: u64,
+    /// Each of the verity partitions.
+    pub verity: u64,
+    /// OEM.
+    pub oem: u64,
+    /// ROOT as built; it grows to the disk on first boot.
+    pub root: u64,
+}
+
+/// How /usr and the initramfs are compressed. `--fast` overrides the levels.
+#[derive(Clone, Debug)]
+pub struct Compression {
+    /// zstd level of /usr, 1..=22.
+    pub usr_level: i32,
+    /// squashfs block size in bytes, a power of two, 4 KiB..=1 MiB.
+    pub block_size: u32,
+    /// zstd level of the initramfs, 1..=22.
+    pub initramfs_level: i32,
+}
+
+/// Upper limits in bytes; `None`: no limit.
+#[derive(Clone, Debug, Default)]
+pub struct Budgets {
+    /// The /usr filesystem.
+    pub usr: Option<u64>,
+    /// The compressed initramfs.
+    pub initramfs: Option<u64>,
+    /// PID 1.
+    pub init: Option<u64>,
+    /// The UKI.
+    pub uki: Option<u64>,
+}

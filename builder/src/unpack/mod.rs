@@ -1,0 +1,1 @@
+//! Packages, components and overlays become a tree.

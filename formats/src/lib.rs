@@ -1,0 +1,9 @@
+//! On-disk and wire formats of sledos.
+//!
+//! Codecs are pure: they turn values into bytes and back, take time and
+//! entropy as arguments, and know nothing of recipes, packages or sleds.
+//! PID 1 uses the readers; the builder (feature `write`) uses everything.
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "write")]
+pub mod tree;

@@ -1,0 +1,2 @@
+//! PID 1 of the sledos initramfs.
+#![forbid(unsafe_code)]

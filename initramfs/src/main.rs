@@ -1,0 +1,3 @@
+//! PID 1 of the sledos initramfs.
+#![forbid(unsafe_code)]
+fn main() {}

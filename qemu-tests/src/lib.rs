@@ -1,0 +1,2 @@
+//! Boots real images in QEMU and asks them how they are.
+#![forbid(unsafe_code)]
