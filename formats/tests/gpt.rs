@@ -89,7 +89,13 @@ fn sgdisk_and_sfdisk_agree() {
         assert!(dump.contains(&format!("disk.img{number} : start=")), "{dump}");
     }
     for p in &plan.partitions {
-        assert!(dump.contains(&format!("name=\"{}\"", p.name)), "{dump}"); // sgdisk garbles some names
+        // sgdisk garbles some names; sfdisk writes what is not ASCII as \xNN.
+        let name: String = p
+            .name
+            .bytes()
+            .map(|b| if b.is_ascii() { char::from(b).to_string() } else { format!("\\x{b:02x}") })
+            .collect();
+        assert!(dump.contains(&format!("name=\"{name}\"")), "no {name:?} in {dump}");
     }
 }
 
@@ -244,7 +250,7 @@ fn impossible_plans() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
     /// Never a panic, and never a read outside the disk (see `read_bytes`).
     #[test]
     fn damaged_tables_do_no_harm(
