@@ -6,4 +6,6 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "write")]
+pub mod squashfs;
+#[cfg(feature = "write")]
 pub mod tree;
