@@ -9,3 +9,4 @@
 pub mod squashfs;
 #[cfg(feature = "write")]
 pub mod tree;
+pub mod verity;
