@@ -3,13 +3,14 @@
 use sha2::Digest as _;
 
 use super::Options;
+use super::compress::Block;
 use crate::tree::Digest;
 
 /// A store of compressed blocks that outlives one image.
 ///
 /// The writer asks for an entry before it reads and compresses content, and
-/// offers what it had to make. Entries carry a checksum: what a store garbles,
-/// cuts short or mixes up is found out and made anew. A store may forget
+/// offers what it had to make. Entries carry a checksum, also of their key: what
+/// a store garbles, cuts short or mixes up is found out and made anew. A store may forget
 /// whatever it likes and keeps its own errors to itself.
 pub trait BlockCache: Sync {
     /// The entry kept under a key.
@@ -45,7 +46,7 @@ pub(super) fn key(options: &Options, kind: &str) -> sha2::Sha256 {
 pub(super) const UNCOMPRESSED: u32 = 1 << 24;
 
 /// Consecutive blocks as they go into the image, and as they are cached:
-/// crc32 of all that follows, one stored size per block, the blocks.
+/// crc32 of the key and all that follows, one stored size per block, the blocks.
 pub(super) struct Entry {
     bytes: Vec<u8>,
     blocks: usize,
@@ -54,9 +55,16 @@ pub(super) struct Entry {
 /// Bytes of the checksum.
 const CRC: usize = 4;
 
+fn checksum(key: &Digest, body: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(key);
+    hasher.update(body);
+    hasher.finalize()
+}
+
 impl Entry {
     /// Joins blocks, each with its stored size.
-    pub(super) fn new(parts: &[(u32, Vec<u8>)]) -> Self {
+    pub(super) fn new(key: &Digest, parts: &[Block]) -> Self {
         let data: usize = parts.iter().map(|(_, block)| block.len()).sum();
         let mut bytes = Vec::with_capacity(CRC + 4 * parts.len() + data);
         bytes.extend([0; CRC]);
@@ -64,18 +72,22 @@ impl Entry {
         for (_, block) in parts {
             bytes.extend_from_slice(block);
         }
-        let crc = crc32fast::hash(&bytes[CRC..]);
+        let crc = checksum(key, &bytes[CRC..]);
         bytes[..CRC].copy_from_slice(&crc.to_le_bytes());
         Self { bytes, blocks: parts.len() }
     }
 
-    /// Takes what a cache gave for blocks of these lengths before compression;
-    /// `None` when it cannot be that.
-    pub(super) fn check(bytes: Vec<u8>, lengths: impl ExactSizeIterator<Item = u32>) -> Option<Self> {
+    /// Takes what a cache gave under a key for blocks of these lengths before
+    /// compression; `None` when it cannot be that.
+    pub(super) fn check(
+        key: &Digest,
+        bytes: Vec<u8>,
+        lengths: impl ExactSizeIterator<Item = u32>,
+    ) -> Option<Self> {
         let blocks = lengths.len();
         let (crc, body) = bytes.split_first_chunk::<CRC>()?;
         let data = body.len().checked_sub(4 * blocks)?;
-        if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
+        if checksum(key, body) != u32::from_le_bytes(*crc) {
             return None;
         }
         let entry = Self { bytes, blocks };
@@ -113,19 +125,21 @@ impl Entry {
 mod tests {
     use super::*;
 
+    const KEY: Digest = [9; 32];
+
     fn entry() -> Vec<u8> {
-        Entry::new(&[(3, b"abc".to_vec()), (0, vec![]), (8 | UNCOMPRESSED, b"01234567".to_vec())]).bytes
+        Entry::new(&KEY, &[(3, b"abc".to_vec()), (0, vec![]), (8 | UNCOMPRESSED, b"01234567".to_vec())]).bytes
     }
 
     fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
-        let crc = crc32fast::hash(&bytes[CRC..]);
+        let crc = checksum(&KEY, &bytes[CRC..]);
         bytes[..CRC].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
 
     #[test]
     fn a_good_entry_comes_back() {
-        let e = Entry::check(entry(), [8, 8, 8].into_iter()).unwrap();
+        let e = Entry::check(&KEY, entry(), [8, 8, 8].into_iter()).unwrap();
         assert_eq!(e.sizes().collect::<Vec<_>>(), [3, 0, 8 | UNCOMPRESSED]);
         assert_eq!(e.data(), b"abc01234567");
     }
@@ -135,21 +149,25 @@ mod tests {
         for at in 0..entry().len() {
             let mut bad = entry();
             bad[at] ^= 1;
-            assert!(Entry::check(bad, [8, 8, 8].into_iter()).is_none(), "byte {at}");
-            assert!(Entry::check(entry()[..at].to_vec(), [8, 8, 8].into_iter()).is_none(), "cut at {at}");
+            assert!(Entry::check(&KEY, bad, [8, 8, 8].into_iter()).is_none(), "byte {at}");
+            assert!(
+                Entry::check(&KEY, entry()[..at].to_vec(), [8, 8, 8].into_iter()).is_none(),
+                "cut at {at}"
+            );
         }
-        assert!(Entry::check(entry(), [8, 8].into_iter()).is_none());
-        assert!(Entry::check(entry(), [8, 8, 9].into_iter()).is_none());
-        assert!(Entry::check(entry(), [3, 8, 8].into_iter()).is_none());
+        assert!(Entry::check(&[8; 32], entry(), [8, 8, 8].into_iter()).is_none());
+        assert!(Entry::check(&KEY, entry(), [8, 8].into_iter()).is_none());
+        assert!(Entry::check(&KEY, entry(), [8, 8, 9].into_iter()).is_none());
+        assert!(Entry::check(&KEY, entry(), [3, 8, 8].into_iter()).is_none());
     }
 
     #[test]
     fn a_good_checksum_does_not_excuse_bad_sizes() {
         let mut longer = entry();
         longer.push(b'8');
-        assert!(Entry::check(sealed(longer), [8, 8, 8].into_iter()).is_none());
+        assert!(Entry::check(&KEY, sealed(longer), [8, 8, 8].into_iter()).is_none());
         let mut high_bits = entry();
         high_bits[CRC + 11] |= 0x80;
-        assert!(Entry::check(sealed(high_bits), [8, 8, 8].into_iter()).is_none());
+        assert!(Entry::check(&KEY, sealed(high_bits), [8, 8, 8].into_iter()).is_none());
     }
 }

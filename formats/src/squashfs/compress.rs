@@ -15,6 +15,9 @@ pub(super) struct Workers {
     idle: Mutex<Vec<Worker>>,
 }
 
+/// A data block: its stored size as inodes and fragment entries have it, and its bytes.
+pub(super) type Block = (u32, Vec<u8>);
+
 /// What one thread needs for one block.
 pub(super) struct Worker {
     zstd: Compressor<'static>,
@@ -56,8 +59,8 @@ impl Worker {
         Ok((self.packed.len() < self.raw.len()).then_some(&self.packed))
     }
 
-    /// `raw` as a data block: its stored size and its bytes.
-    pub(super) fn data_block(&mut self) -> Result<(u32, Vec<u8>), Error> {
+    /// `raw` as a data block.
+    pub(super) fn data_block(&mut self) -> Result<Block, Error> {
         let (flag, bytes) = match self.shorter()? {
             Some(packed) => (0, packed.to_vec()),
             None => (UNCOMPRESSED, self.raw.clone()),

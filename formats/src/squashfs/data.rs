@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use sha2::Digest as _;
 
 use super::cache::{self, BlockCache, Entry};
-use super::compress::Workers;
+use super::compress::{Block, Workers};
 use super::plan::{Item, Job, Plan};
 use super::{Error, cache::UNCOMPRESSED};
 use crate::tree::Digest;
@@ -139,14 +139,15 @@ impl Maker<'_> {
                 (self.fragment_key(*fragment), vec![self.plan.fragment_len(*fragment)])
             }
         };
-        let cached = self.cache.get(&key).and_then(|bytes| Entry::check(bytes, lengths.into_iter()));
+        let cached = self.cache.get(&key).and_then(|bytes| Entry::check(&key, bytes, lengths.into_iter()));
         let made = match cached {
             Some(entry) => Made { entry, hit: true },
             None => {
-                let entry = match job {
+                let blocks = match job {
                     Job::Blocks { item, blocks } => self.compress_blocks(&self.plan.items[*item], blocks)?,
-                    Job::Fragment(fragment) => self.compress_fragment(*fragment)?,
+                    Job::Fragment(fragment) => vec![self.compress_fragment(*fragment)?],
                 };
+                let entry = Entry::new(&key, &blocks);
                 self.cache.put(&key, entry.bytes());
                 Made { entry, hit: false }
             }
@@ -171,20 +172,20 @@ impl Maker<'_> {
         key.finalize().into()
     }
 
-    fn compress_blocks(&self, item: &Item<'_>, blocks: &Range<u64>) -> Result<Entry, Error> {
+    fn compress_blocks(&self, item: &Item<'_>, blocks: &Range<u64>) -> Result<Vec<Block>, Error> {
         let size = u64::from(self.plan.options.block_size);
         let blocks: Vec<u64> = blocks.clone().collect();
-        let parts = blocks.par_iter().with_max_len(1).map(|block| {
+        let compressed = blocks.par_iter().with_max_len(1).map(|block| {
             self.workers.with(|worker| {
                 worker.raw.resize(usize::try_from(size).expect("a block is at most 1 MiB"), 0);
                 item.read(&mut worker.raw, block * size)?;
                 if is_hole(&worker.raw) { Ok((0, Vec::new())) } else { worker.data_block() }
             })
         });
-        Ok(Entry::new(&parts.collect::<Result<Vec<_>, _>>()?))
+        compressed.collect()
     }
 
-    fn compress_fragment(&self, fragment: usize) -> Result<Entry, Error> {
+    fn compress_fragment(&self, fragment: usize) -> Result<Block, Error> {
         self.workers.with(|worker| {
             worker.raw.clear();
             for item in &self.plan.fragments[fragment] {
@@ -194,7 +195,7 @@ impl Maker<'_> {
                 let tail = &mut worker.raw[from..];
                 item.read(tail, item.content.len() - u64::from(item.tail))?;
             }
-            Ok(Entry::new(&[worker.data_block()?]))
+            worker.data_block()
         })
     }
 }
