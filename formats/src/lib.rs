@@ -6,4 +6,7 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "write")]
+pub mod squashfs;
+#[cfg(feature = "write")]
 pub mod tree;
+pub mod verity;
