@@ -5,6 +5,12 @@
 //! PID 1 uses the readers; the builder (feature `write`) uses everything.
 #![forbid(unsafe_code)]
 
+mod crc;
+#[cfg(feature = "write")]
+pub mod ext4;
+#[cfg(feature = "write")]
+pub mod fat;
+pub mod gpt;
 #[cfg(feature = "write")]
 pub mod squashfs;
 #[cfg(feature = "write")]
