@@ -6,4 +6,11 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "write")]
+pub mod cpio;
+pub mod modules;
+#[cfg(feature = "write")]
+pub mod pe;
+#[cfg(feature = "write")]
 pub mod tree;
+#[cfg(feature = "write")]
+pub mod uki;
