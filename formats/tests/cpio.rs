@@ -68,7 +68,7 @@ fn gnu_cpio_lists_every_attribute() {
             "-rw-r----- 3 0 0 0 Nov 14 2023 a-link",
             "drwxr-xr-x 2 0 0 0 Nov 14 2023 bin",
             "-rwsr-x--x 1 12 345 7 Nov 14 2023 bin/owned",
-            "-rw-r--r-- 1 0 0 9 Nov 14 2023 caf\\351",
+            "-rw-r--r-- 1 0 0 9 Nov 14 2023 caf\u{fffd}",
             "drwxr-xr-x 2 0 0 0 Nov 14 2023 dev",
             "crw------- 1 0 0 5, 1 Nov 14 2023 dev/console",
             "prw-r--r-- 1 0 0 0 Nov 14 2023 dev/fifo",

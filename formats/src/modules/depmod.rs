@@ -70,7 +70,11 @@ impl Index {
     }
 
     fn finish(self) -> Result<Vec<u8>, Error> {
-        self.trie.write().map_err(|source| Error { module: "all of them".to_owned(), file: self.file, source })
+        self.trie.write().map_err(|source| Error {
+            module: "all of them".to_owned(),
+            file: self.file,
+            source,
+        })
     }
 }
 

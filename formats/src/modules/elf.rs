@@ -4,6 +4,9 @@
 //! `.modinfo` is a list of NUL-terminated `key=value` strings
 //! (Linux `include/linux/moduleparam.h`, `scripts/mod/modpost.c`).
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use object::Endianness;
 use object::elf::{FileHeader64, SHN_UNDEF, SHT_SYMTAB};
 use object::read::elf::{FileHeader, SectionHeader, Sym};
@@ -64,6 +67,7 @@ pub fn parse(bytes: &[u8]) -> Result<Info, Error> {
 
     let mut info = Info::default();
     for field in strings(section(b".modinfo")?.ok_or(Error::NoModinfo)?) {
+        let field = text(field);
         let Some((key, value)) = field.split_once('=') else { continue };
         let value = value.to_owned();
         match key {
@@ -78,40 +82,44 @@ pub fn parse(bytes: &[u8]) -> Result<Info, Error> {
     }
 
     let symbols = sections.symbols(endian, bytes, SHT_SYMTAB)?;
-    let mut imported = std::collections::BTreeSet::new();
+    let mut imported = HashSet::new();
     for symbol in symbols.iter().skip(1) {
-        let name = String::from_utf8_lossy(symbol.name(endian, symbols.strings())?);
-        if let Some(exported) = name.strip_prefix("__crc_") {
-            info.exports.push(exported.into());
+        let name = symbol.name(endian, symbols.strings())?;
+        if let Some(exported) = name.strip_prefix(b"__crc_") {
+            info.exports.push(text(exported).into());
         }
         if symbol.st_shndx(endian) == SHN_UNDEF && !name.is_empty() {
-            imported.insert(name.clone().into_owned());
-            info.imports.push(name.into());
+            imported.insert(name);
+            info.imports.push(text(name).into());
         }
     }
     // Kernels without symbol versions have no `__crc_` symbols; the strings are always there.
     if info.exports.is_empty() {
         let names = strings(section(b"__ksymtab_strings")?.unwrap_or_default());
-        info.exports.extend(names.map(|name| Box::from(name.as_ref())));
+        info.exports.extend(names.map(|name| text(name).into()));
     }
     // Symbols that only the version table names, like `module_layout`.
     for name in versions(section(b"__versions")?.unwrap_or_default()) {
-        if !imported.contains(name.as_ref()) {
-            info.imports.push(name.into());
+        if !imported.contains(name) {
+            info.imports.push(text(name).into());
         }
     }
     Ok(info)
 }
 
 /// The non-empty NUL-terminated strings of a section.
-fn strings(section: &[u8]) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
-    section.split(|b| *b == 0).filter(|s| !s.is_empty()).map(String::from_utf8_lossy)
+fn strings(section: &[u8]) -> impl Iterator<Item = &[u8]> {
+    section.split(|b| *b == 0).filter(|s| !s.is_empty())
 }
 
 /// The names in `__versions`: 64-byte entries of an 8-byte checksum and a
 /// NUL-padded name (Linux `struct modversion_info`).
-fn versions(section: &[u8]) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
+fn versions(section: &[u8]) -> impl Iterator<Item = &[u8]> {
     section.chunks_exact(64).filter_map(|entry| entry.get(8..)).filter_map(|name| strings(name).next())
+}
+
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
 }
 
 /// A `softdep=` value: names (of modules or aliases) to load before and after.

@@ -117,7 +117,10 @@ impl<'a> Index<'a> {
         }
         let known = index.modules.len();
         if index.modules.iter().any(|m| m.also.iter().any(|n| *n >= known)) {
-            return Err(Error { line: text.lines().count(), what: "`also` names a module that is not there" });
+            return Err(Error {
+                line: text.lines().count(),
+                what: "`also` names a module that is not there",
+            });
         }
         Ok(index)
     }
