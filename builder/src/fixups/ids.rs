@@ -28,6 +28,9 @@ pub struct Ids {
     pub groups: BTreeMap<String, u32>,
 }
 
+/// Where base-passwd keeps Debian's own users and groups.
+pub const MASTERS: [&str; 2] = ["usr/share/base-passwd/passwd.master", "usr/share/base-passwd/group.master"];
+
 /// Why there is no [`Ids`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdsError {
@@ -121,8 +124,8 @@ fn plain(name: &str, fields: &[&str]) -> Result<(), IdsError> {
     Ok(())
 }
 
-/// The users and groups of Debian's base-passwd (`passwd.master`,
-/// `group.master`) and of the recipe.
+/// The users and groups of Debian's base-passwd and of the recipe. The first two
+/// arguments are the bytes of the files in [`MASTERS`].
 ///
 /// # Errors
 /// When a line cannot be read, or a name or number is given twice.

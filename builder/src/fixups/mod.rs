@@ -23,7 +23,7 @@ mod units;
 mod var;
 mod x509_name;
 
-pub use ids::{Account, Ids, IdsError, ids};
+pub use ids::{Account, Ids, IdsError, MASTERS, ids};
 
 use edit::Edit;
 use formats::tree::{NotADirectory, PathError, Tree, TreePath};
