@@ -8,4 +8,11 @@
 pub mod cmdline;
 pub mod initconf;
 #[cfg(feature = "write")]
+pub mod cpio;
+pub mod modules;
+#[cfg(feature = "write")]
+pub mod pe;
+#[cfg(feature = "write")]
 pub mod tree;
+#[cfg(feature = "write")]
+pub mod uki;
