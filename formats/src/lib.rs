@@ -13,6 +13,9 @@ pub mod modules;
 #[cfg(feature = "write")]
 pub mod pe;
 #[cfg(feature = "write")]
+pub mod squashfs;
+#[cfg(feature = "write")]
 pub mod tree;
 #[cfg(feature = "write")]
 pub mod uki;
+pub mod verity;
