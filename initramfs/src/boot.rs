@@ -51,7 +51,7 @@ fn boot(log: &'static Log, options: &mut Options) -> Result<Infallible, Failure>
         .map_err(|e| Failure::new(Code::ModuleIndex, format!("{} does not read ({e})", index::PATH)))?;
     let index = Index::parse(&bytes).map_err(|e| Failure::new(Code::ModuleIndex, e))?;
     let params = Params::parse(&line);
-    let insert = modules::inserter(index.kernel());
+    let insert = modules::inserter(index.kernel(), options.debug.then_some(log));
     let loader = Loader::new(&index, &params, &insert);
     let requests = modules::Requests::answer();
     let mut coldplug = modules::Coldplug::new(&loader);
@@ -64,10 +64,6 @@ fn boot(log: &'static Log, options: &mut Options) -> Result<Infallible, Failure>
     root::plan_root().run(log, options.debug)?;
     let search = Search { log, hash: &hash, wait: options.wait, debug: options.debug };
     let found = search.mount_usr(&uevents, &mut coldplug)?;
-    loader
-        .failed()
-        .iter()
-        .for_each(|(name, error)| log.warn("modules", format!("{name} does not load ({error})")));
 
     root::plan_etc().run(log, options.debug)?;
     mount_var(log, options, &found)?;
@@ -132,7 +128,7 @@ fn hand_over(log: &Log, options: &Options, conf: &InitConf, hash: &RootHash) -> 
         log.warn("hand-over", format!("the initramfs stays in memory ({error})"));
     }
     log.step("hand-over", || Ok(((), format!("to {}", options.init))))?;
-    let json = report::json(conf, hash.hex(), &log.entries());
+    let json = report::json(conf, &hash.to_string(), &log.entries());
     if let Err(error) = fs::write(format!("{}{}", root::AT, report::PATH), json) {
         log.warn("report", format!("is not written ({error})"));
     }

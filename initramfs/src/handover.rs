@@ -68,7 +68,16 @@ pub fn enter() -> Result<(), Failure> {
 /// unknown parameter of the command line into it.
 pub fn start(init: &str) -> Failure {
     let term = std::env::var_os("TERM").unwrap_or_else(|| OsStr::new("linux").to_owned());
-    let error = Command::new(init).env_clear().env("TERM", term).exec();
+    let mut command = Command::new(init);
+    command.env_clear().env("TERM", term);
+    // What the kernel gave PID 1 as console was a file of the initramfs.
+    if let Ok(console) = fs::File::options().read(true).write(true).open("/dev/console") {
+        let copies = (console.try_clone(), console.try_clone());
+        if let (Ok(output), Ok(errors)) = copies {
+            command.stdin(console).stdout(output).stderr(errors);
+        }
+    }
+    let error = command.exec();
     Failure::new(Code::NoInit, format!("{init}: {error}"))
 }
 

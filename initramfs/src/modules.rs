@@ -10,6 +10,7 @@ pub use load::{Insert, Loader};
 pub use params::Params;
 
 use crate::failure::{Code, Failure};
+use crate::log::Log;
 use formats::modules::index::{self, Index};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
@@ -47,13 +48,22 @@ pub fn modaliases(dir: &Path) -> BTreeSet<String> {
     found
 }
 
-/// What puts a module of this kernel release into the kernel.
-pub fn inserter(kernel: &str) -> impl Fn(&str, &str) -> rustix::io::Result<()> + Sync + use<> {
+/// What puts a module of this kernel release into the kernel; says so where a log is given.
+pub fn inserter(
+    kernel: &str,
+    log: Option<&'static Log>,
+) -> impl Fn(&str, &str) -> rustix::io::Result<()> + Sync + use<> {
     let dir = Path::new("/lib/modules").join(kernel);
     move |path, params| {
         let file = File::open(dir.join(path)).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
-        let params = CString::new(params).map_err(|_| Errno::INVAL)?;
-        rustix::system::finit_module(file, &params, 0)
+        let c_params = CString::new(params).map_err(|_| Errno::INVAL)?;
+        let start = log.map(Log::now);
+        let result = rustix::system::finit_module(file, &c_params, 0);
+        if let (Some(log), Some(start)) = (log, start) {
+            let took = log.now().saturating_sub(start).as_millis();
+            log.say(&format!("modules: {path} {params} took {took} ms: {result:?}"));
+        }
+        result
     }
 }
 
@@ -76,7 +86,7 @@ pub fn modprobe(wanted: &str) -> bool {
     let Ok(bytes) = fs::read(index::PATH) else { return false };
     let Ok(index) = Index::parse(&bytes) else { return false };
     let params = Params::parse(&fs::read_to_string("/proc/cmdline").unwrap_or_default());
-    let insert = inserter(index.kernel());
+    let insert = inserter(index.kernel(), None);
     let loader = Loader::new(&index, &params, &insert);
     let mut names = loader.for_alias(wanted);
     names.push(wanted);

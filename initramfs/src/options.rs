@@ -1,7 +1,7 @@
 //! What the command line asks of PID 1.
 
 use crate::failure::{Code, Failure};
-use formats::cmdline;
+use formats::{cmdline, verity};
 use std::time::Duration;
 
 /// The init of an image unless the command line names another.
@@ -100,9 +100,9 @@ impl Options {
     }
 }
 
-/// The dm-verity root hash (SHA-256) of a /usr: what is to be booted.
+/// The dm-verity root hash of a /usr: what is to be booted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RootHash(String);
+pub struct RootHash(verity::Hash);
 
 impl RootHash {
     /// The hash the options name.
@@ -115,16 +115,11 @@ impl RootHash {
             .usrhash
             .as_ref()
             .ok_or_else(|| fail("sledos.usrhash= is not on the command line".into()))?;
-        let hex = given.to_ascii_lowercase();
-        if hex.len() == 64 && hex.bytes().all(|c| c.is_ascii_hexdigit()) {
-            Ok(Self(hex))
-        } else {
-            Err(fail(format!("sledos.usrhash={given} is not 64 hex digits")))
-        }
+        parse(given).map(Self).ok_or_else(|| fail(format!("sledos.usrhash={given} is not 64 hex digits")))
     }
 
-    /// 64 lower-case hex digits.
-    pub fn hex(&self) -> &str {
+    /// The hash itself.
+    pub fn bytes(&self) -> &verity::Hash {
         &self.0
     }
 
@@ -132,21 +127,31 @@ impl RootHash {
     /// half of the hash, verity the second. Source: Discoverable Partitions
     /// Specification, "Verity" (`uapi-group.org/specifications`).
     pub fn partition_uuids(&self) -> (String, String) {
-        let (data, verity) = self.0.split_at(32);
+        let (data, verity) = self.0.split_at(16);
         (uuid(data), uuid(verity))
     }
 }
 
 impl std::fmt::Display for RootHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&verity::hex(&self.0))
     }
 }
 
-/// 32 hex digits with the dashes of a UUID.
-fn uuid(digits: &str) -> String {
+/// 64 hex digits.
+fn parse(text: &str) -> Option<verity::Hash> {
+    let mut digits = text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok()));
+    let mut hash = [0; 32];
+    for byte in &mut hash {
+        *byte = digits.next()?? << 4 | digits.next()??;
+    }
+    digits.next().is_none().then_some(hash)
+}
+
+/// 16 bytes as hex digits with the dashes of a UUID.
+fn uuid(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(36);
-    for (n, digit) in digits.chars().enumerate() {
+    for (n, digit) in verity::hex(bytes).chars().enumerate() {
         if matches!(n, 8 | 12 | 16 | 20) {
             text.push('-');
         }

@@ -4,12 +4,9 @@
 //! The superblock on the verity partition is not trusted. It only says how to
 //! compute; whatever it says, the tree has to lead to the root hash.
 
-mod superblock;
-
-pub use superblock::Superblock;
-
 use crate::failure::{Code, Failure};
 use crate::options::RootHash;
+use formats::verity::{Superblock, hex};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -34,21 +31,15 @@ pub struct Plan {
 /// # Errors
 /// [`Code::VeritySuperblock`] when the superblock asks for what cannot be.
 pub fn plan(data: &str, verity: &str, bytes: u64, sb: &Superblock, hash: &RootHash) -> Result<Plan, Failure> {
-    let length = sb.data_blocks.checked_mul(u64::from(sb.data_block_size));
-    let length = length.filter(|length| *length > 0 && *length <= bytes).ok_or_else(|| {
-        Failure::new(Code::VeritySuperblock, format!("{verity} covers more than the {bytes} bytes of {data}"))
-    })?;
-    let salt = if sb.salt.is_empty() { "-".to_owned() } else { hex(&sb.salt) };
+    if sb.data_bytes() > bytes {
+        let detail = format!("{verity} covers {} bytes, {data} has {bytes}", sb.data_bytes());
+        return Err(Failure::new(Code::VeritySuperblock, detail));
+    }
     Ok(Plan {
         uuid: format!("CRYPT-VERITY-{}-{NAME}", hex(&sb.uuid)),
-        sectors: length / 512,
-        // version, data device, hash device, block sizes, data blocks, first
-        // hash block (the superblock has one for itself), algorithm, root, salt:
-        // Linux Documentation/admin-guide/device-mapper/verity.rst.
-        params: format!(
-            "1 {data} {verity} {} {} {} 1 sha256 {hash} {salt}",
-            sb.data_block_size, sb.hash_block_size, sb.data_blocks
-        ),
+        sectors: sb.data_bytes() / 512,
+        // The tree begins after the block that the superblock has for itself.
+        params: sb.table(data, verity, 1, hash.bytes()),
     })
 }
 
@@ -58,7 +49,7 @@ pub fn plan(data: &str, verity: &str, bytes: u64, sb: &Superblock, hash: &RootHa
 /// [`Code::VeritySuperblock`], [`Code::VerityDevice`].
 pub fn open(data: &Path, verity: &Path, bytes: u64, hash: &RootHash) -> Result<String, Failure> {
     let (data, verity) = (data.display().to_string(), verity.display().to_string());
-    let mut block = [0; superblock::SIZE];
+    let mut block = [0; 512];
     File::open(&verity)
         .and_then(|file| file.read_exact_at(&mut block, 0))
         .map_err(|e| Failure::new(Code::VeritySuperblock, format!("{verity} does not read ({e})")))?;
@@ -85,24 +76,12 @@ pub fn is_corrupt() -> bool {
     Mapper::open().and_then(|mapper| mapper.status(NAME)).is_ok_and(|status| status.starts_with('C'))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::options::Options;
 
-    fn superblock() -> Superblock {
-        Superblock {
-            uuid: [0xab; 16],
-            data_block_size: 4096,
-            hash_block_size: 4096,
-            data_blocks: 10,
-            salt: vec![1, 0xff],
-        }
-    }
+    const SUPERBLOCK: Superblock = Superblock { uuid: [0xab; 16], data_blocks: 10, salt: [0xff; 32] };
 
     fn hash() -> RootHash {
         RootHash::of(&Options { usrhash: Some("cd".repeat(32)), ..Options::default() }).unwrap()
@@ -110,19 +89,18 @@ mod tests {
 
     #[test]
     fn the_table_is_veritysetups() {
-        let planned = plan("/dev/vda2", "/dev/vda3", 40_960, &superblock(), &hash()).unwrap();
+        let planned = plan("/dev/vda2", "/dev/vda3", 40_960, &SUPERBLOCK, &hash()).unwrap();
         assert_eq!(planned.uuid, format!("CRYPT-VERITY-{}-usr", "ab".repeat(16)));
         assert_eq!(planned.sectors, 80);
-        let expected = format!("1 /dev/vda2 /dev/vda3 4096 4096 10 1 sha256 {} 01ff", "cd".repeat(32));
+        let (root, salt) = ("cd".repeat(32), "ff".repeat(32));
+        let expected = format!("1 /dev/vda2 /dev/vda3 4096 4096 10 1 sha256 {root} {salt}");
         assert_eq!(planned.params, expected);
-        let bare = Superblock { salt: vec![], ..superblock() };
-        assert!(plan("a", "b", 40_960, &bare, &hash()).unwrap().params.ends_with(" -"));
     }
 
     #[test]
     fn a_superblock_that_covers_more_than_the_partition_is_refused() {
-        for data_blocks in [0, 11, u64::MAX] {
-            let sb = Superblock { data_blocks, ..superblock() };
+        for data_blocks in [11, u64::MAX] {
+            let sb = Superblock { data_blocks, ..SUPERBLOCK };
             let failure = plan("a", "b", 40_960, &sb, &hash()).unwrap_err();
             assert_eq!(failure.code, Code::VeritySuperblock);
         }

@@ -60,12 +60,9 @@ impl<'l, 'a> Coldplug<'l, 'a> {
 
 impl std::fmt::Display for Coldplug<'_, '_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "loaded {} for {} of {} kinds of device",
-            self.loader.loaded(),
-            self.served,
-            self.seen.len()
-        )
+        let (loaded, seen) = (self.loader.loaded(), self.seen.len());
+        write!(f, "loaded {loaded} for {} of {seen} kinds of device", self.served)?;
+        let failed = self.loader.failed();
+        failed.iter().try_for_each(|(name, error)| write!(f, "; {name} does not load ({error})"))
     }
 }
