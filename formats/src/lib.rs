@@ -5,6 +5,8 @@
 //! PID 1 uses the readers; the builder (feature `write`) uses everything.
 #![forbid(unsafe_code)]
 
+pub mod cmdline;
+pub mod initconf;
 #[cfg(feature = "write")]
 pub mod cpio;
 mod crc;
