@@ -1,5 +1,6 @@
 //! The hash tree against `veritysetup`.
 #![cfg(feature = "write")]
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::io;
