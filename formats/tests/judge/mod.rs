@@ -32,7 +32,7 @@ pub fn run(package: &str, tool: &str, args: &[&OsStr]) -> String {
     let out = Command::new(tool)
         .args(args)
         .env("PATH", path)
-        .env("LC_ALL", "C")
+        .env("LC_ALL", "C.UTF-8")
         .env("TZ", "UTC")
         .output()
         .unwrap_or_else(|e| panic!("cannot run {tool} ({e}): install the package {package}"));
