@@ -10,7 +10,10 @@
 pub mod apt;
 pub mod cache;
 pub mod fixups;
+pub mod image;
 pub mod kernel;
 pub mod lock;
+pub mod qemu;
 pub mod recipe;
+pub mod summary;
 pub mod unpack;
