@@ -6,9 +6,15 @@
 #![forbid(unsafe_code)]
 
 pub mod cmdline;
-pub mod initconf;
 #[cfg(feature = "write")]
 pub mod cpio;
+mod crc;
+#[cfg(feature = "write")]
+pub mod ext4;
+#[cfg(feature = "write")]
+pub mod fat;
+pub mod gpt;
+pub mod initconf;
 pub mod modules;
 #[cfg(feature = "write")]
 pub mod pe;
