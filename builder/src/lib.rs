@@ -9,8 +9,13 @@
 
 pub mod apt;
 pub mod cache;
+pub mod diagnostic;
+pub mod exit;
 pub mod fixups;
 pub mod kernel;
 pub mod lock;
+pub mod output;
+pub mod progress;
 pub mod recipe;
 pub mod unpack;
+pub mod yaml;
