@@ -14,8 +14,7 @@ use crate::repo::{Repo, deb_of, file_name, small};
 use crate::server::{Manner, Server, refused};
 
 /// Short, so that a hang is noticed soon; nothing depends on how soon.
-const PATIENCE: Patience =
-    Patience { connect: Duration::from_secs(5), stall: Duration::from_millis(300) };
+const PATIENCE: Patience = Patience { connect: Duration::from_secs(5), stall: Duration::from_millis(300) };
 
 fn lock_of(repo: &Repo, names: &[&str]) -> Lock {
     let packages = names.iter().map(|name| {

@@ -35,8 +35,12 @@ fn a_recipe_becomes_a_lock_file() {
     let made = lock(&recipe, &[repo.url()], dir.path()).unwrap();
     let because: Vec<(&str, String)> =
         made.packages.iter().map(|p| (p.name.as_str(), p.because.join(" "))).collect();
-    let expected =
-        [("base", "essential"), ("curl", "recipe"), ("libssl", "recipe curl"), ("linux-image-amd64", "kernel")];
+    let expected = [
+        ("base", "essential"),
+        ("curl", "recipe"),
+        ("libssl", "recipe curl"),
+        ("linux-image-amd64", "kernel"),
+    ];
     assert_eq!(because, expected.map(|(name, why)| (name, why.to_owned())));
     assert_eq!(made.timestamp, 1_740_787_200);
     assert_eq!(made.releases[0].signed_by, repo.key.fingerprint);
@@ -67,7 +71,9 @@ fn a_stale_lock_says_what_changed() {
     made.is_current_for(&recipe).unwrap();
     recipe.packages = ["libssl".to_owned()].into();
     match made.is_current_for(&recipe) {
-        Err(Error::Stale { added, removed }) => assert_eq!((added, removed), (vec!["libssl".into()], vec!["curl".into()])),
+        Err(Error::Stale { added, removed }) => {
+            assert_eq!((added, removed), (vec!["libssl".into()], vec!["curl".into()]))
+        }
         other => panic!("{other:?}"),
     }
     recipe.packages = ["curl".to_owned()].into();
@@ -159,5 +165,8 @@ fn a_repository_brings_its_component() {
     assert!(matches!(without.is_current_for(&recipe), Err(Error::Stale { .. })));
     let with = lock(&recipe, &[repo.url()], dir.path()).unwrap();
     let mesos = with.packages.iter().find(|p| p.name == "mesos").unwrap();
-    assert_eq!((&*with.releases[mesos.release].archive, mesos.because.join(" ")), ("fork", "component".into()));
+    assert_eq!(
+        (&*with.releases[mesos.release].archive, mesos.because.join(" ")),
+        ("fork", "component".into())
+    );
 }

@@ -22,11 +22,7 @@ pub(crate) fn run(package: &str, command: &mut Command) -> Vec<u8> {
         .env("LC_ALL", "C")
         .output()
         .unwrap_or_else(|error| panic!("cannot run {name} (apt-get install {package}): {error}"));
-    assert!(
-        output.status.success(),
-        "{name} failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{name} failed: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
 }
 
@@ -86,7 +82,8 @@ impl Key {
 impl Drop for Key {
     fn drop(&mut self) {
         // gpg started an agent for this directory.
-        let _ = Command::new("gpgconf").arg("--homedir").arg(self.home.path()).args(["--kill", "all"]).output();
+        let _ =
+            Command::new("gpgconf").arg("--homedir").arg(self.home.path()).args(["--kill", "all"]).output();
     }
 }
 
@@ -132,7 +129,8 @@ impl Repo {
         fs::write(debian.join("control"), &control).unwrap();
         fs::create_dir_all(root.path().join("usr/share")).unwrap();
         // Large enough that half of it is a half.
-        let content: Vec<u8> = (0u32..60_000).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        let content: Vec<u8> =
+            (0u32..60_000).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         fs::write(root.path().join("usr/share").join(name), content).unwrap();
         if !postinst.is_empty() {
             let file = debian.join("postinst");
@@ -144,7 +142,10 @@ impl Repo {
         fs::create_dir_all(self.path("pool")).unwrap();
         run(
             "dpkg",
-            Command::new("dpkg-deb").args(["--root-owner-group", "--build"]).arg(root.path()).arg(self.path(&path)),
+            Command::new("dpkg-deb")
+                .args(["--root-owner-group", "--build"])
+                .arg(root.path())
+                .arg(self.path(&path)),
         );
         let deb = fs::read(self.path(&path)).unwrap();
         self.packages +=

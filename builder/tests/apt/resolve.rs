@@ -93,7 +93,11 @@ fn a_real_package_wins_over_one_that_provides_the_name() {
 
 #[test]
 fn a_provided_name_has_a_version_only_when_it_says_so() {
-    expect("a 1 Depends: v (>= 2)\np 1 Provides: v (= 3)\no 1 Provides: v", &["a"], &["a 1 < recipe", "p 1 < recipe a"]);
+    expect(
+        "a 1 Depends: v (>= 2)\np 1 Provides: v (= 3)\no 1 Provides: v",
+        &["a"],
+        &["a 1 < recipe", "p 1 < recipe a"],
+    );
     let error = solve("a 1 Depends: v (>= 4)\np 1 Provides: v (= 3)\no 1 Provides: v", &["a"]).unwrap_err();
     assert!(matches!(error, Error::Unsatisfiable { .. }));
 }
@@ -114,7 +118,11 @@ fn breaks_and_conflicts_leave_other_versions() {
 
 #[test]
 fn architecture_qualifiers() {
-    expect("a 1 Depends: b:any, c:amd64\nb 1\nc 1", &["a"], &["a 1 < recipe", "b 1 < recipe a", "c 1 < recipe a"]);
+    expect(
+        "a 1 Depends: b:any, c:amd64\nb 1\nc 1",
+        &["a"],
+        &["a 1 < recipe", "b 1 < recipe a", "c 1 < recipe a"],
+    );
     assert!(matches!(solve("a 1 Depends: b:i386\nb 1", &["a"]), Err(Error::Unsatisfiable { .. })));
 }
 
