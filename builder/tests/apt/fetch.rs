@@ -111,7 +111,8 @@ fn the_second_mirror_helps_whatever_the_first_does() {
             assert_eq!(fs::read(file).unwrap(), fs::read(repo.path(&package.path)).unwrap(), "{manner:?}");
         }
         let left = fs::read_dir(cache.path().join("debs")).unwrap();
-        assert!(left.map(|e| e.unwrap().path()).all(|p| p.extension().unwrap() == "deb"), "{manner:?}");
+        let parts = left.filter(|e| file_name(&e.as_ref().unwrap().path()).ends_with(".part")).count();
+        assert_eq!(parts, 0, "{manner:?}");
     }
     let files = fetch(&lock, &[refused(), good.url.clone()], &TempDir::new().unwrap()).unwrap();
     assert_eq!(files.len(), 3);
@@ -156,6 +157,36 @@ fn the_cache_is_used_and_a_damaged_file_in_it_replaced() {
     fetch(&lock, &[server.url.clone()], &cache).unwrap();
     assert_eq!(server.requests().len(), 3);
     assert_eq!(fs::read(&files[1]).unwrap(), fs::read(deb_of(&repo, "curl")).unwrap());
+}
+
+#[test]
+fn two_at_once_fetch_a_file_once() {
+    let repo = small();
+    let lock = lock_of(&repo, &["base", "curl", "libssl"]);
+    let cache = TempDir::new().unwrap();
+    let server = Server::start(repo.dir.path(), |_| Manner::Good);
+    let urls = [server.url.clone()];
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| fetch(&lock, &urls, &cache).unwrap());
+        }
+    });
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
+fn a_mirror_that_stumbles_once_is_asked_again() {
+    let repo = small();
+    let lock = lock_of(&repo, &["curl"]);
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let server = Server::start(repo.dir.path(), move |_| {
+        match asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            0 => Manner::HangHalfWay,
+            _ => Manner::Good,
+        }
+    });
+    fetch(&lock, &[server.url.clone()], &TempDir::new().unwrap()).unwrap();
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[test]

@@ -92,6 +92,15 @@ fn a_real_package_wins_over_one_that_provides_the_name() {
 }
 
 #[test]
+fn of_those_that_provide_a_name_the_most_important_wins() {
+    expect(
+        "a 1 Depends: awk\ngawk 1 Provides: awk; Priority: optional\nmawk 1 Provides: awk; Priority: required",
+        &["a"],
+        &["a 1 < recipe", "mawk 1 < recipe a"],
+    );
+}
+
+#[test]
 fn a_provided_name_has_a_version_only_when_it_says_so() {
     expect(
         "a 1 Depends: v (>= 2)\np 1 Provides: v (= 3)\no 1 Provides: v",
