@@ -29,6 +29,6 @@ impl fetch::Progress for Downloads<'_> {
     }
 
     fn note(&self, text: &str) {
-        self.progress.warn(text);
+        self.progress.info(text);
     }
 }
