@@ -242,6 +242,7 @@ unknown key `pakages`
         let lines: Vec<&str> = text.lines().collect();
         let caret = lines[4].chars().position(|c| c == '^').unwrap();
         assert_eq!(lines[3].chars().nth(caret), Some('m'), "{text}");
+        assert!(lines[3].contains("| …") && lines[3].ends_with('…'), "{text}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Output directories: complete or not there, whatever ends the build.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic, too")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};

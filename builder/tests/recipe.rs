@@ -1,6 +1,8 @@
 //! Recipes: every mistake is shown at its place, files lay over each other as
 //! documented, and the documentation's examples are true.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic, too")]
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -311,7 +311,7 @@ pub(crate) fn kernel_arg(text: &str) -> Result<String, Wrong> {
     if !text.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
         return Err(wrong.why("only printable ASCII is passed on unchanged"));
     }
-    if quotes % 2 != 0 {
+    if !quotes.is_multiple_of(2) {
         return Err(wrong.why("it opens a `\"` and does not close it"));
     }
     if text.split('"').step_by(2).any(|outside| outside.contains(' ')) {

@@ -40,7 +40,7 @@ struct Composer<'a> {
 }
 
 impl<'a> Composer<'a> {
-    fn document(&mut self) -> Result<Node, Diagnostic> {
+    fn document(&mut self) -> Result<Node, Diagnostics> {
         let mut root = None;
         loop {
             let (event, span) = self.next()?;
@@ -54,7 +54,8 @@ impl<'a> Composer<'a> {
                 _ => {
                     return Err(Diagnostic::at(&self.place(span), "a second YAML document begins here")
                         .why("one file is one document")
-                        .hint("remove the `---`, or put the rest into a file of its own"));
+                        .hint("remove the `---`, or put the rest into a file of its own")
+                        .into());
                 }
             }
         }
@@ -66,14 +67,16 @@ impl<'a> Composer<'a> {
         })
     }
 
-    fn next(&mut self) -> Result<(Event<'a>, Span), Diagnostic> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), Diagnostics> {
         match self.parser.next_event() {
             Some(Ok(next)) => Ok(next),
             Some(Err(e)) => {
                 let place = Place::new(self.source, e.marker().line(), e.marker().col() + 1);
-                Err(Diagnostic::at(&place, format!("not valid YAML: {}", e.info())).hint(advice(&place)))
+                Err(Diagnostic::at(&place, format!("not valid YAML: {}", e.info()))
+                    .hint(advice(&place))
+                    .into())
             }
-            None => Err(Diagnostic::at(&Place::new(self.source, 1, 1), "the file ends too early")),
+            None => Err(Diagnostic::at(&Place::new(self.source, 1, 1), "the file ends too early").into()),
         }
     }
 
@@ -83,19 +86,20 @@ impl<'a> Composer<'a> {
         Place { width: width.max(1), ..Place::new(self.source, start.line(), start.col() + 1) }
     }
 
-    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Diagnostic> {
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Diagnostics> {
         let place = self.place(span);
         let before = self.nodes;
         self.count(1, &place)?;
         if depth > MAX_DEPTH {
-            return Err(Diagnostic::at(&place, format!("nested deeper than {MAX_DEPTH} levels")));
+            return Err(Diagnostic::at(&place, format!("nested deeper than {MAX_DEPTH} levels")).into());
         }
         if let Some(tag) = event.tag() {
             return Err(Diagnostic::at(
                 &place,
                 format!("the YAML tag `{}{}` is not supported", tag.handle(), tag.suffix()),
             )
-            .hint("leave it out; put text that starts with `!` in quotes"));
+            .hint("leave it out; put text that starts with `!` in quotes")
+            .into());
         }
         let (anchor, value) = match event {
             Event::Scalar(text, style, anchor, _) => (anchor, scalar(&text, style)),
@@ -103,12 +107,12 @@ impl<'a> Composer<'a> {
             Event::MappingStart(_, anchor, _) => (anchor, Value::Map(self.map(depth)?)),
             Event::Alias(id) => {
                 let Some(size) = self.anchors.get(&id).map(|(_, size)| *size) else {
-                    return Err(Diagnostic::at(&place, "this alias stands inside what it stands for"));
+                    return Err(Diagnostic::at(&place, "this alias stands inside what it stands for").into());
                 };
                 self.count(size, &place)?;
                 (0, self.anchors.get(&id).map_or(Value::Null, |(node, _)| node.value.clone()))
             }
-            _ => return Err(Diagnostic::at(&place, "a value is missing here")),
+            _ => return Err(Diagnostic::at(&place, "a value is missing here").into()),
         };
         let node = Node { place, value };
         if anchor != 0 {
@@ -117,16 +121,17 @@ impl<'a> Composer<'a> {
         Ok(node)
     }
 
-    fn count(&mut self, more: usize, place: &Place) -> Result<(), Diagnostic> {
+    fn count(&mut self, more: usize, place: &Place) -> Result<(), Diagnostics> {
         self.nodes += more;
         if self.nodes <= MAX_NODES {
             return Ok(());
         }
         Err(Diagnostic::at(place, format!("more than {MAX_NODES} values in one file"))
-            .why("aliases (`*name`) count as often as they are used"))
+            .why("aliases (`*name`) count as often as they are used")
+            .into())
     }
 
-    fn list(&mut self, depth: usize) -> Result<Vec<Node>, Diagnostic> {
+    fn list(&mut self, depth: usize) -> Result<Vec<Node>, Diagnostics> {
         let mut list = Vec::new();
         loop {
             match self.next()? {
@@ -136,7 +141,7 @@ impl<'a> Composer<'a> {
         }
     }
 
-    fn map(&mut self, depth: usize) -> Result<Vec<(Key, Node)>, Diagnostic> {
+    fn map(&mut self, depth: usize) -> Result<Vec<(Key, Node)>, Diagnostics> {
         let mut entries: Vec<(Key, Node)> = Vec::new();
         let mut seen: BTreeMap<String, Place> = BTreeMap::new();
         loop {
@@ -150,7 +155,8 @@ impl<'a> Composer<'a> {
                     &key.place,
                     format!("a key must be text, this is {}", key.kind()),
                 )
-                .hint("put keys with special characters in quotes: `\"*\": …`"));
+                .hint("put keys with special characters in quotes: `\"*\": …`")
+                .into());
             };
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
