@@ -6,7 +6,7 @@
 mod content;
 mod path;
 
-pub use content::{Content, Digest};
+pub use content::{Content, Digest, ReadAt};
 pub use path::{PathError, TreePath};
 
 use std::collections::BTreeMap;

@@ -10,6 +10,16 @@ use sha2::Digest as _;
 /// A sha256.
 pub type Digest = [u8; 32];
 
+/// Bytes that are neither in memory nor a plain range of a file: a cached file
+/// that checks itself while it is read, say.
+pub trait ReadAt: Send + Sync + std::fmt::Debug {
+    /// Fills `buf` from `offset`; the range is within the content's length.
+    ///
+    /// # Errors
+    /// When the bytes cannot be had, or are not the right ones.
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
 /// The content of a regular file. Cloning is cheap; the bytes are shared.
 #[derive(Clone, Debug)]
 pub struct Content {
@@ -23,6 +33,7 @@ pub struct Content {
 enum Source {
     Bytes(Arc<[u8]>),
     File(Arc<File>),
+    Reader(Arc<dyn ReadAt>),
 }
 
 impl Content {
@@ -35,11 +46,12 @@ impl Content {
     /// `len` bytes from `offset` of an open file. `digest`, when known, must be
     /// the sha256 of exactly those bytes.
     pub fn from_file(file: Arc<File>, offset: u64, len: u64, digest: Option<Digest>) -> Self {
-        let once = OnceLock::new();
-        if let Some(d) = digest {
-            let _ = once.set(d);
-        }
-        Self { source: Source::File(file), offset, len, digest: Arc::new(once) }
+        Self { source: Source::File(file), offset, len, digest: known(digest) }
+    }
+
+    /// `len` bytes of a reader. `digest`, when known, must be their sha256.
+    pub fn from_reader(reader: Arc<dyn ReadAt>, len: u64, digest: Option<Digest>) -> Self {
+        Self { source: Source::Reader(reader), offset: 0, len, digest: known(digest) }
     }
 
     /// Length in bytes.
@@ -69,6 +81,7 @@ impl Content {
                 Ok(())
             }
             Source::File(file) => file.read_exact_at(buf, self.offset + offset),
+            Source::Reader(reader) => reader.read_exact_at(buf, offset),
         }
     }
 
@@ -102,4 +115,8 @@ impl Content {
         }
         Ok(*self.digest.get_or_init(|| hasher.finalize().into()))
     }
+}
+
+fn known(digest: Option<Digest>) -> Arc<OnceLock<Digest>> {
+    Arc::new(digest.map(OnceLock::from).unwrap_or_default())
 }

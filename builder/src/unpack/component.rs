@@ -1,0 +1,243 @@
+//! Components: parts of an image that are not in Debian, given as a Debian
+//! package or a tar archive with paths relative to `/`.
+//!
+//! A component may only add files. What it has in common with the packages
+//! must be the same there. Its maintainer scripts do not run, and what a
+//! package depends on is not resolved: the recipe has to have it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use formats::tree::{Digest, Kind, Node, NotADirectory, Origin, Tree, TreePath};
+use sha2::Digest as _;
+
+use super::decode::Compression;
+use super::entry::EntryKind;
+use super::ids::{Ids, Unknown};
+use super::place::{self, Place};
+use super::store::{Archive, Form, Source};
+use super::{ar, control_of};
+use crate::cache::{Cache, hex};
+
+/// A component as given to the build.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// Its name in the recipe.
+    pub name: &'a str,
+    /// The archive: `.deb`, or tar, plain or compressed by gzip, xz or zstd.
+    pub file: &'a Path,
+    /// The sha256 it must have, when one is known.
+    pub sha256: Option<&'a Digest>,
+    /// The file it must bring.
+    pub provides: &'a TreePath,
+    /// Debian architecture of the image: `amd64`.
+    pub arch: &'a str,
+}
+
+/// What was added, for the manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// Name of the component.
+    pub name: String,
+    /// sha256 of its archive.
+    pub sha256: Digest,
+    /// The Debian package it is, when it is one.
+    pub package: Option<DebianPackage>,
+    /// Number of files, links and devices in it.
+    pub files: usize,
+}
+
+/// What a component that is a Debian package says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DebianPackage {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// What it depends on, which nobody has looked at.
+    pub depends: String,
+}
+
+/// Why a component cannot be added.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The archive cannot be read.
+    #[error("cannot read {}, given as component {name}", file.display())]
+    Read {
+        /// The component.
+        name: String,
+        /// The archive.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Not the archive that was asked for.
+    #[error("{}, given as component {name}, has the sha256 {found}, but the recipe wants {wanted}", file.display())]
+    Digest {
+        /// The component.
+        name: String,
+        /// The archive.
+        file: PathBuf,
+        /// What the recipe says.
+        wanted: String,
+        /// What it is.
+        found: String,
+    },
+    /// The archive cannot be unpacked.
+    #[error("cannot unpack the component {name}")]
+    Unpack {
+        /// The component.
+        name: String,
+        /// Why.
+        #[source]
+        source: super::Error,
+    },
+    /// A package for another machine.
+    #[error("the component {name} is a package for {found}, but the image is for {wanted}")]
+    Arch {
+        /// The component.
+        name: String,
+        /// The image's architecture.
+        wanted: String,
+        /// The package's.
+        found: String,
+    },
+    /// The file it is there for is missing.
+    #[error("the component {name} does not have /{provides}; give another file, or correct `provides` in the recipe")]
+    NotProvided {
+        /// The component.
+        name: String,
+        /// The file.
+        provides: TreePath,
+    },
+    /// It has something that is different in the image.
+    #[error("/{path} of the component {name} is in the image already, different, from {by}")]
+    Conflict {
+        /// The component.
+        name: String,
+        /// The path.
+        path: TreePath,
+        /// Who put it there.
+        by: String,
+    },
+    /// A file belongs to nobody the image knows.
+    #[error("cannot tell the owner of /{path} in the component {name}")]
+    Owner {
+        /// The component.
+        name: String,
+        /// The path.
+        path: TreePath,
+        /// Who is not known.
+        #[source]
+        source: Unknown,
+    },
+}
+
+/// Adds a component to a tree.
+///
+/// # Errors
+/// When the archive is not right or collides with the tree, which may then have
+/// part of the component.
+pub fn add(tree: &mut Tree, cache: &Arc<Cache>, given: &Given<'_>, ids: &Ids) -> Result<Added, Error> {
+    let name = || given.name.to_owned();
+    let (sha256, form) = look(given.file)
+        .map_err(|source| Error::Read { name: name(), file: given.file.to_owned(), source })?;
+    if let Some(wanted) = given.sha256.filter(|w| **w != sha256) {
+        let (wanted, found) = (hex(wanted), hex(&sha256));
+        return Err(Error::Digest { name: name(), file: given.file.to_owned(), wanted, found });
+    }
+    let unpack = |source| Error::Unpack { name: name(), source };
+    let source = Source { path: given.file.to_owned(), sha256, form };
+    let archive = Archive::open(cache, source).map_err(unpack)?;
+    let package = match form {
+        Form::Tar(_) => None,
+        Form::Deb => {
+            let control = control_of(&archive, given.file).map_err(unpack)?;
+            if control.architecture != given.arch && control.architecture != "all" {
+                let (wanted, found) = (given.arch.to_owned(), control.architecture);
+                return Err(Error::Arch { name: name(), wanted, found });
+            }
+            let (name, version, depends) = (control.package, control.version, control.depends);
+            Some(DebianPackage { name, version, depends })
+        }
+    };
+    let files = merge(tree, &archive, given, ids)?;
+    Ok(Added { name: name(), sha256, package, files })
+}
+
+/// The sha256 of a file, and what kind of archive it is.
+fn look(path: &Path) -> io::Result<(Digest, Form)> {
+    let mut file = File::open(path)?;
+    let mut start = Vec::new();
+    (&mut file).take(8).read_to_end(&mut start)?;
+    let form = if start == ar::MAGIC { Form::Deb } else { Form::Tar(Compression::of_magic(&start)) };
+    let mut hasher = sha2::Sha256::new();
+    hasher.update(&start);
+    let mut buf = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buf)? {
+            0 => return Ok((hasher.finalize().into(), form)),
+            n => hasher.update(buf.get(..n).unwrap_or_default()),
+        }
+    }
+}
+
+fn merge(tree: &mut Tree, archive: &Archive, given: &Given<'_>, ids: &Ids) -> Result<usize, Error> {
+    let origin = Origin::Component(given.name.into());
+    let conflict = |tree: &Tree, path: TreePath| Error::Conflict {
+        name: given.name.to_owned(),
+        by: tree.get(&path).map_or("merged /usr".into(), |n| n.origin.to_string()),
+        path,
+    };
+    let mut provided = false;
+    let mut files = 0;
+    // The order of the archive: a hard link comes after the file it stands for.
+    for entry in &archive.entries {
+        let path = match place::place(&entry.path) {
+            Place::At(path) => path,
+            Place::Alias(path) if place::agrees_with_alias(&path, &entry.kind) => continue,
+            Place::Alias(path) => return Err(conflict(tree, path)),
+        };
+        let node = place::node(entry, archive, ids, origin.clone()).map_err(|source| Error::Owner {
+            name: given.name.to_owned(),
+            path: path.clone(),
+            source,
+        })?;
+        if entry.kind != EntryKind::Dir {
+            files += 1;
+            provided |= path == place::canonical(given.provides);
+        }
+        match tree.get(&path) {
+            Some(old) if old.is_dir() && node.is_dir() => {}
+            Some(old) if same(tree, old, &node) => {}
+            Some(_) => return Err(conflict(tree, path)),
+            None => {
+                tree.insert(path, node).map_err(|NotADirectory(above)| conflict(tree, above))?;
+            }
+        }
+    }
+    if provided { Ok(files) } else { Err(Error::NotProvided { name: given.name.to_owned(), provides: given.provides.clone() }) }
+}
+
+/// Whether two nodes that are not directories are the same in every way but origin.
+fn same(tree: &Tree, a: &Node, b: &Node) -> bool {
+    let file = |kind: &Kind| match kind {
+        Kind::File(content) => content.digest().ok(),
+        Kind::Hardlink(to) => match tree.get(to).map(|n| &n.kind) {
+            Some(Kind::File(content)) => content.digest().ok(),
+            _ => None,
+        },
+        _ => None,
+    };
+    let same_kind = match (&a.kind, &b.kind) {
+        (Kind::Symlink(a), Kind::Symlink(b)) => a == b,
+        (Kind::CharDev { major, minor }, Kind::CharDev { major: m, minor: n })
+        | (Kind::BlockDev { major, minor }, Kind::BlockDev { major: m, minor: n }) => (major, minor) == (m, n),
+        (Kind::Fifo, Kind::Fifo) => true,
+        (a, b) => file(a).is_some() && file(a) == file(b),
+    };
+    same_kind && (a.mode, a.uid, a.gid, &a.xattrs) == (b.mode, b.uid, b.gid, &b.xattrs)
+}

@@ -1,0 +1,215 @@
+//! What a Debian package says about itself: deb-control(5).
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use deb822_fast::Deb822;
+use debversion::Version;
+use formats::tree::TreePath;
+
+/// Bytes of all control files of one package; the kernel's have 400 KiB.
+const MAX_CONTROL: u64 = 32 << 20;
+
+/// The control files of a package by name (`control`, `conffiles`, `postinst`…),
+/// less those nobody needs here.
+pub type ControlFiles = BTreeMap<String, Vec<u8>>;
+
+/// The control fields and files of a package.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// `Package`.
+    pub package: String,
+    /// `Version`.
+    pub version: String,
+    /// `Architecture`.
+    pub architecture: String,
+    /// `Depends` and `Pre-Depends` as they are, joined by a comma; empty when there are none.
+    pub depends: String,
+    /// `Replaces`.
+    pub replaces: Vec<Relation>,
+    /// Configuration files of the package.
+    pub conffiles: Vec<TreePath>,
+    /// Maintainer scripts and triggers by name (`postinst`); nobody runs them.
+    pub scripts: BTreeMap<String, Vec<u8>>,
+}
+
+/// Another package, perhaps in certain versions only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relation {
+    /// Its name.
+    pub package: String,
+    /// Operator (`<<`, `<=`, `=`, `>=`, `>>`) and version.
+    pub version: Option<(String, Version)>,
+}
+
+/// Why control files cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// They are not a tar archive.
+    #[error("its control files are damaged")]
+    Damaged(#[source] std::io::Error),
+    /// Larger than any package's.
+    #[error("its control files are larger than 32 MiB")]
+    TooLarge,
+    /// No `control`, or not in the right form.
+    #[error("its control file is missing or damaged")]
+    NoControl,
+    /// A field is missing.
+    #[error("its control file has no field {0}")]
+    NoField(&'static str),
+    /// A relation or version is not in the right form.
+    #[error("its control field {field} is damaged: {value:?}")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// The part that is wrong.
+        value: String,
+    },
+}
+
+/// Reads the control archive of a package.
+///
+/// # Errors
+/// When it is damaged or too large.
+pub fn read(stream: &mut dyn Read) -> Result<ControlFiles, Error> {
+    let mut files = ControlFiles::new();
+    let mut limited = stream.take(MAX_CONTROL + 1);
+    let mut archive = tar::Archive::new(&mut limited);
+    for entry in archive.entries().map_err(Error::Damaged)?.raw(true) {
+        let mut entry = entry.map_err(Error::Damaged)?;
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let name = name.strip_prefix("./").unwrap_or(&name);
+        let wanted = !matches!(name, "md5sums" | "shlibs" | "symbols" | "templates");
+        if entry.header().entry_type().is_file() && wanted {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).map_err(Error::Damaged)?;
+            files.insert(name.to_owned(), bytes);
+        }
+    }
+    std::io::copy(&mut limited, &mut std::io::sink()).map_err(Error::Damaged)?;
+    if limited.limit() == 0 { Err(Error::TooLarge) } else { Ok(files) }
+}
+
+impl Control {
+    /// Understands the control files.
+    ///
+    /// # Errors
+    /// When a field that must be there is not, or one is damaged.
+    pub fn parse(mut files: ControlFiles) -> Result<Self, Error> {
+        let text = files.remove("control").and_then(|b| String::from_utf8(b).ok()).ok_or(Error::NoControl)?;
+        let parsed: Deb822 = text.parse().map_err(|_| Error::NoControl)?;
+        let fields = parsed.iter().next().ok_or(Error::NoControl)?;
+        let must = |name| fields.get(name).map(str::to_owned).ok_or(Error::NoField(name));
+        let conffiles = files.remove("conffiles").unwrap_or_default();
+        let conffiles = conffiles.split(|b| *b == b'\n').filter_map(conffile).collect::<Result<_, _>>()?;
+        let depends: Vec<_> = ["Pre-Depends", "Depends"].iter().filter_map(|f| fields.get(f)).collect();
+        Ok(Self {
+            package: must("Package")?,
+            version: must("Version")?,
+            architecture: must("Architecture")?,
+            depends: depends.join(", "),
+            replaces: relations("Replaces", fields.get("Replaces").unwrap_or_default())?,
+            conffiles,
+            scripts: files,
+        })
+    }
+
+    /// Whether this package may overwrite files of that version of another.
+    pub fn replaces(&self, package: &str, version: &str) -> bool {
+        self.replaces.iter().any(|r| r.package == package && r.holds(version))
+    }
+}
+
+/// A line of `conffiles`: a path, perhaps after a flag, which marks a file the
+/// package no longer has.
+fn conffile(line: &[u8]) -> Option<Result<TreePath, Error>> {
+    let line = line.trim_ascii();
+    let path = || {
+        TreePath::parse(line).map_err(|_| Error::Field {
+            field: "conffiles",
+            value: String::from_utf8_lossy(line).into_owned(),
+        })
+    };
+    line.starts_with(b"/").then(path)
+}
+
+impl Relation {
+    fn holds(&self, version: &str) -> bool {
+        let Some((operator, wanted)) = &self.version else { return true };
+        let Ok(version) = version.parse::<Version>() else { return false };
+        match operator.as_str() {
+            "<<" => version < *wanted,
+            "<=" => version <= *wanted,
+            "=" => version == *wanted,
+            ">=" => version >= *wanted,
+            _ => version > *wanted,
+        }
+    }
+}
+
+fn relations(field: &'static str, value: &str) -> Result<Vec<Relation>, Error> {
+    let parts = value.split(',').map(str::trim).filter(|p| !p.is_empty());
+    parts.map(|p| relation(p).ok_or_else(|| Error::Field { field, value: p.to_owned() })).collect()
+}
+
+/// `name`, `name:arch` or `name (op version)`.
+fn relation(text: &str) -> Option<Relation> {
+    let (name, rest) = text.split_once('(').unwrap_or((text, ""));
+    let package = name.split(':').next()?.trim().to_owned();
+    if package.is_empty() || package.contains([' ', '|']) {
+        return None;
+    }
+    if rest.is_empty() {
+        return Some(Relation { package, version: None });
+    }
+    let inner = rest.trim_end().strip_suffix(')')?.trim();
+    let at = inner.find(|c| !matches!(c, '<' | '=' | '>'))?;
+    let (operator, version) = inner.split_at_checked(at)?;
+    // The old `<` and `>` mean `<=` and `>=`: deb-control(5).
+    let operator = match operator {
+        "<" => "<=",
+        ">" => ">=",
+        "<<" | "<=" | "=" | ">=" | ">>" => operator,
+        _ => return None,
+    };
+    Some(Relation { package, version: Some((operator.to_owned(), version.trim().parse().ok()?)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn control(text: &str) -> Result<Control, Error> {
+        Control::parse(ControlFiles::from([("control".into(), text.into())]))
+    }
+
+    #[test]
+    fn replaces_obeys_versions() {
+        let c = control(
+            "Package: a\nVersion: 1\nArchitecture: all\nReplaces: b (<< 2.0~), c:any,\n d(>= 1:1)\n",
+        )
+        .unwrap();
+        assert!(c.replaces("b", "1.9-1") && !c.replaces("b", "2.0"));
+        assert!(c.replaces("c", "anything"));
+        assert!(!c.replaces("d", "5") && c.replaces("d", "1:1-3"));
+        assert!(!c.replaces("e", "1"));
+    }
+
+    #[test]
+    fn fields_that_are_missing_or_damaged() {
+        assert!(matches!(control("Package: a\nVersion: 1\n"), Err(Error::NoField("Architecture"))));
+        assert!(matches!(control("\0"), Err(Error::NoControl)));
+        assert!(matches!(control(""), Err(Error::NoControl)));
+        let bad = control("Package: a\nVersion: 1\nArchitecture: all\nReplaces: b (~ 1)\n");
+        assert!(matches!(bad, Err(Error::Field { field: "Replaces", .. })));
+    }
+
+    #[test]
+    fn conffiles_without_flags() {
+        let mut files = ControlFiles::new();
+        files.insert("control".into(), b"Package: a\nVersion: 1\nArchitecture: all\n".to_vec());
+        files.insert("conffiles".into(), b"/etc/a\nremove-on-upgrade /etc/b\n\n/etc/c d\n".to_vec());
+        let found: Vec<_> = Control::parse(files).unwrap().conffiles.iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["etc/a", "etc/c d"]);
+    }
+}
