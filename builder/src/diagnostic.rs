@@ -171,11 +171,14 @@ struct Clean<'a>(&'a str);
 impl fmt::Display for Clean<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.chars().try_for_each(|c| {
-            fmt::Write::write_char(f, match c {
-                '\t' => ' ',
-                c if c.is_control() => '\u{fffd}',
-                c => c,
-            })
+            fmt::Write::write_char(
+                f,
+                match c {
+                    '\t' => ' ',
+                    c if c.is_control() => '\u{fffd}',
+                    c => c,
+                },
+            )
         })
     }
 }
@@ -239,6 +242,7 @@ unknown key `pakages`
         let lines: Vec<&str> = text.lines().collect();
         let caret = lines[4].chars().position(|c| c == '^').unwrap();
         assert_eq!(lines[3].chars().nth(caret), Some('m'), "{text}");
+        assert!(lines[3].contains("| …") && lines[3].ends_with('…'), "{text}");
     }
 
     #[test]

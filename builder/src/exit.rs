@@ -139,7 +139,10 @@ mod tests {
     fn the_documentation_lists_every_code() {
         let doc = include_str!("../../docs/exit-codes.md");
         for exit in Exit::ALL {
-            assert!(doc.contains(&format!("| {} | `{exit:?}` |", exit.code())), "{exit:?} in docs/exit-codes.md");
+            assert!(
+                doc.contains(&format!("| {} | `{exit:?}` |", exit.code())),
+                "{exit:?} in docs/exit-codes.md"
+            );
         }
         assert_eq!(doc.lines().filter(|l| l.starts_with("| ")).count(), Exit::ALL.len() + 1);
     }

@@ -167,7 +167,15 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_named() {
-        let error = Error::new("write", Path::new("/dev/full"), Some(5 << 20), std::fs::write("/dev/full", b"x").unwrap_err());
-        assert!(error.to_string().starts_with("the disk is full: cannot write /dev/full (5 MiB needed"), "{error}");
+        let error = Error::new(
+            "write",
+            Path::new("/dev/full"),
+            Some(5 << 20),
+            std::fs::write("/dev/full", b"x").unwrap_err(),
+        );
+        assert!(
+            error.to_string().starts_with("the disk is full: cannot write /dev/full (5 MiB needed"),
+            "{error}"
+        );
     }
 }

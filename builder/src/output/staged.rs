@@ -116,19 +116,23 @@ fn replace(new: &Path, old: &Path) -> io::Result<()> {
     match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(()),
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {
-            // No exchange on this file system: the name is missing for a moment, but
-            // never half-written, and a failure puts the old one back.
-            let mut aside = new.as_os_str().to_owned();
-            aside.push(".old");
-            fs::rename(old, &aside)?;
-            if let Err(e) = fs::rename(new, old) {
-                fs::rename(&aside, old)?;
-                return Err(e);
-            }
-            fs::rename(&aside, new)
+            replace_in_steps(new, old)
         }
         Err(e) => Err(e.into()),
     }
+}
+
+/// The same for file systems that cannot exchange: the name is missing for a moment,
+/// but never half-written, and a failure puts the old one back.
+fn replace_in_steps(new: &Path, old: &Path) -> io::Result<()> {
+    let mut aside = new.as_os_str().to_owned();
+    aside.push(".old");
+    fs::rename(old, &aside)?;
+    if let Err(e) = fs::rename(new, old) {
+        fs::rename(&aside, old)?;
+        return Err(e);
+    }
+    fs::rename(&aside, new)
 }
 
 /// Removes what killed builds left: directories of that name that nobody has locked.
@@ -158,4 +162,25 @@ fn sync_all(dir: &Path) -> Result<(), Error> {
     }
     let set = || fs::set_permissions(dir, Permissions::from_mode(0o755));
     set().and_then(|()| File::open(dir)?.sync_all()).map_err(Error::io("sync", dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replacing_in_steps_swaps_and_a_failure_keeps_the_old() {
+        let top = tempfile::tempdir().unwrap();
+        let [new, old] = ["new", "old"].map(|name| top.path().join(name));
+        for dir in [&new, &old] {
+            fs::create_dir(dir).unwrap();
+            fs::write(dir.join("f"), dir.file_name().unwrap().as_encoded_bytes()).unwrap();
+        }
+        replace_in_steps(&new, &old).unwrap();
+        assert_eq!(fs::read_to_string(old.join("f")).unwrap(), "new");
+        assert_eq!(fs::read_to_string(new.join("f")).unwrap(), "old");
+        fs::remove_dir_all(&new).unwrap();
+        replace_in_steps(&new, &old).unwrap_err();
+        assert_eq!(fs::read_to_string(old.join("f")).unwrap(), "new");
+    }
 }

@@ -18,7 +18,10 @@ pub const SUMS: &str = "SHA256SUMS";
 ///
 /// # Errors
 /// When a file cannot be read, or the list not be written.
-pub fn write_sums(dir: &Path, known: &BTreeMap<String, [u8; 32]>) -> Result<BTreeMap<String, [u8; 32]>, Error> {
+pub fn write_sums(
+    dir: &Path,
+    known: &BTreeMap<String, [u8; 32]>,
+) -> Result<BTreeMap<String, [u8; 32]>, Error> {
     let mut files = Vec::new();
     walk(dir, dir, &mut files)?;
     files.retain(|(name, _)| !name.starts_with(SUMS));

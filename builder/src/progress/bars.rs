@@ -72,7 +72,12 @@ impl Sink for Bars {
                     self.all.remove(&bar);
                 }
                 let mark = if *complete { "✓" } else { "✗" };
-                self.line(&format!("{mark} {:<12} {:>8}  {}", stage.name, duration(*took), count(stage, *done)));
+                self.line(&format!(
+                    "{mark} {:<12} {:>8}  {}",
+                    stage.name,
+                    duration(*took),
+                    count(stage, *done)
+                ));
             }
             Event::Message { level: Level::Info, text } => self.line(text),
             Event::Message { level: Level::Warning, text } => self.line(&format!("warning: {text}")),

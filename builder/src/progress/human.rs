@@ -25,9 +25,13 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (n, text) in
-            [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (10 << 20, "10.0 MiB"), (u64::MAX, "16777215.9 TiB")]
-        {
+        for (n, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1536, "1.5 KiB"),
+            (10 << 20, "10.0 MiB"),
+            (u64::MAX, "16777215.9 TiB"),
+        ] {
             assert_eq!(bytes(n), text);
         }
         assert_eq!(duration(Duration::from_millis(75_040)), "75.0 s");

@@ -241,7 +241,12 @@ impl Stage {
 
     fn info(&self) -> StageInfo<'_> {
         let total = self.total.load(Ordering::Relaxed);
-        StageInfo { id: self.id, name: &self.name, unit: self.unit, total: (total != UNKNOWN).then_some(total) }
+        StageInfo {
+            id: self.id,
+            name: &self.name,
+            unit: self.unit,
+            total: (total != UNKNOWN).then_some(total),
+        }
     }
 }
 
@@ -253,5 +258,73 @@ impl Drop for Stage {
             lock(&self.progress.0.times).push((self.name.clone(), took));
         }
         self.progress.show(&Event::Finish { stage: self.info(), done, took, complete: self.finished });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            lock(&self.0).write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Buffer {
+        fn lines(&self) -> Vec<String> {
+            String::from_utf8(lock(&self.0).clone()).unwrap().lines().map(str::to_owned).collect()
+        }
+    }
+
+    #[test]
+    fn plain_lines_say_how_a_stage_ended() {
+        let buffer = Buffer::default();
+        let progress = Progress::new(PlainLines::new(buffer.clone()));
+        let stage = progress.stage("download", Unit::Bytes, Some(2048));
+        stage.add(2048);
+        stage.finish();
+        let failing = progress.stage("unpack", Unit::Items("packages"), Some(4));
+        failing.add(1);
+        drop(failing);
+        progress.warn("no agent");
+        let lines = buffer.lines();
+        assert_eq!(lines[0], "download …");
+        assert!(lines.iter().any(|l| l.starts_with("download: done, 2.0 KiB (")), "{lines:?}");
+        assert!(lines.iter().any(|l| l.starts_with("unpack: not completed, 1 of 4 packages (")), "{lines:?}");
+        assert_eq!(lines.last().unwrap(), "warning: no agent");
+        let names: Vec<_> = progress.times().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["download"]);
+    }
+
+    #[test]
+    fn threads_count_together_and_every_line_is_json() {
+        let buffer = Buffer::default();
+        let progress = Progress::new(JsonLines::new(buffer.clone()));
+        let stage = progress.stage("compress \"x\"", Unit::Bytes, None);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..1000).for_each(|_| stage.add(3)));
+            }
+        });
+        stage.set_total(12_000);
+        stage.finish();
+        let objects: Vec<serde_json::Value> =
+            buffer.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let last = objects.last().unwrap();
+        assert_eq!(objects[0]["event"], "start");
+        assert!(objects[0]["total"].is_null());
+        assert_eq!(
+            (&last["event"], &last["done"], &last["total"]),
+            (&"finish".into(), &12_000.into(), &12_000.into())
+        );
+        assert_eq!((&last["complete"], &last["stage"]), (&true.into(), &"compress \"x\"".into()));
     }
 }

@@ -57,7 +57,12 @@ impl<W: Write + Send> Sink for PlainLines<W> {
                 self.shown.remove(&stage.id);
                 let end = if *complete { "done" } else { "not completed" };
                 let count = Some(count(stage, *done)).filter(|c| !c.is_empty()).map(|c| format!(", {c}"));
-                self.line(&format!("{}: {end}{} ({})", stage.name, count.unwrap_or_default(), duration(*took)));
+                self.line(&format!(
+                    "{}: {end}{} ({})",
+                    stage.name,
+                    count.unwrap_or_default(),
+                    duration(*took)
+                ));
             }
             Event::Message { level: Level::Info, text } => self.line(text),
             Event::Message { level: Level::Warning, text } => self.line(&format!("warning: {text}")),

@@ -45,7 +45,8 @@ impl Glob {
     /// characters, a trailing backslash.
     pub fn parse(pattern: &str) -> Result<Self, Wrong> {
         check_relative(pattern, "pattern")?;
-        let parts = pattern.split('/').map(|part| parse_part(part, pattern)).collect::<Result<Vec<_>, _>>()?;
+        let parts =
+            pattern.split('/').map(|part| parse_part(part, pattern)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { parts })
     }
 
@@ -72,14 +73,21 @@ impl Token {
         match self {
             Self::Byte(b) => *b == byte,
             Self::Any | Self::Many => true,
-            Self::Set { not, ranges } => ranges.iter().any(|(low, high)| (*low..=*high).contains(&byte)) != *not,
+            Self::Set { not, ranges } => {
+                ranges.iter().any(|(low, high)| (*low..=*high).contains(&byte)) != *not
+            }
         }
     }
 }
 
 /// Matches items against a pattern in which some parts stand for any number of items.
 /// Going back to the last such part only is enough, so this takes |pattern| × |items|.
-fn wildcard<P, I>(pattern: &[P], items: &[I], is_many: impl Fn(&P) -> bool, one: impl Fn(&P, &I) -> bool) -> bool {
+fn wildcard<P, I>(
+    pattern: &[P],
+    items: &[I],
+    is_many: impl Fn(&P) -> bool,
+    one: impl Fn(&P, &I) -> bool,
+) -> bool {
     let (mut p, mut i) = (0, 0);
     let mut back: Option<(usize, usize)> = None;
     loop {
@@ -163,7 +171,11 @@ mod tests {
     #[test]
     fn table() {
         for (pattern, yes, no) in [
-            ("usr/share/doc/**", &["usr/share/doc/a", "usr/share/doc/a/b"][..], &["usr/share/doc", "usr/share/docs/a"][..]),
+            (
+                "usr/share/doc/**",
+                &["usr/share/doc/a", "usr/share/doc/a/b"][..],
+                &["usr/share/doc", "usr/share/docs/a"][..],
+            ),
             ("usr/*/x", &["usr/a/x", "usr/.a/x"], &["usr/x", "usr/a/b/x", "usr//x"]),
             ("**/*.mo", &["a.mo", "x/y/a.mo"], &["a.mo/b", "a.mos"]),
             ("a/**/b", &["a/b", "a/x/b", "a/x/y/b"], &["a", "b", "ab", "a/x/bc"]),

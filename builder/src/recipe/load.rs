@@ -19,7 +19,8 @@ const MAX_FILES: usize = 100;
 /// Files that cannot be read or parsed, include cycles, `remove-…` that removes nothing.
 pub(super) fn load(file: &Path, host: &dyn Host, problems: &Problems) -> Option<Node> {
     let top = read(file, host).map_err(|e| problems.extend(e)).ok()?;
-    let mut loader = Loader { host, problems, chain: vec![(host.identity(file), file.to_owned())], done: Vec::new() };
+    let mut loader =
+        Loader { host, problems, chain: vec![(host.identity(file), file.to_owned())], done: Vec::new() };
     let mut merged = Node { place: top.place.clone(), value: Value::Map(Vec::new()) };
     let top = loader.includes(top, &mut merged)?;
     if let Value::Map(entries) = &mut merged.value {
@@ -40,7 +41,8 @@ impl Loader<'_> {
     /// Lays what `node` includes over `merged`, and returns `node` without its `include:`.
     fn includes(&mut self, mut node: Node, merged: &mut Node) -> Option<Node> {
         let Value::Map(entries) = &mut node.value else {
-            let wrong = Diagnostic::at(&node.place, format!("a recipe is a map of keys, this is {}", node.kind()));
+            let wrong =
+                Diagnostic::at(&node.place, format!("a recipe is a map of keys, this is {}", node.kind()));
             self.problems.report(wrong.hint("begin with `name: …`"));
             return None;
         };
@@ -49,7 +51,8 @@ impl Loader<'_> {
         let cursor = Cursor { name: "include".to_owned(), ..Cursor::root(&list, self.problems) };
         let paths = cursor.list(|at| Some((at.text(super::values::location)?, at.node.place.clone())))?;
         // Every include is tried, so that the mistakes of all files are shown.
-        let good: Vec<bool> = paths.iter().map(|(path, place)| self.include(path, place, merged).is_some()).collect();
+        let good: Vec<bool> =
+            paths.iter().map(|(path, place)| self.include(path, place, merged).is_some()).collect();
         good.into_iter().all(|g| g).then_some(node)
     }
 
@@ -57,7 +60,8 @@ impl Loader<'_> {
         let file = tidy(&place.file().parent().unwrap_or(Path::new("")).join(path));
         let identity = self.host.identity(&file);
         if let Some(at) = self.chain.iter().position(|(id, _)| *id == identity) {
-            let mut names: Vec<_> = self.chain.iter().skip(at).map(|(_, name)| name.display().to_string()).collect();
+            let mut names: Vec<_> =
+                self.chain.iter().skip(at).map(|(_, name)| name.display().to_string()).collect();
             names.push(file.display().to_string());
             let wrong = Diagnostic::at(place, format!("`{path}` includes itself")).why(names.join(" → "));
             self.problems.report(wrong.hint("remove one of these includes"));
@@ -96,7 +100,8 @@ impl Loader<'_> {
 fn read(file: &Path, host: &dyn Host) -> Result<Node, Diagnostics> {
     let shown = file.display();
     let bytes = host.read(file).map_err(|e| {
-        Diagnostic::nowhere(format!("cannot read the recipe {shown}: {e}")).hint("check the path and its permissions")
+        Diagnostic::nowhere(format!("cannot read the recipe {shown}: {e}"))
+            .hint("check the path and its permissions")
     })?;
     let text = String::from_utf8(bytes).map_err(|e| {
         let good = e.utf8_error().valid_up_to();

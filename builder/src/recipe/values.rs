@@ -36,7 +36,9 @@ pub(crate) fn size(text: &str) -> Result<u64, Wrong> {
                 .hint(format!("write `{number}{letter}iB`")));
         }
         unit if unit.starts_with('.') => {
-            return Err(wrong().why("sizes are whole numbers").hint("use the next smaller unit: `1536MiB` for 1.5 GiB"));
+            return Err(wrong()
+                .why("sizes are whole numbers")
+                .hint("use the next smaller unit: `1536MiB` for 1.5 GiB"));
         }
         _ => return Err(wrong().hint(example)),
     };
@@ -119,7 +121,9 @@ pub(crate) fn package(text: &str) -> Result<String, Wrong> {
     } else if lower != text && package(&lower).is_ok() {
         wrong.hint(format!("package names are in lower case: `{lower}`"))
     } else {
-        wrong.why("names have at least two characters: a-z, 0-9, `+`, `-` and `.`, the first a letter or digit")
+        wrong.why(
+            "names have at least two characters: a-z, 0-9, `+`, `-` and `.`, the first a letter or digit",
+        )
     })
 }
 
@@ -146,7 +150,8 @@ pub(crate) fn plain_name(text: &str) -> Result<String, Wrong> {
 /// A suite or component of an archive, which become part of URLs: `bookworm-security`.
 pub(crate) fn archive_part(text: &str) -> Result<String, Wrong> {
     let part = |p: &str| {
-        p.chars().next().is_some_and(|c| c.is_ascii_alphanumeric()) && all(p, "-_.+~", char::is_ascii_alphanumeric)
+        p.chars().next().is_some_and(|c| c.is_ascii_alphanumeric())
+            && all(p, "-_.+~", char::is_ascii_alphanumeric)
     };
     if text.len() <= 64 && text.split('/').all(part) {
         return Ok(text.to_owned());
@@ -158,7 +163,9 @@ pub(crate) fn archive_part(text: &str) -> Result<String, Wrong> {
 pub(crate) fn arch(text: &str) -> Result<String, Wrong> {
     match text {
         "amd64" => Ok(text.to_owned()),
-        "x86_64" | "x86-64" => Err(Wrong::new(format!("`{text}` is not Debian's name")).hint("write `amd64`")),
+        "x86_64" | "x86-64" => {
+            Err(Wrong::new(format!("`{text}` is not Debian's name")).hint("write `amd64`"))
+        }
         _ => Err(Wrong::new(format!("the architecture `{text}` is not supported")).hint("only `amd64` is")),
     }
 }
@@ -168,7 +175,10 @@ pub(crate) fn url(text: &str) -> Result<String, Wrong> {
     let rest = ["https://", "http://", "file:///"].iter().find_map(|scheme| text.strip_prefix(scheme));
     match rest {
         Some(rest) if !rest.is_empty() && rest.chars().all(|c| c.is_ascii_graphic()) => Ok(text.to_owned()),
-        _ => Err(Wrong::new(format!("`{text}` is not a URL")).hint("it begins with https://, http:// or file:///")),
+        _ => {
+            Err(Wrong::new(format!("`{text}` is not a URL"))
+                .hint("it begins with https://, http:// or file:///"))
+        }
     }
 }
 
@@ -177,7 +187,8 @@ pub(crate) fn sha256(text: &str) -> Result<String, Wrong> {
     if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Ok(text.to_ascii_lowercase());
     }
-    Err(Wrong::new("this is not a sha256").why(format!("it has 64 hexadecimal digits, this has {} characters", text.chars().count()))
+    Err(Wrong::new("this is not a sha256")
+        .why(format!("it has 64 hexadecimal digits, this has {} characters", text.chars().count()))
         .hint("print it with `sha256sum FILE`"))
 }
 
@@ -188,10 +199,14 @@ pub(crate) fn check_relative(text: &str, what: &str) -> Result<(), Wrong> {
         return Err(Wrong::new(format!("an empty {what}")));
     }
     if text.starts_with('/') {
-        return Err(wrong("is absolute").why("it is taken from the root of the image").hint("leave out the leading `/`"));
+        return Err(wrong("is absolute")
+            .why("it is taken from the root of the image")
+            .hint("leave out the leading `/`"));
     }
     if text.split('/').any(|c| c == "..") {
-        return Err(wrong("has a `..` in it").why("it could lead out of the image").hint("write it without `..`"));
+        return Err(wrong("has a `..` in it")
+            .why("it could lead out of the image")
+            .hint("write it without `..`"));
     }
     if text.ends_with('/') {
         return Err(wrong("ends in `/`").hint("leave it out; `dir/**` is all that is below a directory"));
@@ -239,7 +254,17 @@ pub(crate) fn module(text: &str) -> Result<String, Wrong> {
 /// A systemd unit (systemd.unit(5)).
 pub(crate) fn unit(text: &str) -> Result<String, Wrong> {
     const TYPES: [&str; 11] = [
-        "service", "socket", "device", "mount", "automount", "swap", "target", "path", "timer", "slice", "scope",
+        "service",
+        "socket",
+        "device",
+        "mount",
+        "automount",
+        "swap",
+        "target",
+        "path",
+        "timer",
+        "slice",
+        "scope",
     ];
     let wrong = Wrong::new(format!("`{text}` is not a unit name"));
     if text.is_empty() || text.len() > 255 || !all(text, ":-_.\\@", char::is_ascii_alphanumeric) {
@@ -286,7 +311,7 @@ pub(crate) fn kernel_arg(text: &str) -> Result<String, Wrong> {
     if !text.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
         return Err(wrong.why("only printable ASCII is passed on unchanged"));
     }
-    if quotes % 2 != 0 {
+    if !quotes.is_multiple_of(2) {
         return Err(wrong.why("it opens a `\"` and does not close it"));
     }
     if text.split('"').step_by(2).any(|outside| outside.contains(' ')) {
@@ -310,11 +335,13 @@ pub(crate) fn user_name(text: &str) -> Result<String, Wrong> {
 /// An absolute path as a field of /etc/passwd.
 pub(crate) fn passwd_path(text: &str) -> Result<String, Wrong> {
     passwd_field(text)?;
-    let normal = text.strip_prefix('/').is_some_and(|rest| rest.is_empty() || check_relative(rest, "path").is_ok());
+    let normal =
+        text.strip_prefix('/').is_some_and(|rest| rest.is_empty() || check_relative(rest, "path").is_ok());
     if normal {
         return Ok(text.to_owned());
     }
-    Err(Wrong::new(format!("`{text}` is not an absolute path")).hint("like /var/lib/chrony or /usr/sbin/nologin"))
+    Err(Wrong::new(format!("`{text}` is not an absolute path"))
+        .hint("like /var/lib/chrony or /usr/sbin/nologin"))
 }
 
 /// A field of /etc/passwd.

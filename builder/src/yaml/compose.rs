@@ -21,10 +21,11 @@ const MAX_NODES: usize = 100_000;
 /// # Errors
 /// Broken syntax stops at the first mistake; all duplicate keys are reported at once.
 pub fn parse(source: &Arc<Source>) -> Result<Node, Diagnostics> {
-    let parser =
-        Parser::new_from_str_with_options(&source.text, options! { emit_comments: false, flow_nesting_limit: MAX_DEPTH });
-    let mut composer =
-        Composer { source, parser, anchors: HashMap::new(), nodes: 0, mistakes: Vec::new() };
+    let parser = Parser::new_from_str_with_options(
+        &source.text,
+        options! { emit_comments: false, flow_nesting_limit: MAX_DEPTH },
+    );
+    let mut composer = Composer { source, parser, anchors: HashMap::new(), nodes: 0, mistakes: Vec::new() };
     let node = composer.document()?;
     if composer.mistakes.is_empty() { Ok(node) } else { Err(Diagnostics(composer.mistakes)) }
 }
@@ -39,7 +40,7 @@ struct Composer<'a> {
 }
 
 impl<'a> Composer<'a> {
-    fn document(&mut self) -> Result<Node, Diagnostic> {
+    fn document(&mut self) -> Result<Node, Diagnostics> {
         let mut root = None;
         loop {
             let (event, span) = self.next()?;
@@ -53,7 +54,8 @@ impl<'a> Composer<'a> {
                 _ => {
                     return Err(Diagnostic::at(&self.place(span), "a second YAML document begins here")
                         .why("one file is one document")
-                        .hint("remove the `---`, or put the rest into a file of its own"));
+                        .hint("remove the `---`, or put the rest into a file of its own")
+                        .into());
                 }
             }
         }
@@ -65,14 +67,16 @@ impl<'a> Composer<'a> {
         })
     }
 
-    fn next(&mut self) -> Result<(Event<'a>, Span), Diagnostic> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), Diagnostics> {
         match self.parser.next_event() {
             Some(Ok(next)) => Ok(next),
             Some(Err(e)) => {
                 let place = Place::new(self.source, e.marker().line(), e.marker().col() + 1);
-                Err(Diagnostic::at(&place, format!("not valid YAML: {}", e.info())).hint(advice(&place)))
+                Err(Diagnostic::at(&place, format!("not valid YAML: {}", e.info()))
+                    .hint(advice(&place))
+                    .into())
             }
-            None => Err(Diagnostic::at(&Place::new(self.source, 1, 1), "the file ends too early")),
+            None => Err(Diagnostic::at(&Place::new(self.source, 1, 1), "the file ends too early").into()),
         }
     }
 
@@ -82,16 +86,20 @@ impl<'a> Composer<'a> {
         Place { width: width.max(1), ..Place::new(self.source, start.line(), start.col() + 1) }
     }
 
-    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Diagnostic> {
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Diagnostics> {
         let place = self.place(span);
         let before = self.nodes;
         self.count(1, &place)?;
         if depth > MAX_DEPTH {
-            return Err(Diagnostic::at(&place, format!("nested deeper than {MAX_DEPTH} levels")));
+            return Err(Diagnostic::at(&place, format!("nested deeper than {MAX_DEPTH} levels")).into());
         }
         if let Some(tag) = event.tag() {
-            return Err(Diagnostic::at(&place, format!("the YAML tag `{}{}` is not supported", tag.handle(), tag.suffix()))
-                .hint("leave it out; put text that starts with `!` in quotes"));
+            return Err(Diagnostic::at(
+                &place,
+                format!("the YAML tag `{}{}` is not supported", tag.handle(), tag.suffix()),
+            )
+            .hint("leave it out; put text that starts with `!` in quotes")
+            .into());
         }
         let (anchor, value) = match event {
             Event::Scalar(text, style, anchor, _) => (anchor, scalar(&text, style)),
@@ -99,12 +107,12 @@ impl<'a> Composer<'a> {
             Event::MappingStart(_, anchor, _) => (anchor, Value::Map(self.map(depth)?)),
             Event::Alias(id) => {
                 let Some(size) = self.anchors.get(&id).map(|(_, size)| *size) else {
-                    return Err(Diagnostic::at(&place, "this alias stands inside what it stands for"));
+                    return Err(Diagnostic::at(&place, "this alias stands inside what it stands for").into());
                 };
                 self.count(size, &place)?;
                 (0, self.anchors.get(&id).map_or(Value::Null, |(node, _)| node.value.clone()))
             }
-            _ => return Err(Diagnostic::at(&place, "a value is missing here")),
+            _ => return Err(Diagnostic::at(&place, "a value is missing here").into()),
         };
         let node = Node { place, value };
         if anchor != 0 {
@@ -113,16 +121,17 @@ impl<'a> Composer<'a> {
         Ok(node)
     }
 
-    fn count(&mut self, more: usize, place: &Place) -> Result<(), Diagnostic> {
+    fn count(&mut self, more: usize, place: &Place) -> Result<(), Diagnostics> {
         self.nodes += more;
         if self.nodes <= MAX_NODES {
             return Ok(());
         }
         Err(Diagnostic::at(place, format!("more than {MAX_NODES} values in one file"))
-            .why("aliases (`*name`) count as often as they are used"))
+            .why("aliases (`*name`) count as often as they are used")
+            .into())
     }
 
-    fn list(&mut self, depth: usize) -> Result<Vec<Node>, Diagnostic> {
+    fn list(&mut self, depth: usize) -> Result<Vec<Node>, Diagnostics> {
         let mut list = Vec::new();
         loop {
             match self.next()? {
@@ -132,7 +141,7 @@ impl<'a> Composer<'a> {
         }
     }
 
-    fn map(&mut self, depth: usize) -> Result<Vec<(Key, Node)>, Diagnostic> {
+    fn map(&mut self, depth: usize) -> Result<Vec<(Key, Node)>, Diagnostics> {
         let mut entries: Vec<(Key, Node)> = Vec::new();
         let mut seen: BTreeMap<String, Place> = BTreeMap::new();
         loop {
@@ -142,8 +151,12 @@ impl<'a> Composer<'a> {
             }
             let key = self.node(event, span, depth + 1)?;
             let Value::Scalar { text: name, .. } = key.value else {
-                return Err(Diagnostic::at(&key.place, format!("a key must be text, this is {}", key.kind()))
-                    .hint("put keys with special characters in quotes: `\"*\": …`"));
+                return Err(Diagnostic::at(
+                    &key.place,
+                    format!("a key must be text, this is {}", key.kind()),
+                )
+                .hint("put keys with special characters in quotes: `\"*\": …`")
+                .into());
             };
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
@@ -190,7 +203,10 @@ mod tests {
 
     fn fails(text: &str) -> Vec<(usize, usize, String)> {
         let found = parse(&Source::new("t.yaml", text)).unwrap_err().0;
-        found.iter().map(|d| (d.place.as_ref().unwrap().line, d.place.as_ref().unwrap().column, d.message.clone())).collect()
+        found
+            .iter()
+            .map(|d| (d.place.as_ref().unwrap().line, d.place.as_ref().unwrap().column, d.message.clone()))
+            .collect()
     }
 
     fn get(text: &str, key: &str) -> Node {
@@ -199,7 +215,9 @@ mod tests {
 
     #[test]
     fn scalars_stay_as_they_were_written() {
-        for (yaml, text) in [("0644", "0644"), ("no", "no"), ("1.10", "1.10"), ("'1'", "1"), ("8086:10fb", "8086:10fb")] {
+        for (yaml, text) in
+            [("0644", "0644"), ("no", "no"), ("1.10", "1.10"), ("'1'", "1"), ("8086:10fb", "8086:10fb")]
+        {
             assert_eq!(get(&format!("k: {yaml}\n"), "k").text(), Some(text));
         }
         assert!(matches!(get("k:\n", "k").value, Value::Null));
@@ -218,7 +236,8 @@ mod tests {
     fn duplicate_keys_show_both_places() {
         let found = parse(&Source::new("t.yaml", "a: 1\nb: 2\na: 3\nb: 4\n")).unwrap_err().0;
         assert_eq!(found.len(), 2);
-        let places: Vec<_> = found.iter().map(|d| (d.place.as_ref().unwrap().line, d.also[0].1.line)).collect();
+        let places: Vec<_> =
+            found.iter().map(|d| (d.place.as_ref().unwrap().line, d.also[0].1.line)).collect();
         assert_eq!(places, [(3, 1), (4, 2)]);
         assert_eq!(found[0].message, "the key `a` is here twice");
     }
@@ -231,7 +250,7 @@ mod tests {
             ("? [a]\n: 1\n", 1, 3, "a key must be text, this is a list"),
             ("a: &a [*a]\n", 1, 8, "this alias stands inside what it stands for"),
             ("a: [1\n", 1, 4, "not valid YAML: unclosed bracket"),
-            ("a:\n\tb: 1\n", 2, 1, "not valid YAML"),
+            ("a:\n\tb: 1\n", 2, 2, "not valid YAML: tabs disallowed"),
             ("a: *nobody\n", 1, 4, "not valid YAML"),
         ] {
             let found = fails(yaml);

@@ -56,7 +56,8 @@ fn merge_lists(mut base: Vec<Node>, over: Vec<Node>, problems: &Problems) -> Vec
         };
         if let Some(first) = seen.get(&identity) {
             let message = format!("`{identity}` is in this list twice");
-            problems.report(Diagnostic::at(&node.place, message).also("first here", first).hint("remove one"));
+            problems
+                .report(Diagnostic::at(&node.place, message).also("first here", first).hint("remove one"));
             continue;
         }
         seen.insert(identity.clone(), node.place.clone());
@@ -67,7 +68,10 @@ fn merge_lists(mut base: Vec<Node>, over: Vec<Node>, problems: &Problems) -> Vec
                 let name = below.get("name").map(|n| n.place.clone());
                 let mut merged = merge(below, node, problems);
                 if let (Value::Map(entries), Some(place)) = (&mut merged.value, name) {
-                    entries.iter_mut().filter(|(k, _)| k.name == "name").for_each(|(_, n)| n.place = place.clone());
+                    entries
+                        .iter_mut()
+                        .filter(|(k, _)| k.name == "name")
+                        .for_each(|(_, n)| n.place = place.clone());
                 }
                 base.insert(at, merged);
             }
@@ -101,8 +105,10 @@ fn remove(mut below: Option<&mut Node>, key: &Key, names: &Node, problems: &Prob
             _ => (false, Vec::new()),
         };
         if !found {
-            let wrong = Diagnostic::at(&name.place, format!("there is no `{text}` to remove"))
-                .why(format!("`{}` takes away what the included files listed, and none of them listed this", key.name));
+            let wrong = Diagnostic::at(&name.place, format!("there is no `{text}` to remove")).why(format!(
+                "`{}` takes away what the included files listed, and none of them listed this",
+                key.name
+            ));
             problems.report(match nearest(text, have) {
                 Some(near) => wrong.hint(format!("did you mean `{near}`?")),
                 None => wrong.hint("remove the line, or look for a slip in its name"),
@@ -133,19 +139,22 @@ mod tests {
         let problems = Problems::default();
         let [base, over] = [base, over].map(|text| parse(&Source::new("t", text)).unwrap());
         let node = merge(merge_alone(base, &problems), over, &problems);
-        let messages = problems.into_inner().into_iter().map(|d| format!("{}: {}", d.place.unwrap().line, d.message));
+        let messages =
+            problems.into_inner().into_iter().map(|d| format!("{}: {}", d.place.unwrap().line, d.message));
         (show(&node), messages.collect())
     }
 
     #[test]
     fn single_values_are_replaced_maps_merge_lists_add_up() {
-        let (node, wrong) = merged("{a: 1, m: {x: 1, y: 2}, l: [p, q]}", "{a: 2, m: {y: 3}, l: [q, r], n: 1}");
+        let (node, wrong) =
+            merged("{a: 1, m: {x: 1, y: 2}, l: [p, q]}", "{a: 2, m: {y: 3}, l: [q, r], n: 1}");
         assert_eq!((node.as_str(), wrong.len()), ("{a=2 m={x=1 y=3} l=[p q r] n=1}", 0));
     }
 
     #[test]
     fn named_entries_merge() {
-        let (node, _) = merged("nics: [{name: a, driver: d}, {name: b}]", "nics: [{name: a, initramfs: true}]");
+        let (node, _) =
+            merged("nics: [{name: a, driver: d}, {name: b}]", "nics: [{name: a, initramfs: true}]");
         assert_eq!(node, "{nics=[{name=a driver=d initramfs=true} {name=b}]}");
     }
 
@@ -154,7 +163,11 @@ mod tests {
         let (node, wrong) = merged("{l: [p, q], m: {x: 1, y: 2}}", "{remove-l: [q], l: [r], remove-m: [x]}");
         assert_eq!((node.as_str(), wrong.len()), ("{l=[p r] m={y=2}}", 0));
         let (_, wrong) = merged("l: [docker.io]", "k:\n- {remove-z: [b]}\nremove-l:\n - docker.oi\n - [1]\n");
-        let want = ["4: there is no `docker.oi` to remove", "5: `remove-l` lists names, this is a list", "2: there is no `b` to remove"];
+        let want = [
+            "4: there is no `docker.oi` to remove",
+            "5: `remove-l` lists names, this is a list",
+            "2: there is no `b` to remove",
+        ];
         assert_eq!(wrong, want);
     }
 

@@ -41,7 +41,9 @@ impl Problems {
         found.dedup_by(|a, b| a.message == b.message && a.place == b.place);
         match value {
             Some(value) if found.is_empty() => Ok(value),
-            _ if found.is_empty() => Err(Diagnostic::nowhere("the file was refused for no stated reason").into()),
+            _ if found.is_empty() => {
+                Err(Diagnostic::nowhere("the file was refused for no stated reason").into())
+            }
             _ => Err(Diagnostics(found)),
         }
     }
@@ -108,7 +110,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn expected<T>(&self, what: &str) -> Option<T> {
-        let name = if self.name.is_empty() { "the file" } else { &self.name };
+        let name = if self.name.is_empty() { "this file" } else { &self.name };
         if matches!(self.node.value, Value::Null) {
             return self.wrong(
                 Wrong::new(format!("`{name}` has no value"))
@@ -122,9 +124,14 @@ impl<'a> Cursor<'a> {
             }
             (Value::List(_), "a map") => "write `key: value` lines instead of `- …` lines".to_owned(),
             (Value::Map(_), "a list") => "write `- …` lines instead of `key: value` lines".to_owned(),
-            _ => return self.wrong(Wrong::new(format!("`{name}` should be {what}, this is {}", self.node.kind()))),
+            _ => {
+                return self
+                    .wrong(Wrong::new(format!("`{name}` should be {what}, this is {}", self.node.kind())));
+            }
         };
-        self.wrong(Wrong::new(format!("`{name}` should be {what}, this is {}", self.node.kind())).hint(example))
+        self.wrong(
+            Wrong::new(format!("`{name}` should be {what}, this is {}", self.node.kind())).hint(example),
+        )
     }
 
     /// A single value, made of its text by `parse`.
@@ -159,7 +166,8 @@ impl<'a> Cursor<'a> {
         let Some(text) = self.node.text() else { return self.expected("a number") };
         match text.parse::<i64>() {
             Ok(_) if self.is_quoted() => self.wrong(
-                Wrong::new(format!("`{}` should be a number, this is text", self.name)).hint("remove the quotes"),
+                Wrong::new(format!("`{}` should be a number, this is text", self.name))
+                    .hint("remove the quotes"),
             ),
             Ok(n) if text != n.to_string() => self.wrong(
                 Wrong::new(format!("`{text}` is not a plain decimal number")).hint(format!("write `{n}`")),
@@ -201,7 +209,9 @@ impl<'a> Cursor<'a> {
     /// The entries of a map whose keys are known. Call [`Fields::finish`] at the end.
     pub fn fields(&self) -> Option<Fields<'a>> {
         match &self.node.value {
-            Value::Map(entries) => Some(Fields { at: self.clone(), entries, asked: RefCell::new(Vec::new()) }),
+            Value::Map(entries) => {
+                Some(Fields { at: self.clone(), entries, asked: RefCell::new(Vec::new()) })
+            }
             _ => self.expected("a map"),
         }
     }
@@ -229,8 +239,8 @@ impl<'a> Fields<'a> {
             Some(at) => read(at),
             None => {
                 let who = match self.at.node.identity() {
+                    _ if self.at.name.is_empty() => "the file".to_owned(),
                     Some(name) => format!("`{name}`"),
-                    None if self.at.name.is_empty() => "the file".to_owned(),
                     None => format!("`{}`", self.at.name),
                 };
                 self.at.wrong(Wrong::new(format!("{who} has no `{key}`")).hint(format!("add `{key}: …`")))
@@ -239,12 +249,21 @@ impl<'a> Fields<'a> {
     }
 
     /// A key with a default.
-    pub fn or<T>(&self, key: &'static str, default: T, read: impl FnOnce(Cursor<'a>) -> Option<T>) -> Option<T> {
+    pub fn or<T>(
+        &self,
+        key: &'static str,
+        default: T,
+        read: impl FnOnce(Cursor<'a>) -> Option<T>,
+    ) -> Option<T> {
         self.get(key).map_or(Some(default), read)
     }
 
     /// A key that may be missing. The outer `None` is a mistake.
-    pub fn optional<T>(&self, key: &'static str, read: impl FnOnce(Cursor<'a>) -> Option<T>) -> Option<Option<T>> {
+    pub fn optional<T>(
+        &self,
+        key: &'static str,
+        read: impl FnOnce(Cursor<'a>) -> Option<T>,
+    ) -> Option<Option<T>> {
         self.get(key).map_or(Some(None), |at| read(at).map(Some))
     }
 
@@ -252,7 +271,8 @@ impl<'a> Fields<'a> {
     pub fn finish(self) {
         let known = self.asked.borrow();
         for (key, _) in self.entries.iter().filter(|(k, _)| !known.contains(&k.name.as_str())) {
-            let within = if self.at.name.is_empty() { String::new() } else { format!(" in `{}`", self.at.name) };
+            let within =
+                if self.at.name.is_empty() { String::new() } else { format!(" in `{}`", self.at.name) };
             let wrong = Wrong::new(format!("unknown key `{}`{within}", key.name));
             let removed = key.name.strip_prefix("remove-").filter(|k| known.contains(k));
             let hint = match nearest(&key.name, known.iter().copied()) {

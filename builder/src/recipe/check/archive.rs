@@ -29,7 +29,8 @@ pub(super) fn repositories(at: Cursor<'_>, cx: Context<'_>) -> Option<Vec<Reposi
         let fields = at.fields()?;
         let name = fields.required("name", |at| match at.text(values::plain_name)?.as_str() {
             "debian" => at.wrong(
-                Wrong::new("a repository cannot be called `debian`").why("the lock calls the Debian archive so"),
+                Wrong::new("a repository cannot be called `debian`")
+                    .why("the lock calls the Debian archive so"),
             ),
             name => Some(name.to_owned()),
         });
@@ -44,7 +45,9 @@ pub(super) fn repositories(at: Cursor<'_>, cx: Context<'_>) -> Option<Vec<Reposi
 
 fn archive_components(at: Cursor<'_>) -> Option<Vec<String>> {
     match texts(at.clone(), values::archive_part)? {
-        list if list.is_empty() => at.wrong(Wrong::new(format!("`{}` is empty", at.name)).hint("like `[main]`")),
+        list if list.is_empty() => {
+            at.wrong(Wrong::new(format!("`{}` is empty", at.name)).hint("like `[main]`"))
+        }
         list => Some(list),
     }
 }

@@ -24,9 +24,8 @@ pub(super) fn compression(at: Option<Cursor<'_>>) -> Option<Compression> {
     let default = Compression { usr_level: 15, block_size: 256 << 10, initramfs_level: 19 };
     let Some(at) = at else { return Some(default) };
     let fields = at.fields()?;
-    let level = |key, default| {
-        fields.or(key, default, |at| at.integer(1..=22).and_then(|n| i32::try_from(n).ok()))
-    };
+    let level =
+        |key, default| fields.or(key, default, |at| at.integer(1..=22).and_then(|n| i32::try_from(n).ok()));
     let usr_level = level("usr-level", default.usr_level);
     let initramfs_level = level("initramfs-level", default.initramfs_level);
     let block_size = fields.or("block-size", default.block_size, |at| at.text(values::block_size));
@@ -63,16 +62,24 @@ fn key<'a>(at: &Option<Cursor<'a>>, keys: &[&str]) -> Option<Cursor<'a>> {
 }
 
 /// Reports partitions that cannot hold what they are for.
-pub(super) fn fits(layout: &Layout, budgets: &Budgets, layout_at: Option<Cursor<'_>>, budgets_at: Option<Cursor<'_>>) {
+pub(super) fn fits(
+    layout: &Layout,
+    budgets: &Budgets,
+    layout_at: Option<Cursor<'_>>,
+    budgets_at: Option<Cursor<'_>>,
+) {
     let needed = verity_bytes(layout.usr);
     if needed > layout.verity
         && let Some(at) = key(&layout_at, &["verity", "usr"])
     {
         let mib = needed.div_ceil(MIB);
         at.wrong::<()>(
-            Wrong::new(format!("the hash tree of a {} MiB /usr does not fit into `layout.verity`", layout.usr / MIB))
-                .why(format!("it needs {mib} MiB, the partition has {} MiB", layout.verity / MIB))
-                .hint(format!("write `verity: {mib}MiB` or more")),
+            Wrong::new(format!(
+                "the hash tree of a {} MiB /usr does not fit into `layout.verity`",
+                layout.usr / MIB
+            ))
+            .why(format!("it needs {mib} MiB, the partition has {} MiB", layout.verity / MIB))
+            .hint(format!("write `verity: {mib}MiB` or more")),
         );
     }
     for (budget, name, room, partition) in

@@ -55,11 +55,14 @@ pub(super) fn nics(at: Cursor<'_>, cx: Context<'_>) -> Option<Vec<NicFamily>> {
                 let before = seen.borrow_mut().insert(id, (family.clone(), at.node.place.clone()));
                 let Some((owner, place)) = before else { return Some(id) };
                 let wrong = Diagnostic::at(&at.node.place, format!("the PCI id {id} is listed twice"));
-                cx.problems.report(wrong.also(format!("first here, for `{owner}`"), &place).hint("remove one"));
+                cx.problems
+                    .report(wrong.also(format!("first here, for `{owner}`"), &place).hint("remove one"));
                 None
             })?;
             if ids.is_empty() {
-                return at.wrong(Wrong::new(format!("`{family}` lists no PCI ids")).hint("like `pci: [\"8086:10fb\"]`"));
+                return at.wrong(
+                    Wrong::new(format!("`{family}` lists no PCI ids")).hint("like `pci: [\"8086:10fb\"]`"),
+                );
             }
             Some(ids)
         });

@@ -60,7 +60,12 @@ pub(super) fn recipe(node: &Node, file: &Path, host: &dyn Host, problems: &Probl
     let compression = disk::compression(top.get("compression"));
     let budgets = disk::budgets(top.get("budgets"));
 
-    both(&top.get("packages"), &top.get("provided"), "is asked for in `packages` and left out by `provided`", problems);
+    both(
+        &top.get("packages"),
+        &top.get("provided"),
+        "is asked for in `packages` and left out by `provided`",
+        problems,
+    );
     both(&top.get("mask"), &top.get("enable"), "is both masked and enabled", problems);
     if let (Some(users), Some(groups)) = (&users, &groups) {
         system::clashes(users, groups, top.get("users"), top.get("groups"), problems);
@@ -180,13 +185,11 @@ fn overlay(at: Cursor<'_>, cx: Context<'_>) -> Option<Overlay> {
         if cx.host.is_dir(&dir) {
             return Some((name, dir));
         }
-        at.wrong(
-            Wrong::new(format!("there is no directory {}", dir.display()))
-                .why("an overlay is a directory in `overlays/`, beside the directory of the recipe that names it"),
-        )
+        at.wrong(Wrong::new(format!("there is no directory {}", dir.display())).why(
+            "an overlay is a directory in `overlays/`, beside the directory of the recipe that names it",
+        ))
     });
-    let attributes = fields
-        .or("attributes", BTreeMap::new(), |at| at.map(values::glob, system::attributes));
+    let attributes = fields.or("attributes", BTreeMap::new(), |at| at.map(values::glob, system::attributes));
     fields.finish();
     let (name, dir) = named?;
     Some(Overlay { name, dir, attributes: attributes? })

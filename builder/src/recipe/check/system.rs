@@ -68,7 +68,9 @@ pub(super) fn clashes(
     let mut gids: BTreeMap<u32, (&str, &Place)> = BTreeMap::new();
     let mut names: BTreeMap<&str, &Place> = BTreeMap::new();
     let clash = |place: &Place, message: String, first: &Place| {
-        problems.report(Diagnostic::at(place, message).also("first here", first).hint("give one of them another"));
+        problems.report(
+            Diagnostic::at(place, message).also("first here", first).hint("give one of them another"),
+        );
     };
     for (user, place) in users.iter().zip(&user_places) {
         if let Some((other, first)) = uids.insert(user.uid, (&user.name, place)) {
@@ -81,10 +83,18 @@ pub(super) fn clashes(
     }
     for (group, place) in groups.iter().zip(&group_places) {
         if let Some((other, first)) = gids.insert(group.gid, (&group.name, place)) {
-            clash(place, format!("the groups `{}` and `{other}` have the same gid {}", group.name, group.gid), first);
+            clash(
+                place,
+                format!("the groups `{}` and `{other}` have the same gid {}", group.name, group.gid),
+                first,
+            );
         }
         if let Some(first) = names.insert(&group.name, place) {
-            clash(place, format!("there are two groups `{}`: a user without `group` makes one", group.name), first);
+            clash(
+                place,
+                format!("there are two groups `{}`: a user without `group` makes one", group.name),
+                first,
+            );
         }
     }
 }
