@@ -149,11 +149,11 @@ mod tests {
     #[test]
     fn reading_from_any_index_entry_finds_all_later_names() {
         let all: Vec<Vec<u8>> =
-            (0..3000).map(|i| format!("{i:05}{}", "y".repeat(i % 50)).into_bytes()).collect();
+            (0..3000).map(|i| format!("{i:05}{}", "y".repeat(i % 150)).into_bytes()).collect();
         let entries: Vec<_> = (0u16..)
             .zip(&all)
             .map(|(i, name)| {
-                let inode = Position { block: u32::from(i / 200), offset: i % 200 };
+                let inode = Position { block: u32::from(i / 2000), offset: i % 2000 };
                 Entry { name, inode, number: u32::from(i), kind: 2 }
             })
             .collect();
