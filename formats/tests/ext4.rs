@@ -1,6 +1,7 @@
 //! ext4 filesystems, judged by e2fsprogs: e2fsck must have nothing to say, and
 //! debugfs must read back what the tree holds.
 #![cfg(feature = "write")]
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod judge;
 
@@ -226,8 +227,9 @@ fn sizes_from_the_smallest_to_the_largest() {
     let dir = tempfile::tempdir().unwrap();
     let mut tree = Tree::new(Node::dir(O));
     tree.insert(path("hello"), Node::file(*b"hello", 0o644, O)).unwrap();
-    // Sparse images: the largest holds 220 MB of descriptors, in 27 copies.
-    for size in [8 << 20, (8 << 20) + 4096, 127 << 20, 128 << 20, (128 << 20) + 4096, 3 << 30, (40 << 30) + 8192] {
+    for size in
+        [8 << 20, (8 << 20) + 4096, 127 << 20, 128 << 20, (128 << 20) + 4096, 3 << 30, (40 << 30) + 8192]
+    {
         let image = image(dir.path(), &tree, &Options { grow_to: 100 << 30, ..options(size) });
         e2fsck(&image);
     }

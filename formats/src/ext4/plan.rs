@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::alloc::{Allocator, Run};
 use super::dir::{self, FileType};
 use super::inode::{
-    EXTENTS_FL, Inode, JOURNAL, LOST_AND_FOUND, ROOT, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK,
-    S_IFREG, Seed,
+    EXTENTS_FL, Inode, JOURNAL, LOST_AND_FOUND, ROOT, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG,
+    Seed,
 };
 use super::layout::{FIRST_INODE, Layout};
 use super::write::Block;
@@ -169,7 +169,8 @@ impl<'a> Names<'a> {
             let (number, file_type) = match &node.kind {
                 Kind::Hardlink(target) => {
                     let bad = || Error::Hardlink { path: path.to_string(), target: target.to_string() };
-                    let file = tree.get(target).and_then(|n| file_type(&n.kind)).filter(|t| *t != FileType::Dir);
+                    let file =
+                        tree.get(target).and_then(|n| file_type(&n.kind)).filter(|t| *t != FileType::Dir);
                     let number = numbers.get(target).ok_or_else(bad)?;
                     (*number, file.ok_or_else(bad)?)
                 }
