@@ -12,4 +12,6 @@ pub mod ext4;
 pub mod fat;
 pub mod gpt;
 #[cfg(feature = "write")]
+mod sparse;
+#[cfg(feature = "write")]
 pub mod tree;

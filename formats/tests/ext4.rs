@@ -258,6 +258,22 @@ fn a_file_of_many_extents() {
     run("diffutils", "cmp", &[copy.as_ref(), dir.path().join("holes").as_ref()]);
 }
 
+/// Descriptors were set aside for it, so it grows in place. This is the offline
+/// way; the kernel's goes through the same resize inode.
+#[test]
+fn resize2fs_grows_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = everything();
+    let image = image(dir.path(), &tree, &Options { grow_to: 200 << 30, ..options(64 << 20) });
+    for size in ["1G", "20G", "200G"] {
+        run("e2fsprogs", "resize2fs", &["-f".as_ref(), image.as_ref(), size.as_ref()]);
+        e2fsck(&image);
+    }
+    compare(dir.path(), &image, &tree);
+    let said = run("e2fsprogs", "dumpe2fs", &["-h".as_ref(), image.as_ref()]);
+    assert!(said.contains("Block count:              52428800") && !said.contains("meta_bg"), "{said}");
+}
+
 fn failure(tree: &Tree, options: &Options) -> Error {
     let mut out = std::io::Cursor::new(Vec::new());
     let error = write(&mut out, tree, options).unwrap_err();
@@ -301,6 +317,9 @@ fn what_ext4_cannot_hold_is_refused_by_name() {
 
     assert!(matches!(with(Node::symlink(*b"", O)), Error::Symlink { len: 0, .. }));
     assert!(matches!(with(Node::symlink(vec![b'x'; 4096], O)), Error::Symlink { len: 4096, .. }));
+    let hole = std::sync::Arc::new(tempfile::tempfile().unwrap());
+    let endless = Kind::File(Content::from_file(hole, 0, u64::MAX, None));
+    assert!(matches!(with(Node::new(endless, 0o644, O)), Error::TooLong { len: u64::MAX, .. }));
     let far = Node::new(Kind::BlockDev { major: 4096, minor: 0 }, 0o600, O);
     assert!(matches!(with(far), Error::Device { major: 4096, .. }));
     for target in ["nowhere", "d"] {

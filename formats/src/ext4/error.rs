@@ -85,10 +85,10 @@ pub enum Error {
         /// Its mode.
         mode: u16,
     },
-    /// A file or a directory past what ext4 can address.
-    #[error("ext4: /{path} is {len} bytes long, more than ext4 can address")]
+    /// A file of 16 TiB or more.
+    #[error("ext4: /{path} has {len} bytes; a file must have less than 16 TiB")]
     TooLong {
-        /// The file or directory.
+        /// The file.
         path: String,
         /// Its length, bytes.
         len: u64,
