@@ -28,7 +28,8 @@ pub mod types {
     pub const USR_X86_64_VERITY: Guid =
         Guid::from_uuid(0x77ff5f63_e7b6_4633_acf4_1565b864c0e6_u128.to_be_bytes());
     /// Linux data that nothing mounts by itself.
-    pub const LINUX_GENERIC: Guid = Guid::from_uuid(0x0fc63daf_8483_4772_8e79_3d69d8477de4_u128.to_be_bytes());
+    pub const LINUX_GENERIC: Guid =
+        Guid::from_uuid(0x0fc63daf_8483_4772_8e79_3d69d8477de4_u128.to_be_bytes());
 }
 
 /// A GUID as it lies on disk: its first three groups are little-endian.
@@ -41,7 +42,10 @@ pub struct Guid(
 impl Guid {
     /// From the bytes in the order in which they are printed.
     pub const fn from_uuid(u: [u8; 16]) -> Self {
-        Self([u[3], u[2], u[1], u[0], u[5], u[4], u[7], u[6], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]])
+        Self([
+            u[3], u[2], u[1], u[0], u[5], u[4], u[7], u[6], u[8], u[9], u[10], u[11], u[12], u[13], u[14],
+            u[15],
+        ])
     }
 
     /// The bytes in the order in which they are printed.

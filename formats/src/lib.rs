@@ -21,6 +21,8 @@ pub mod pe;
 #[cfg(feature = "write")]
 pub mod squashfs;
 #[cfg(feature = "write")]
+mod sparse;
+#[cfg(feature = "write")]
 pub mod tree;
 #[cfg(feature = "write")]
 pub mod uki;

@@ -1,5 +1,6 @@
 //! FAT32 filesystems, judged by dosfstools (no complaint at all) and mtools.
 #![cfg(feature = "write")]
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod judge;
 
@@ -177,7 +178,9 @@ fn what_fat_cannot_hold_is_refused_by_name() {
         assert!(matches!(with(&["d/f"], node), Error::Kind { path, kind } if path == "d/f" && kind == what));
     }
     for (name, why) in [("d/a:b", NameReason::Character(':')), ("d/dot.", NameReason::End)] {
-        assert!(matches!(with(&[name], file()), Error::Name { path, reason } if path == name && reason == why));
+        assert!(
+            matches!(with(&[name], file()), Error::Name { path, reason } if path == name && reason == why)
+        );
     }
     for pair in [["d/Readme", "d/README"], ["d/\u{e4}", "d/\u{c4}"]] {
         assert!(matches!(with(&pair, file()), Error::CaseCollision { .. }), "{pair:?}");

@@ -1,5 +1,6 @@
 //! Partition tables, judged by sgdisk and sfdisk, and read back after damage.
 #![cfg(feature = "write")]
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod judge;
 
@@ -214,7 +215,10 @@ fn overlapping_partitions_are_an_error() {
 
 #[test]
 fn disks_that_cannot_be_read() {
-    assert!(matches!(read_bytes(&[], 512), Err(ReadError::Unusable { primary: HeaderError::DiskTooSmall, .. })));
+    assert!(matches!(
+        read_bytes(&[], 512),
+        Err(ReadError::Unusable { primary: HeaderError::DiskTooSmall, .. })
+    ));
     assert!(matches!(read_bytes(&[0; 4096], 0), Err(ReadError::SectorSize(0))));
     let fail = |_: u64, _: &mut [u8]| Err(std::io::ErrorKind::TimedOut.into());
     assert!(matches!(read(1 << 30, 512, fail), Err(ReadError::Unusable { backup: HeaderError::Io(_), .. })));

@@ -126,6 +126,7 @@ pub(super) fn disk(
             used,
         });
     }
+    disk.rewind().map_err(failed())?;
     let table = table(plan, &usr.root_hash);
     gpt::write(&mut disk, &table).map_err(|source| Error::Gpt { path: path.clone(), source })?;
     disk.set_len(plan.disk_size).map_err(failed())?;

@@ -26,7 +26,7 @@ impl Stamp {
         const TO_1980: u32 = 3652 * 86_400;
         let seconds = seconds.max(TO_1980) - TO_1980;
         let (mut days, second) = (seconds / 86_400, seconds % 86_400);
-        let leap = |year: u32| year % 4 == 0 && year != 120; // 2100 is none
+        let leap = |year: u32| year.is_multiple_of(4) && year != 120; // 2100 is none
         let mut year = 0; // since 1980, to 2106
         while days >= 365 + u32::from(leap(year)) {
             days -= 365 + u32::from(leap(year));

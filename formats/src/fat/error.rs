@@ -6,7 +6,9 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The size is out of range.
-    #[error("FAT32: {size} bytes are not possible; the size must be a multiple of 512 from {min} bytes to 2 TiB")]
+    #[error(
+        "FAT32: {size} bytes are not possible; the size must be a multiple of 512 from {min} bytes to 2 TiB"
+    )]
     Size {
         /// The size asked for.
         size: u64,
@@ -14,13 +16,17 @@ pub enum Error {
         min: u64,
     },
     /// The label cannot be a volume label.
-    #[error("FAT32: the label {label:?} is not possible; it must have at most 11 of A-Z 0-9 space and !#$%&'()-@^_`{{}}~, and not start with a space")]
+    #[error(
+        "FAT32: the label {label:?} is not possible; it must have at most 11 of A-Z 0-9 space and !#$%&'()-@^_`{{}}~, and not start with a space"
+    )]
     Label {
         /// The label.
         label: String,
     },
     /// The tree is larger than the filesystem.
-    #[error("FAT32: the tree does not fit into {size} bytes: {missing} bytes more are needed; enlarge the filesystem or put less into it")]
+    #[error(
+        "FAT32: the tree does not fit into {size} bytes: {missing} bytes more are needed; enlarge the filesystem or put less into it"
+    )]
     TooSmall {
         /// Size of the filesystem, bytes.
         size: u64,
@@ -37,7 +43,9 @@ pub enum Error {
         kind: &'static str,
     },
     /// A hard link to something that is not a file of the tree.
-    #[error("FAT32: the hard link /{path} leads to /{target}, which is not a file; link to a file that is in the tree")]
+    #[error(
+        "FAT32: the hard link /{path} leads to /{target}, which is not a file; link to a file that is in the tree"
+    )]
     Hardlink {
         /// The link.
         path: String,
@@ -69,7 +77,9 @@ pub enum Error {
         len: u64,
     },
     /// A directory with more than 2 MiB of entries.
-    #[error("FAT32: the directory /{path} has too many entries ({entries}); at most 65536 are possible, long names take several")]
+    #[error(
+        "FAT32: the directory /{path} has too many entries ({entries}); at most 65536 are possible, long names take several"
+    )]
     DirectoryTooLong {
         /// The directory.
         path: String,

@@ -33,15 +33,15 @@ impl Geometry {
     pub(super) fn new(size: u64) -> Result<Self, Error> {
         let fail = || Error::Size { size, min: MIN_SIZE };
         let sectors = u32::try_from(size / SECTOR_SIZE).map_err(|_| fail())?;
-        if size % SECTOR_SIZE != 0 || size < MIN_SIZE {
+        if !size.is_multiple_of(SECTOR_SIZE) || size < MIN_SIZE {
             return Err(fail());
         }
         // The specification's table, "DiskTableFAT32".
         let sectors_per_cluster = match sectors {
-            0..=532_480 => 1,                 // to 260 MiB
-            532_481..=16_777_216 => 8,        // to 8 GiB
-            16_777_217..=33_554_432 => 16,    // to 16 GiB
-            33_554_433..=67_108_864 => 32,    // to 32 GiB
+            0..=532_480 => 1,              // to 260 MiB
+            532_481..=16_777_216 => 8,     // to 8 GiB
+            16_777_217..=33_554_432 => 16, // to 16 GiB
+            33_554_433..=67_108_864 => 32, // to 32 GiB
             _ => 64,
         };
         let per_cluster = u64::from(sectors_per_cluster);
@@ -80,11 +80,20 @@ mod tests {
     fn every_size_has_enough_clusters_and_a_table_for_them() {
         let mib = |n: u64| n << 20;
         let sizes = [MIN_SIZE, MIN_SIZE + 512, mib(33), mib(64), mib(260), mib(260) + 512, mib(1024)];
-        for size in sizes.into_iter().chain([mib(8192), mib(8192) + 512, mib(16_385), mib(32_769), mib(2 << 20) - 512]) {
+        for size in sizes.into_iter().chain([
+            mib(8192),
+            mib(8192) + 512,
+            mib(16_385),
+            mib(32_769),
+            mib(2 << 20) - 512,
+        ]) {
             let g = Geometry::new(size).unwrap();
             assert!(u64::from(g.clusters) >= MIN_CLUSTERS, "{size}");
             assert!(g.clusters < 0x0fff_fff5, "{size}");
-            assert!(u64::from(g.fat_sectors) * ENTRIES_PER_SECTOR >= u64::from(g.clusters) + FIRST_CLUSTER, "{size}");
+            assert!(
+                u64::from(g.fat_sectors) * ENTRIES_PER_SECTOR >= u64::from(g.clusters) + FIRST_CLUSTER,
+                "{size}"
+            );
             let end = g.cluster_offset(g.clusters + 2);
             assert!(end <= size && size - end < 3 * g.cluster_size(), "{size}");
         }

@@ -142,10 +142,19 @@ mod tests {
     #[test]
     fn short_names_are_unique_and_plain_where_they_can_be() {
         assert_eq!(
-            short(&["BOOTX64.EFI", "linux", "systemd-boot.conf", "systemd-bootx64.efi", "systemd-other.conf"]),
+            short(&[
+                "BOOTX64.EFI",
+                "linux",
+                "systemd-boot.conf",
+                "systemd-bootx64.efi",
+                "systemd-other.conf"
+            ]),
             ["BOOTX64 EFI", "LINUX      ", "SYSTEM~1CON", "SYSTEM~1EFI", "SYSTEM~2CON"]
         );
-        assert_eq!(short(&["a b", "a+b", ".hidden", "x.y.z"]), ["AB~1       ", "A_B~1      ", "HIDDEN~1   ", "XY~1    Z  "]);
+        assert_eq!(
+            short(&["a b", "a+b", ".hidden", "x.y.z"]),
+            ["AB~1       ", "A_B~1      ", "HIDDEN~1   ", "XY~1    Z  "]
+        );
         // The number does not take the name of one that is short already.
         assert_eq!(short(&["longfilename", "LONGFI~1"]), ["LONGFI~2   ", "LONGFI~1   "]);
         assert_eq!(short(&["ü", "日本"]), ["_~1        ", "__~1       "]);
@@ -153,7 +162,9 @@ mod tests {
 
     #[test]
     fn only_capitals_need_no_long_name() {
-        for (name, is) in [("BOOT", true), ("A.B", true), ("boot", false), ("Boot.efi", false), ("LONGFILENAME", false)] {
+        for (name, is) in
+            [("BOOT", true), ("A.B", true), ("boot", false), ("Boot.efi", false), ("LONGFILENAME", false)]
+        {
             let n = Name::new(name.as_bytes()).unwrap();
             let short = short_names(&[Name::new(name.as_bytes()).unwrap()]).unwrap()[0];
             assert_eq!(n.is_short(&short), is, "{name}");

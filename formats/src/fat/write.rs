@@ -1,10 +1,11 @@
 //! Carries out a plan.
 
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Seek, Write};
 
 use super::geometry::{FATS, Geometry, RESERVED_SECTORS};
 use super::plan::{Data, Plan, ROOT_CLUSTER};
 use super::{Error, Options, SECTOR_SIZE};
+use crate::sparse::Sparse;
 
 /// Sector of the FSInfo block.
 const FS_INFO: u16 = 1;
@@ -19,7 +20,7 @@ type Sector = [u8; 512];
 
 pub(super) fn write<W: Write + Seek>(out: &mut W, plan: &Plan<'_>, options: &Options) -> Result<(), Error> {
     let geometry = &plan.geometry;
-    let mut out = Out { origin: out.stream_position()?, end: 0, inner: out };
+    let mut out = Sparse::new(out)?;
     for copy in [0, BACKUP] {
         let at = u64::from(copy) * SECTOR_SIZE;
         out.put(at, &boot_sector(plan, options))?;
@@ -47,11 +48,7 @@ pub(super) fn write<W: Write + Seek>(out: &mut W, plan: &Plan<'_>, options: &Opt
             }
         }
     }
-    if out.end < options.size {
-        // The last byte gives the file its length.
-        out.put(options.size - 1, &[0])?;
-    }
-    Ok(())
+    Ok(out.finish(options.size)?)
 }
 
 fn signed(mut sector: Sector) -> Sector {
@@ -107,21 +104,4 @@ fn fat(plan: &Plan<'_>) -> Vec<u8> {
         entries.push(END_OF_CHAIN);
     }
     entries.into_iter().flat_map(u32::to_le_bytes).collect()
-}
-
-/// The output, with positions counted from where the filesystem starts.
-struct Out<'a, W> {
-    inner: &'a mut W,
-    origin: u64,
-    /// How far it was written.
-    end: u64,
-}
-
-impl<W: Write + Seek> Out<'_, W> {
-    fn put(&mut self, at: u64, bytes: &[u8]) -> Result<(), Error> {
-        self.inner.seek(SeekFrom::Start(self.origin + at))?;
-        self.inner.write_all(bytes)?;
-        self.end = self.end.max(at + bytes.len() as u64);
-        Ok(())
-    }
 }

@@ -183,7 +183,8 @@ impl Disk<'_> {
         let len = usize::try_from(header_size).ok().filter(|len| (HEADER_SIZE..=sector.len()).contains(len));
         let header = len.and_then(|len| sector.get(..len)).ok_or(HeaderError::HeaderSize(header_size))?;
         // The checksum counts as zero in itself.
-        let crc = [&header[..16], &[0; 4], &header[20..]].iter().fold(!0, |crc, part| CRC32.update(crc, part));
+        let crc =
+            [&header[..16], &[0; 4], &header[20..]].iter().fold(!0, |crc, part| CRC32.update(crc, part));
         if !crc != raw.u32(16) {
             return Err(HeaderError::HeaderChecksum);
         }
@@ -231,8 +232,10 @@ impl Disk<'_> {
             if first < first_usable || last > last_usable || first > last {
                 return Err(HeaderError::PartitionRange { number, first, last });
             }
-            let units: Vec<u16> =
-                (0..NAME_UNITS).map(|i| u16::from_le_bytes(raw.bytes(56 + 2 * i))).take_while(|u| *u != 0).collect();
+            let units: Vec<u16> = (0..NAME_UNITS)
+                .map(|i| u16::from_le_bytes(raw.bytes(56 + 2 * i)))
+                .take_while(|u| *u != 0)
+                .collect();
             // Both are below the number of sectors, so that nothing overflows.
             found.push(Partition {
                 number,

@@ -85,7 +85,9 @@ pub enum WriteError {
         size: u64,
     },
     /// A partition reaches into the tables or past the end of the disk.
-    #[error("GPT: partition {number} ({size} bytes from {start}) is not within {first} to {end}, where partitions may be; enlarge the disk or move it")]
+    #[error(
+        "GPT: partition {number} ({size} bytes from {start}) is not within {first} to {end}, where partitions may be; enlarge the disk or move it"
+    )]
     OutOfDisk {
         /// Number of the partition.
         number: u32,
@@ -193,7 +195,7 @@ fn header(plan: &Plan) -> Result<GPTHeader, WriteError> {
     let table = u64::from(ENTRIES * ENTRY_SIZE) / sector;
     let sectors = plan.disk_size / sector;
     // MBR, two headers, two tables, and something between them.
-    if plan.disk_size % sector != 0 || sectors < 4 + 2 * table {
+    if !plan.disk_size.is_multiple_of(sector) || sectors < 4 + 2 * table {
         return Err(WriteError::DiskSize(plan.disk_size));
     }
     Ok(GPTHeader {
@@ -235,7 +237,7 @@ fn check(plan: &Plan, header: &GPTHeader) -> Result<(), WriteError> {
         if !guids.insert(p.guid) {
             return Err(WriteError::DuplicateGuid(p.guid));
         }
-        if size == 0 || start % sector != 0 || size % sector != 0 {
+        if size == 0 || !start.is_multiple_of(sector) || !size.is_multiple_of(sector) {
             return Err(WriteError::Sectors { number, start, size });
         }
         if start < first || start.checked_add(size).is_none_or(|to| to > end) {
