@@ -17,7 +17,9 @@ use super::firmware::{self, Firmware};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No directory below `/usr/lib/modules`.
-    #[error("the image has no kernel modules in /usr/lib/modules; does `kernel: package:` name a linux-image package?")]
+    #[error(
+        "the image has no kernel modules in /usr/lib/modules; does `kernel: package:` name a linux-image package?"
+    )]
     NoKernel,
     /// More than one kernel: it is not clear which one boots.
     #[error("the image has modules of several kernels: {}; name one exact linux-image package", .0.join(", "))]

@@ -36,7 +36,8 @@ impl Firmware {
             }
         }
         // The order in which the kernel searches.
-        let places = [format!("updates/{kernel}/"), "updates/".to_owned(), format!("{kernel}/"), String::new()];
+        let places =
+            [format!("updates/{kernel}/"), "updates/".to_owned(), format!("{kernel}/"), String::new()];
         for name in asked.collect::<BTreeSet<_>>() {
             let candidates = places.iter().flat_map(|place| {
                 ["", COMPRESSED[0], COMPRESSED[1]].map(|end| format!("{place}{name}{end}"))
@@ -180,10 +181,7 @@ mod tests {
         let shown = |name: &str| -> Vec<String> {
             firmware.get(name).unwrap_or_default().iter().map(TreePath::to_string).collect()
         };
-        assert_eq!(
-            shown("ice/ice.pkg"),
-            ["usr/lib/firmware/ice/ice.pkg", "usr/lib/firmware/ice/real-1.pkg"]
-        );
+        assert_eq!(shown("ice/ice.pkg"), ["usr/lib/firmware/ice/ice.pkg", "usr/lib/firmware/ice/real-1.pkg"]);
         assert_eq!(shown("short/y.bin"), ["usr/lib/firmware/short", "usr/lib/firmware/deep/er/y.bin"]);
         assert_eq!(shown("x.bin"), ["usr/lib/firmware/x.bin.xz"]);
         assert_eq!(shown("far"), ["usr/lib/firmware/far", "lib", "usr/lib/firmware/x.bin.xz"]);

@@ -66,7 +66,10 @@ pub fn tree(
 
     let entries = entries(catalog, selection);
     let names: Vec<String> = catalog.builtin.keys().cloned().collect();
-    put(index::PATH, Node::file(index::write(&catalog.version, &names, &entries)?.into_bytes(), 0o644, ORIGIN))?;
+    put(
+        index::PATH,
+        Node::file(index::write(&catalog.version, &names, &entries)?.into_bytes(), 0o644, ORIGIN),
+    )?;
     for module in catalog.modules().iter().filter(|m| selection.modules.contains(&m.name)) {
         let from = catalog.dir.join(module.path.as_bytes())?;
         let to = format!("lib/modules/{}/{}", catalog.version, plain_path(&module.path));
@@ -99,12 +102,7 @@ fn file(tree: &Tree, path: &TreePath, is_module: bool) -> Result<Node, Error> {
 
 /// Copies firmware with the links that lead to it. A file whose links leave the
 /// firmware directory is copied to where the driver looks for it.
-fn add_firmware(
-    out: &mut Tree,
-    tree: &Tree,
-    catalog: &Catalog,
-    selection: &Selection,
-) -> Result<(), Error> {
+fn add_firmware(out: &mut Tree, tree: &Tree, catalog: &Catalog, selection: &Selection) -> Result<(), Error> {
     let Some(dir) = catalog.firmware.dir() else { return Ok(()) };
     let home = TreePath::parse(b"lib/firmware")?;
     for name in &selection.firmware {
@@ -143,7 +141,8 @@ fn entries(catalog: &Catalog, selection: &Selection) -> Vec<Entry> {
             pre.extend(parsed.pre.iter().flat_map(|name| catalog.softdep_targets(name)));
             post.extend(parsed.post.iter().flat_map(|name| catalog.softdep_targets(name)));
         }
-        let there = |set: BTreeSet<usize>| set.into_iter().filter(|m| *m != n && chosen.contains(m)).collect();
+        let there =
+            |set: BTreeSet<usize>| set.into_iter().filter(|m| *m != n && chosen.contains(m)).collect();
         (there(pre), there(post))
     };
 

@@ -24,4 +24,5 @@ pub mod initramfs;
 pub mod select;
 
 pub use catalog::Catalog;
+pub use contract::ContractEntry;
 pub use select::Selection;

@@ -118,7 +118,8 @@ fn with_emptied_dirs(tree: &Tree, goes: Vec<TreePath>) -> Vec<TreePath> {
 
 /// Plans what PID 1 gets: the modules of [`Kernel::initramfs`] and
 /// [`Kernel::load`], the NIC families that want to be in the initramfs, all
-/// they depend on, and their firmware as far as it is there.
+/// they depend on, and their firmware as far as it is there and no family does
+/// [without](NicFamily::without_firmware) it.
 ///
 /// Names of built-in drivers are fine. Drivers of NIC families that do not
 /// exist, and firmware that is missing, are for the
@@ -149,11 +150,14 @@ pub fn initramfs(
         unknown.dedup();
         return Err(UnknownModules { version: catalog.version.clone(), names: unknown });
     }
-    add(catalog, &mut selection, wanted.into_iter(), |_| false);
+    let excused = |family: &NicFamily, file: &str| {
+        family.without_firmware.keys().any(|pattern| glob::matches(pattern, file))
+    };
+    add(catalog, &mut selection, wanted.into_iter(), |file| nics.iter().any(|family| excused(family, file)));
     for family in nics.iter().filter(|family| family.initramfs) {
         let drivers = std::iter::once(&family.driver).chain(&family.with);
-        let excused = |file: &str| family.without_firmware.keys().any(|glob| glob::matches(glob, file));
-        add(catalog, &mut selection, drivers.filter_map(|name| catalog.position(name)), excused);
+        let modules = drivers.filter_map(|name| catalog.position(name));
+        add(catalog, &mut selection, modules, |file| excused(family, file));
     }
     Ok(selection)
 }
