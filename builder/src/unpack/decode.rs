@@ -216,7 +216,8 @@ mod tests {
 
     /// Three blocks of 1 MiB, as `xz -T` makes them.
     fn blocks() -> (Vec<u8>, Vec<u8>) {
-        let plain: Vec<u8> = (0..3_000_000u32).flat_map(|i| (i * i / 7).to_le_bytes()).take(3 << 20).collect();
+        let plain: Vec<u8> =
+            (0..3_000_000u32).flat_map(|i| (i.wrapping_mul(i) / 7).to_le_bytes()).take(3 << 20).collect();
         let stream = MtStreamBuilder::new().preset(1).block_size(1 << 20).threads(2).encoder().unwrap();
         let mut packed = Vec::new();
         liblzma::read::XzEncoder::new_stream(&plain[..], stream).read_to_end(&mut packed).unwrap();
