@@ -11,7 +11,7 @@
 //!
 //! What the recipe leaves out is left out before two packages can collide on it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use formats::tree::{Kind, Node, NotADirectory, Origin, Tree, TreePath};
@@ -116,7 +116,11 @@ pub fn merge(packages: &[Package], ids: &Ids, wanted: &dyn Fn(&TreePath) -> bool
             }
         }
     }
-    let needed: BTreeSet<_> = others.keys().flat_map(TreePath::ancestors).collect();
+    let mut needed = HashSet::new();
+    for path in others.keys() {
+        // Where one is known, those above it are, too.
+        path.ancestors().take_while(|above| needed.insert(above.clone())).for_each(drop);
+    }
     let mut tree = Tree::new(match dirs.get(&TreePath::root()) {
         Some(claim) => claim.node(ids)?,
         None => Node::dir(Origin::Fixup("merged /usr")),
