@@ -1,2 +1,36 @@
-//! PID 1 of the sledos initramfs.
+//! PID 1 of the sledos initramfs: from the kernel's hand-over to systemd.
+//!
+//! | Step | Module |
+//! |---|---|
+//! | all, in order | [`boot`] |
+//! | kernel file systems, clock | [`early`] |
+//! | command line | [`options`] |
+//! | drivers | [`modules`], [`uevent`] |
+//! | which disk has /usr | [`disks`], [`search`] |
+//! | the verified device | [`usr`] |
+//! | root, /etc, /var as a plan | [`root`], [`action`] |
+//! | machine id | [`machine_id`] |
+//! | lines and report | [`log`], [`report`] |
+//! | switching over, or giving up | [`handover`], [`failure`] |
+//!
+//! Assumed: the kernel unpacked the initramfs into a root file system in memory
+//! and started this as PID 1. Given to the image's init: /dev, /proc, /sys and
+//! /run mounted, the verified /usr, an /etc in layers, /var, a machine id, and
+//! the report of this boot.
 #![forbid(unsafe_code)]
+
+pub mod action;
+pub mod boot;
+pub mod disks;
+pub mod early;
+pub mod failure;
+pub mod handover;
+pub mod log;
+pub mod machine_id;
+pub mod modules;
+pub mod options;
+pub mod report;
+pub mod root;
+pub mod search;
+pub mod uevent;
+pub mod usr;

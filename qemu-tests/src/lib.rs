@@ -1,2 +1,12 @@
 //! Boots real images in QEMU and asks them how they are.
+//!
+//! [`image`] builds the images under test, [`guest`] is a booted one reached by
+//! SSH, [`console`] looks for trouble in what it printed, [`judge`] runs other
+//! people's tools on artefacts, [`docker`] makes a container image.
 #![forbid(unsafe_code)]
+
+pub mod console;
+pub mod docker;
+pub mod guest;
+pub mod image;
+pub mod judge;

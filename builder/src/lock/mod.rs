@@ -1,5 +1,144 @@
 //! The lock: exactly which packages an image is made of.
+//!
+//! `recipes/<name>.lock` is made by [`make`], written by [`Lock::write`] and read
+//! by [`Lock::read`]. A build uses nothing else: see
+//! [`LockedFetcher`](crate::apt::fetch::LockedFetcher).
 
+pub mod control;
+mod make;
 pub mod model;
+mod read;
+mod request;
+pub mod scripts;
+mod write;
 
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use make::{Archives, make};
 pub use model::Lock;
+
+use crate::apt::{archive, fetch, resolve, sources};
+use crate::recipe::model::Recipe;
+
+/// Why there is no lock, or not one that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no lock file.
+    #[error("{} does not exist. Make it with `sledos lock RECIPE`", file.display())]
+    Missing {
+        /// Where it was looked for.
+        file: PathBuf,
+    },
+    /// It cannot be read or written.
+    #[error("cannot {action} the lock {}", file.display())]
+    Io {
+        /// `read`, `write`.
+        action: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is no lock.
+    #[error("{} is no valid lock: {problem}\nMake it again with `sledos lock RECIPE`", file.display())]
+    Corrupt {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, with line and column.
+        problem: String,
+    },
+    /// The recipe asks for something else than when the lock was made.
+    #[error(
+        "the lock is older than the recipe: {}. Make it again with `sledos lock RECIPE`",
+        changes(added, removed)
+    )]
+    Stale {
+        /// Packages the recipe asks for since.
+        added: Vec<String>,
+        /// Packages it does not ask for any more.
+        removed: Vec<String>,
+    },
+    /// The host's apt sources give no mirror.
+    #[error(transparent)]
+    Sources(#[from] sources::Error),
+    /// An archive cannot be opened.
+    #[error(transparent)]
+    Archive(#[from] archive::Error),
+    /// The packages do not go together.
+    #[error(transparent)]
+    Resolve(#[from] resolve::Error),
+    /// A package cannot be fetched.
+    #[error(transparent)]
+    Fetch(#[from] fetch::Error),
+    /// The scripts of a package cannot be read.
+    #[error("cannot look at the maintainer scripts of {package}")]
+    Scripts {
+        /// Which.
+        package: String,
+        /// Why.
+        source: control::Error,
+    },
+}
+
+fn changes(added: &[String], removed: &[String]) -> String {
+    let signed = |sign: char, names: &[String]| -> Vec<String> {
+        names.iter().map(|name| format!("{sign}{name}")).collect()
+    };
+    let all = [signed('+', added), signed('-', removed)].concat();
+    if all.is_empty() {
+        "suites, components, repositories, `provided:` or `recommends:` changed".to_owned()
+    } else {
+        all.join(" ")
+    }
+}
+
+/// Where the lock of a recipe is: beside it, `<name>.lock`.
+pub fn path_of(recipe: &Recipe) -> PathBuf {
+    recipe.file.with_file_name(format!("{}.lock", recipe.name))
+}
+
+impl Lock {
+    /// Reads and checks a lock file.
+    pub fn read(file: &Path) -> Result<Lock, Error> {
+        let text = fs::read_to_string(file).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => Error::Missing { file: file.to_owned() },
+            _ => Error::Io { action: "read", file: file.to_owned(), source },
+        })?;
+        read::parse(&text).map_err(|problem| Error::Corrupt { file: file.to_owned(), problem })
+    }
+
+    /// Writes it, so that the file is the old or the new one, never a half.
+    /// `recipe` is named in the head of the file.
+    pub fn write(&self, file: &Path, recipe: &Path) -> Result<(), Error> {
+        let failed = |source| Error::Io { action: "write", file: file.to_owned(), source };
+        let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name = recipe.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        let mut temporary = tempfile::Builder::new()
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .tempfile_in(dir)
+            .map_err(failed)?;
+        io::Write::write_all(&mut temporary, self.to_text(&name).as_bytes()).map_err(failed)?;
+        temporary.as_file().sync_all().map_err(failed)?;
+        temporary.persist(file).map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+
+    /// The lock as text.
+    pub fn to_text(&self, recipe: &str) -> String {
+        write::text(self, recipe)
+    }
+
+    /// Whether `recipe` still asks for what it asked for when this was made.
+    pub fn is_current_for(&self, recipe: &Recipe) -> Result<(), Error> {
+        if self.request == request::digest(recipe) {
+            return Ok(());
+        }
+        let now = request::asked(recipe);
+        let without = |all: &[String], others: &[String]| -> Vec<String> {
+            all.iter().filter(|name| !others.contains(name)).cloned().collect()
+        };
+        Err(Error::Stale { added: without(&now, &self.asked), removed: without(&self.asked, &now) })
+    }
+}

@@ -1,5 +1,7 @@
 //! The lock as a value.
 
+use std::collections::BTreeMap;
+
 /// What `recipes/<name>.lock` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lock {
@@ -8,10 +10,15 @@ pub struct Lock {
     /// sha256 of the part of the recipe that decides which packages are in;
     /// when the recipe asks for something else, the lock is stale.
     pub request: [u8; 32],
+    /// The packages that request named, sorted: to say what changed since.
+    pub asked: Vec<String>,
     /// The signed releases the packages come from.
     pub releases: Vec<Release>,
     /// By name.
     pub packages: Vec<Package>,
+    /// Packages whose maintainer scripts do something by hand that the recipe
+    /// does not name under `reviewed-scripts`: name → what, in one line.
+    pub unreviewed: BTreeMap<String, String>,
 }
 
 /// A verified InRelease.

@@ -133,7 +133,7 @@ pub struct Unknown {
     pub name: String,
 }
 
-fn master(packages: &[Package], file: &'static str) -> Result<String, Error> {
+pub(crate) fn master(packages: &[Package], file: &'static str) -> Result<String, Error> {
     let path = TreePath::parse(file.as_bytes()).map_err(|_| Error::NoMaster(file))?;
     let from = packages.iter().find(|p| &*p.name == "base-passwd").ok_or(Error::NoMaster(file))?;
     let content = from.archive.file(&path).ok_or(Error::NoMaster(file))?;

@@ -1,0 +1,60 @@
+//! Builds PID 1 as a static binary, so that one `cargo build` gives a `sledos`
+//! that carries everything it needs.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn main() {
+    let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let workspace = manifest.parent().expect("builder/ is in the workspace").to_owned();
+    for input in ["Cargo.toml", "Cargo.lock", "initramfs", "formats", "syscalls"] {
+        println!("cargo::rerun-if-changed={}", workspace.join(input).display());
+    }
+
+    // Beside the outer build's directories, so that the two do not wait for
+    // each other's lock and a second build finds the first one's work.
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    let target =
+        out.ancestors().nth(4).expect("OUT_DIR is target/<profile>/build/<crate>/out").join("initramfs");
+    let triple = env::var("HOST").expect("cargo sets it");
+
+    // The binary is part of every image: it must not depend on where the
+    // checkout or the registry's sources are.
+    let cargo_home = env::var_os("CARGO_HOME")
+        .map_or_else(|| PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo"), PathBuf::from);
+    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    let flags = [
+        "-Ctarget-feature=+crt-static".to_owned(),
+        "-Crelocation-model=static".to_owned(),
+        remap(&workspace, "/sledos"),
+        remap(&cargo_home, "/cargo"),
+    ];
+
+    let mut cargo = Command::new(env::var_os("CARGO").expect("cargo sets it"));
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        // The outer build's settings (features, flags, profile overrides) are not the inner one's.
+        if text.starts_with("CARGO_FEATURE")
+            || text.starts_with("CARGO_PROFILE")
+            || text.contains("RUSTFLAGS")
+        {
+            cargo.env_remove(name);
+        }
+    }
+    let status = cargo
+        .current_dir(&workspace)
+        .args(["build", "--locked", "--package=sledos-init", "--bin=init", "--profile=tiny"])
+        .arg(format!("--target={triple}"))
+        .arg("--target-dir")
+        .arg(&target)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+        .env_remove("CARGO_BUILD_TARGET")
+        .env_remove("CARGO_TARGET_DIR")
+        .env_remove("RUSTC_WORKSPACE_WRAPPER")
+        .status()
+        .expect("cargo can be started: it runs this script");
+    assert!(status.success(), "building the initramfs' init failed, see above");
+    let init = target.join(&triple).join("tiny/init");
+    println!("cargo::rustc-env=SLEDOS_INIT={}", init.display());
+}

@@ -1,0 +1,179 @@
+//! Which packages an image needs: the SAT solver of `resolvo` over Debian's
+//! relations. The highest version wins, an alternative written first wins, a
+//! real package wins over one that provides the name.
+
+mod because;
+mod names;
+mod pool;
+mod solve;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use pool::{Pool, PoolSuite};
+
+use super::index::Record;
+
+/// What to resolve.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// `name` or `name=version`.
+    pub packages: &'a BTreeSet<String>,
+    /// The kernel's package.
+    pub kernel: Option<&'a str>,
+    /// Packages of components: wanted when some suite has them.
+    pub components: &'a BTreeSet<String>,
+    /// Names that count as installed in every version, and never are.
+    pub provided: &'a BTreeMap<String, String>,
+    /// Whether Recommends are followed, where that is possible.
+    pub recommends: bool,
+}
+
+/// A package that is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen<'a> {
+    /// Its stanza.
+    pub record: &'a Record<'a>,
+    /// Index of its suite, in the order given to [`Pool::new`].
+    pub suite: usize,
+    /// The shortest way from a root, without the package itself:
+    /// `["recipe", "docker.io"]`.
+    pub because: Vec<String>,
+}
+
+/// Why a request cannot be met.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Asked for by name, but in no suite.
+    #[error("there is no package `{name}` in the suites of the recipe.{}", did_you_mean(near))]
+    UnknownPackage {
+        /// As asked.
+        name: String,
+        /// Names that look like it.
+        near: Vec<String>,
+    },
+    /// Asked for by a name that only others provide.
+    #[error("`{name}` is a virtual package. Ask for one that provides it: {}", providers.join(", "))]
+    VirtualPackage {
+        /// As asked.
+        name: String,
+        /// Who provides it.
+        providers: Vec<String>,
+    },
+    /// Asked for in a version no suite has.
+    #[error("there is no version {version} of {name}. There is: {}", exist.join(", "))]
+    UnknownVersion {
+        /// As asked.
+        name: String,
+        /// As asked.
+        version: String,
+        /// Versions that exist.
+        exist: Vec<String>,
+    },
+    /// Asked for, and at the same time said to be provided by the image.
+    #[error("`{name}` is asked for and stands under `provided:`, too. Remove it from one of them")]
+    AskedAndProvided {
+        /// As asked.
+        name: String,
+    },
+    /// The relations leave no solution.
+    #[error("these packages cannot be in one image:\n{explanation}{}", missing_names(missing))]
+    Unsatisfiable {
+        /// The chain, one line per step.
+        explanation: String,
+        /// Names in it that no suite has, each with names that look like it.
+        missing: Vec<(String, Vec<String>)>,
+    },
+}
+
+fn did_you_mean(near: &[String]) -> String {
+    match near {
+        [] => String::new(),
+        near => format!(" Did you mean {}?", near.join(" or ")),
+    }
+}
+
+fn missing_names(missing: &[(String, Vec<String>)]) -> String {
+    let line = |(name, near): &(String, Vec<String>)| {
+        format!("\nNo suite of the recipe has `{name}`.{}", did_you_mean(near))
+    };
+    missing.iter().map(line).collect()
+}
+
+/// A package that has to be in, and on whose behalf.
+#[derive(Clone, Debug)]
+struct Root {
+    /// `recipe`, `kernel`, `component`, `essential`.
+    because: &'static str,
+    /// Candidates, any of which will do.
+    candidates: Vec<u32>,
+    /// For messages: `curl`, `curl (= 1.0)`.
+    text: String,
+}
+
+/// Chooses packages, sorted by name.
+pub fn resolve<'a>(pool: &'a Pool<'a>, request: &Request<'_>) -> Result<Vec<Chosen<'a>>, Error> {
+    let roots = roots(pool, request)?;
+    let chosen = solve::solve(pool, &roots, request)?;
+    let because = because::chains(pool, &roots, &chosen, request.recommends);
+    let mut result: Vec<Chosen<'a>> = chosen
+        .iter()
+        .zip(because)
+        .map(|(id, because)| {
+            let candidate = pool.get(*id);
+            Chosen { record: &candidate.record, suite: candidate.suite, because }
+        })
+        .collect();
+    result.sort_by_key(|chosen| chosen.record.name);
+    Ok(result)
+}
+
+/// In the order that decides ties of `because`.
+fn roots(pool: &Pool<'_>, request: &Request<'_>) -> Result<Vec<Root>, Error> {
+    let mut roots = Vec::new();
+    for name in pool.essential() {
+        roots.push(Root {
+            because: "essential",
+            candidates: pool.named(name).to_vec(),
+            text: name.to_owned(),
+        });
+    }
+    let kernel = request.kernel.map(|name| (name, "kernel"));
+    let asked = request.packages.iter().map(|name| (name.as_str(), "recipe"));
+    for (asked, because) in kernel.into_iter().chain(asked) {
+        roots.push(Root { because, candidates: asked_for(pool, asked, request)?, text: asked.to_owned() });
+    }
+    for name in request.components {
+        let candidates = pool.named(name).to_vec();
+        if !candidates.is_empty() {
+            roots.push(Root { because: "component", candidates, text: name.clone() });
+        }
+    }
+    Ok(roots)
+}
+
+fn asked_for(pool: &Pool<'_>, asked: &str, request: &Request<'_>) -> Result<Vec<u32>, Error> {
+    let (name, version) = match asked.split_once('=') {
+        Some((name, version)) => (name, Some(version)),
+        None => (asked, None),
+    };
+    if request.provided.contains_key(name) {
+        return Err(Error::AskedAndProvided { name: name.to_owned() });
+    }
+    let candidates = pool.named(name);
+    if candidates.is_empty() {
+        let providers = pool.provider_names(name);
+        return Err(if providers.is_empty() {
+            Error::UnknownPackage { name: name.to_owned(), near: names::near(name, pool.names()) }
+        } else {
+            Error::VirtualPackage { name: name.to_owned(), providers }
+        });
+    }
+    let Some(version) = version else { return Ok(candidates.to_vec()) };
+    let text = |id: &u32| pool.get(*id).record.version;
+    let exact: Vec<u32> = candidates.iter().copied().filter(|id| text(id) == version).collect();
+    if exact.is_empty() {
+        let exist = candidates.iter().map(|id| text(id).to_owned()).collect();
+        return Err(Error::UnknownVersion { name: name.to_owned(), version: version.to_owned(), exist });
+    }
+    Ok(exact)
+}

@@ -1,0 +1,190 @@
+//! Packages, components, overlays and fix-ups become the finished tree, and
+//! what boots it is taken out of it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use formats::tree::{Content, Kind, Tree, TreePath};
+
+use super::Error;
+use crate::cache::Cache;
+use crate::fixups::{self, Context};
+use crate::image::ids::hex;
+use crate::image::manifest::ComponentEntry;
+use crate::kernel;
+use crate::kernel::catalog::Catalog;
+use crate::kernel::contract::ContractEntry;
+use crate::kernel::select::Selection;
+use crate::recipe::Recipe;
+use crate::recipe::glob::Glob;
+use crate::unpack::{self, Ids, component, overlay};
+
+/// The finished tree and what was decided on the way.
+#[derive(Debug)]
+pub(super) struct Assembled {
+    /// The image's tree; `usr/` of it is the image.
+    pub(super) tree: Tree,
+    /// The kernel, the EFI stub and systemd-boot.
+    pub(super) boot: BootParts,
+    /// All modules and firmware of the kernel package.
+    pub(super) catalog: Catalog,
+    /// What of them PID 1 gets.
+    pub(super) initramfs: Selection,
+    /// How each promised NIC is served.
+    pub(super) contract: Vec<ContractEntry>,
+    /// Components in the image.
+    pub(super) components: BTreeMap<String, ComponentEntry>,
+    /// Components nobody gave.
+    pub(super) missing_components: Vec<String>,
+    /// Things worth a line at the end of the build.
+    pub(super) notes: Vec<String>,
+}
+
+/// Files that boot the image and are not in its /usr.
+#[derive(Debug)]
+pub(super) struct BootParts {
+    pub(super) kernel: Vec<u8>,
+    pub(super) stub: Vec<u8>,
+    pub(super) loader: Vec<u8>,
+}
+
+/// Merges unpacked packages and does everything up to the finished tree.
+pub(super) fn assemble(
+    recipe: &Recipe,
+    version: &str,
+    packages: &[unpack::Package],
+    given: &[(String, PathBuf)],
+    cache: &Arc<Cache>,
+) -> Result<Assembled, Error> {
+    let accounts = Ids::of(packages, &recipe.users, &recipe.groups)?;
+    let (exclude, keep) = (globs(&recipe.exclude), globs(&recipe.keep));
+    let any = |globs: &[Glob], path: &TreePath| globs.iter().any(|glob| glob.matches(path.as_bytes()));
+    let wanted = |path: &TreePath| needed_for_boot(path) || any(&keep, path) || !any(&exclude, path);
+    let mut tree = unpack::merge::merge(packages, &accounts, &wanted)?;
+
+    let (components, missing_components) = add_components(recipe, &mut tree, &accounts, given, cache)?;
+    for overlay in &recipe.overlays {
+        let patterns: BTreeMap<&str, Glob> =
+            overlay.attributes.keys().filter_map(|text| Some((text.as_str(), Glob::parse(text).ok()?))).collect();
+        let matches = |pattern: &str, path: &TreePath| {
+            patterns.get(pattern).is_some_and(|glob| glob.matches(path.as_bytes()))
+        };
+        overlay::apply(&mut tree, overlay, &accounts, &matches)?;
+    }
+    let boot = take_boot_parts(&mut tree)?;
+    let ids = masters(packages, recipe)?;
+    fixups::apply(&mut tree, &Context { recipe, ids: &ids, version })?;
+
+    let catalog = Catalog::scan(&tree)?;
+    let usr = kernel::select::usr(&catalog, &tree, &recipe.kernel);
+    let initramfs = kernel::select::initramfs(&catalog, &recipe.kernel, &recipe.nics)?;
+    let contract = kernel::contract::check(&catalog, &recipe.nics, &usr.selection, &initramfs)?;
+    let notes = usr
+        .unused_drops
+        .iter()
+        .map(|dir| format!("`kernel: drop:` names {dir}, but this kernel has no modules there"))
+        .collect();
+    Ok(Assembled { tree, boot, catalog, initramfs, contract, components, missing_components, notes })
+}
+
+/// All users and groups: base-passwd's and the recipe's.
+fn masters(packages: &[unpack::Package], recipe: &Recipe) -> Result<fixups::Ids, Error> {
+    let passwd = unpack::ids::master(packages, "usr/share/base-passwd/passwd.master")?;
+    let group = unpack::ids::master(packages, "usr/share/base-passwd/group.master")?;
+    Ok(fixups::ids(passwd.as_bytes(), group.as_bytes(), recipe)?)
+}
+
+/// Patterns were checked when the recipe was loaded.
+fn globs(patterns: &[String]) -> Vec<Glob> {
+    patterns.iter().filter_map(|text| Glob::parse(text).ok()).collect()
+}
+
+/// Paths that the build itself reads; no `exclude` takes them away.
+fn needed_for_boot(path: &TreePath) -> bool {
+    let path = path.as_bytes();
+    path.starts_with(b"boot/vmlinuz-") || path.starts_with(EFI.as_bytes())
+}
+
+const EFI: &str = "usr/lib/systemd/boot/efi";
+const STUB: &str = "usr/lib/systemd/boot/efi/linuxx64.efi.stub";
+const LOADER: &str = "usr/lib/systemd/boot/efi/systemd-bootx64.efi";
+
+fn take_boot_parts(tree: &mut Tree) -> Result<BootParts, Error> {
+    let path = |text: &str| TreePath::parse(text.as_bytes()).expect("a constant without `..`");
+    let kernels: Vec<TreePath> = tree
+        .children(&path("boot"))
+        .filter(|(p, _)| p.name().starts_with(b"vmlinuz-"))
+        .map(|(p, _)| p.clone())
+        .collect();
+    let [kernel] = &kernels[..] else { return Err(Error::Kernels { found: kernels.len() }) };
+    let read = |path: &TreePath, package: &'static str| -> Result<Vec<u8>, Error> {
+        let content = content(tree, path).ok_or_else(|| Error::NoBootPart { path: path.clone(), package })?;
+        content.to_vec().map_err(|source| Error::Content { path: path.clone(), source })
+    };
+    let parts = BootParts {
+        kernel: read(kernel, "linux-image-amd64")?,
+        stub: read(&path(STUB), "systemd-boot-efi")?,
+        loader: read(&path(LOADER), "systemd-boot-efi")?,
+    };
+    // They are on the ESP; a sled never installs a boot loader by itself.
+    tree.remove(&path(EFI));
+    tree.remove(&path("boot"));
+    Ok(parts)
+}
+
+/// The content of a regular file.
+pub(super) fn content<'t>(tree: &'t Tree, path: &TreePath) -> Option<&'t Content> {
+    match &tree.get(path)?.kind {
+        Kind::File(content) => Some(content),
+        _ => None,
+    }
+}
+
+type Components = (BTreeMap<String, ComponentEntry>, Vec<String>);
+
+fn add_components(
+    recipe: &Recipe,
+    tree: &mut Tree,
+    accounts: &Ids,
+    given: &[(String, PathBuf)],
+    cache: &Arc<Cache>,
+) -> Result<Components, Error> {
+    if let Some((name, _)) = given.iter().find(|(name, _)| !recipe.components.contains_key(name)) {
+        let known = recipe.components.keys().cloned().collect();
+        return Err(Error::UnknownComponent { name: name.clone(), known });
+    }
+    let (mut present, mut missing) = (BTreeMap::new(), Vec::new());
+    for (name, wanted) in &recipe.components {
+        let source = wanted.source.as_ref();
+        let from_command_line = given.iter().rev().find(|(n, _)| n == name).map(|(_, file)| file.clone());
+        let file = match (from_command_line, source) {
+            (Some(file), _) => file,
+            (None, Some(source)) => PathBuf::from(&source.location),
+            // A package of one of the recipe's repositories may have brought it.
+            (None, None) if tree.get(&wanted.provides).is_some() => continue,
+            (None, None) => {
+                missing.push(name.clone());
+                continue;
+            }
+        };
+        // A pin in the recipe is for the file the recipe names, not for another one.
+        let pinned = source.filter(|s| PathBuf::from(&s.location) == file).and_then(|s| s.sha256.as_deref());
+        let sha256 = pinned.map(|text| parse_sha256(name, text)).transpose()?;
+        let added = component::add(tree, cache, &component::Given {
+            name,
+            file: &file,
+            sha256: sha256.as_ref(),
+            provides: &wanted.provides,
+            arch: &recipe.debian.arch,
+        }, accounts)?;
+        let version = added.package.map(|package| package.version);
+        present.insert(name.clone(), ComponentEntry { sha256: hex(&added.sha256), version });
+    }
+    Ok((present, missing))
+}
+
+fn parse_sha256(name: &str, text: &str) -> Result<[u8; 32], Error> {
+    crate::apt::digest::parse_sha256(text)
+        .ok_or_else(|| Error::Pin { component: name.to_owned(), text: text.to_owned() })
+}

@@ -1,0 +1,103 @@
+//! The initramfs and the kernel's command line.
+
+use formats::initconf::{self, InitConf};
+use formats::tree::{Node, Origin, Tree, TreePath};
+use formats::{cpio, uki};
+use sha2::{Digest as _, Sha256};
+
+use super::Error;
+use super::assemble::Assembled;
+use crate::cache::Cache;
+use crate::image::ImagePlan;
+use crate::image::ids::hex;
+use crate::kernel;
+use crate::recipe::Recipe;
+
+/// PID 1, made by this crate's build script.
+pub const INIT: &[u8] = include_bytes!(env!("SLEDOS_INIT"));
+
+/// A compressed initramfs and what is in it.
+#[derive(Debug)]
+pub(super) struct Initramfs {
+    /// zstd-compressed cpio.
+    pub(super) bytes: Vec<u8>,
+    /// Parts by name, in bytes before compression.
+    pub(super) parts: Vec<(String, u64)>,
+}
+
+/// Makes the initramfs, or takes it from the cache.
+pub(super) fn initramfs(
+    assembled: &Assembled,
+    recipe: &Recipe,
+    plan: &ImagePlan,
+    level: i32,
+    cache: &Cache,
+) -> Result<Initramfs, Error> {
+    let conf = InitConf {
+        image: plan.name.clone(),
+        version: plan.version.clone(),
+        time: u64::from(plan.mtime),
+        load: recipe.kernel.load.clone(),
+    };
+    let conf_path = TreePath::parse(initconf::PATH.as_bytes())?;
+    let conf = Node::file(conf.to_string().into_bytes(), 0o644, Origin::Fixup("initramfs"));
+    let tree = kernel::initramfs::tree(
+        INIT,
+        &assembled.tree,
+        &assembled.catalog,
+        &assembled.initramfs,
+        [(conf_path, conf)],
+    )?;
+    let parts = parts(&tree);
+    let archive = cpio::write(&tree, plan.mtime)?;
+    let mut key = Sha256::new_with_prefix(b"initramfs zstd");
+    key.update(level.to_be_bytes());
+    key.update(&archive);
+    let key = key.finalize().into();
+    if let Some(bytes) = cache.get(&key) {
+        return Ok(Initramfs { bytes, parts });
+    }
+    let bytes = cpio::compress(&archive, level).map_err(Error::Compress)?;
+    cache.put(&key, &bytes);
+    Ok(Initramfs { bytes, parts })
+}
+
+fn parts(tree: &Tree) -> Vec<(String, u64)> {
+    let mut sums = [("PID 1", 0), ("kernel modules", 0), ("firmware", 0), ("tables", 0)];
+    for (path, node) in tree.iter() {
+        let formats::tree::Kind::File(content) = &node.kind else { continue };
+        let name = path.as_bytes();
+        let which = match name {
+            b"init" => 0,
+            _ if name.starts_with(b"lib/firmware/") => 2,
+            _ if name.starts_with(b"lib/modules/") && name.ends_with(b".ko") => 1,
+            _ => 3,
+        };
+        sums[which].1 += content.len();
+    }
+    sums.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect()
+}
+
+/// The whole kernel command line: the recipe's arguments and the image's identity.
+pub(super) fn cmdline(recipe: &Recipe, root_hash: &[u8; 32]) -> String {
+    let mut args = recipe.kernel.cmdline.clone();
+    args.push(format!("sledos.usrhash={}", hex(root_hash)));
+    args.join(" ")
+}
+
+/// The unified kernel image.
+pub(super) fn uki(assembled: &Assembled, initramfs: &[u8], cmdline: &str) -> Result<Vec<u8>, Error> {
+    let path = TreePath::parse(b"usr/lib/os-release")?;
+    let os_release = match super::assemble::content(&assembled.tree, &path) {
+        Some(content) => content.to_vec().map_err(|source| Error::Content { path, source })?,
+        None => Vec::new(),
+    };
+    Ok(uki::build(&assembled.boot.stub, &uki::Parts {
+        os_release: &os_release,
+        cmdline,
+        uname: &assembled.catalog.version,
+        linux: &assembled.boot.kernel,
+        initrd: initramfs,
+        ..uki::Parts::default()
+    })?)
+}

@@ -1,0 +1,273 @@
+//! Why a build gave up.
+
+use std::io;
+use std::path::PathBuf;
+
+use formats::tree::{NotADirectory, PathError, TreePath};
+
+use crate::exit::{Classify, Exit};
+use crate::summary::size;
+
+/// Why a build gave up. Nothing is left under the image's final name then.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The recipe has mistakes.
+    #[error(transparent)]
+    Recipe(#[from] crate::diagnostic::Diagnostics),
+    /// The lock is missing, stale, or cannot be made.
+    #[error(transparent)]
+    Lock(#[from] crate::lock::Error),
+    /// No mirror.
+    #[error(transparent)]
+    Sources(#[from] crate::apt::sources::Error),
+    /// A package cannot be fetched.
+    #[error(transparent)]
+    Fetch(#[from] crate::apt::fetch::Error),
+    /// The cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] crate::cache::Error),
+    /// A package cannot be unpacked.
+    #[error(transparent)]
+    Unpack(#[from] crate::unpack::Error),
+    /// The packages do not fit together.
+    #[error(transparent)]
+    Merge(#[from] crate::unpack::merge::Error),
+    /// A component cannot be added.
+    #[error(transparent)]
+    Component(#[from] crate::unpack::component::Error),
+    /// An overlay cannot be laid over the tree.
+    #[error(transparent)]
+    Overlay(#[from] crate::unpack::overlay::Error),
+    /// The users and groups of the recipe are not right.
+    #[error(transparent)]
+    Accounts(#[from] crate::unpack::ids::Error),
+    /// The users and groups of the recipe and of base-passwd contradict each other.
+    #[error(transparent)]
+    Ids(#[from] crate::fixups::IdsError),
+    /// A fix-up gave up.
+    #[error(transparent)]
+    Fixup(#[from] crate::fixups::Error),
+    /// The kernel's modules cannot be read.
+    #[error(transparent)]
+    Modules(#[from] crate::kernel::catalog::Error),
+    /// The recipe names modules the kernel does not have.
+    #[error(transparent)]
+    UnknownModules(#[from] crate::kernel::select::UnknownModules),
+    /// A promised NIC would not work.
+    #[error(transparent)]
+    Contract(#[from] crate::kernel::contract::ContractError),
+    /// The module indexes cannot be written.
+    #[error(transparent)]
+    Indexes(#[from] crate::kernel::indexes::Error),
+    /// The initramfs cannot be put together.
+    #[error(transparent)]
+    Initramfs(#[from] crate::kernel::initramfs::Error),
+    /// The initramfs cannot be packed.
+    #[error("cannot pack the initramfs")]
+    Cpio(#[from] formats::cpio::Error),
+    /// The initramfs cannot be compressed.
+    #[error("cannot compress the initramfs")]
+    Compress(#[source] io::Error),
+    /// The UKI cannot be made.
+    #[error("cannot make the unified kernel image")]
+    Uki(#[from] formats::uki::Error),
+    /// /usr cannot be written.
+    #[error("cannot write /usr as squashfs")]
+    Squashfs(#[from] formats::squashfs::Error),
+    /// The ESP cannot be written.
+    #[error("cannot write the EFI system partition; does it need more room? (`layout: esp:`)")]
+    Fat(#[from] formats::fat::Error),
+    /// OEM or ROOT cannot be written.
+    #[error("cannot write an ext4 partition (`layout: oem:`, `layout: root:`)")]
+    Ext4(#[from] formats::ext4::Error),
+    /// The partition table cannot be written.
+    #[error("cannot write the partition table of {}", path.display())]
+    Gpt {
+        /// The disk image.
+        path: PathBuf,
+        /// Why.
+        source: formats::gpt::WriteError,
+    },
+    /// The output directory.
+    #[error(transparent)]
+    Output(#[from] crate::output::Error),
+    /// A file of the output.
+    #[error("{what} {}", path.display())]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A file of the tree cannot be read back from the cache.
+    #[error("cannot read /{path} of the image from the cache")]
+    Content {
+        /// The file.
+        path: TreePath,
+        /// Why.
+        source: io::Error,
+    },
+    /// Not exactly one kernel.
+    #[error("the packages bring {found} kernels, and an image has one; `kernel: package:` names the package it comes from")]
+    Kernels {
+        /// How many.
+        found: usize,
+    },
+    /// Something that boots the image is missing.
+    #[error("/{path} is in none of the packages; it comes with {package}, add that to `packages:`")]
+    NoBootPart {
+        /// The file.
+        path: TreePath,
+        /// The package that has it.
+        package: &'static str,
+    },
+    /// There is no /usr.
+    #[error("the packages bring no /usr at all")]
+    NoUsr,
+    /// `--component` names what the recipe does not.
+    #[error("--component {name}: the recipe has no such component; it has {}", listed(known))]
+    UnknownComponent {
+        /// The name given.
+        name: String,
+        /// Those the recipe has.
+        known: Vec<String>,
+    },
+    /// `--require-components` and one is missing.
+    #[error("not given: {}; give each with --component NAME=FILE", listed(names))]
+    MissingComponents {
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// A pin that is no sha256.
+    #[error("component {component}: {text:?} is no sha256; it has 64 hexadecimal digits")]
+    Pin {
+        /// The component.
+        component: String,
+        /// The pin.
+        text: String,
+    },
+    /// Does not fit into its partition.
+    #[error("{} do not fit into the partition {partition} of {}; enlarge it under `layout:` or leave more out", crate::summary::size(*size), crate::summary::size(*room))]
+    TooLarge {
+        /// GPT name.
+        partition: &'static str,
+        /// Bytes to be written.
+        size: u64,
+        /// Bytes there are.
+        room: u64,
+    },
+    /// Larger than the recipe allows.
+    #[error("{}", over_budget(.0))]
+    Budget(Vec<OverBudget>),
+    /// A version that cannot be a file name.
+    #[error("the version {0:?} is not one: letters, digits, `.`, `-`, `_`, `~` and `^` make it up, at most 64 of them")]
+    Version(String),
+    /// Something in the way in a tree of our own.
+    #[error(transparent)]
+    Place(#[from] NotADirectory),
+    /// A name that is no path.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The threads cannot be started.
+    #[error("cannot start {jobs} threads (--jobs)")]
+    Threads {
+        /// How many.
+        jobs: usize,
+        /// Why.
+        source: rayon::ThreadPoolBuildError,
+    },
+    /// A time that FAT, ext4 or squashfs cannot hold.
+    #[error("the time {0} (seconds since 1970) is not one an image can have: 1980 to 2106; look at SOURCE_DATE_EPOCH")]
+    Time(i64),
+    /// `SOURCE_DATE_EPOCH` is no number.
+    #[error("SOURCE_DATE_EPOCH is {0:?}; it must be a number of seconds since 1970")]
+    Epoch(String),
+    /// Ctrl-C.
+    #[error(transparent)]
+    Interrupted(#[from] crate::output::Interrupted),
+}
+
+/// An artefact above its budget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OverBudget {
+    /// Key under `budgets:`.
+    pub artefact: &'static str,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The budget in bytes.
+    pub budget: u64,
+    /// What takes the most, largest first.
+    pub largest: Vec<(String, u64)>,
+}
+
+fn over_budget(all: &[OverBudget]) -> String {
+    let mut lines = vec!["over budget (`budgets:` in the recipe):".to_owned()];
+    for over in all {
+        let (is, may) = (size(over.size), size(over.budget));
+        lines.push(format!("  {}: {is}, {may} allowed; the largest in it:", over.artefact));
+        lines.extend(over.largest.iter().map(|(name, bytes)| format!("    {:>10}  {name}", size(*bytes))));
+    }
+    lines.join("\n")
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+
+impl Classify for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Recipe(_)
+            | Self::Merge(_)
+            | Self::Component(_)
+            | Self::Overlay(_)
+            | Self::Accounts(_)
+            | Self::Ids(_)
+            | Self::Fixup(_)
+            | Self::UnknownModules(_)
+            | Self::Kernels { .. }
+            | Self::NoBootPart { .. }
+            | Self::NoUsr
+            | Self::UnknownComponent { .. }
+            | Self::MissingComponents { .. }
+            | Self::Pin { .. } => Exit::Recipe,
+            Self::Sources(_) => Exit::Network,
+            Self::Fetch(error) => fetch_exit(error),
+            Self::Lock(error) => lock_exit(error),
+            Self::Unpack(_) | Self::Modules(_) => Exit::Verification,
+            Self::Contract(_) | Self::TooLarge { .. } | Self::Budget(_) => Exit::Contract,
+            Self::Version(_) | Self::Time(_) | Self::Epoch(_) => Exit::Usage,
+            Self::Interrupted(_) => Exit::Interrupted,
+            _ => Exit::Failure,
+        }
+    }
+}
+
+fn fetch_exit(error: &crate::apt::fetch::Error) -> Exit {
+    match error {
+        crate::apt::fetch::Error::Cache { .. } => Exit::Failure,
+        _ => Exit::Network,
+    }
+}
+
+fn lock_exit(error: &crate::lock::Error) -> Exit {
+    use crate::lock::Error as Lock;
+    match error {
+        Lock::Missing { .. } | Lock::Stale { .. } | Lock::Corrupt { .. } | Lock::Resolve(_) => Exit::Dependencies,
+        Lock::Io { .. } => Exit::Failure,
+        Lock::Sources(_) => Exit::Network,
+        Lock::Archive(error) => archive_exit(error),
+        Lock::Fetch(error) => fetch_exit(error),
+        Lock::Scripts { .. } => Exit::Verification,
+    }
+}
+
+fn archive_exit(error: &crate::apt::archive::Error) -> Exit {
+    match error {
+        crate::apt::archive::Error::Fetch(error) => fetch_exit(error),
+        _ => Exit::Verification,
+    }
+}

@@ -1,0 +1,97 @@
+//! `sledos build`: a recipe becomes an image.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::FetchArgs;
+use crate::build::{self, Error, Request};
+use crate::exit::Failure;
+use crate::output::Interrupt;
+use crate::progress::Progress;
+
+/// Arguments of `sledos build`.
+#[derive(Args, Debug)]
+pub struct BuildArgs {
+    /// The recipe.
+    #[arg(value_name = "RECIPE")]
+    pub recipe: PathBuf,
+
+    /// Where packages come from.
+    #[command(flatten)]
+    pub fetch: FetchArgs,
+
+    /// Directory for images; this one becomes DIR/NAME/VERSION.
+    #[arg(long, value_name = "DIR", default_value = "output")]
+    pub output: PathBuf,
+
+    /// Version of the image [default: the lock's time as YYYYMMDD.HHMM].
+    #[arg(long, value_name = "VERSION")]
+    pub image_version: Option<String>,
+
+    /// A component that is not in Debian: a .deb, or a tar with paths from the root.
+    #[arg(long, value_name = "NAME=FILE", value_parser = component)]
+    pub component: Vec<(String, PathBuf)>,
+
+    /// Fail when a component of the recipe is not given.
+    #[arg(long)]
+    pub require_components: bool,
+
+    /// Compress quickly instead of well, for trying things out.
+    #[arg(long)]
+    pub fast: bool,
+
+    /// Fail when there is no lock, instead of making one.
+    #[arg(long)]
+    pub locked: bool,
+
+    /// Threads [default: one per CPU]. The image does not depend on it.
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn component(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.to_owned(), file.into())),
+        _ => Err("write it as NAME=FILE, as in mesos-agent=mesos_1.11.0_amd64.deb".to_owned()),
+    }
+}
+
+/// Runs `sledos build`.
+pub(super) fn run_verb(args: &BuildArgs) -> Result<(), Failure> {
+    let request = Request {
+        locked: args.locked,
+        output: args.output.clone(),
+        version: args.image_version.clone(),
+        components: args.component.clone(),
+        require_components: args.require_components,
+        fast: args.fast,
+        time: source_date_epoch()?,
+        jobs: args.jobs,
+        ..super::request(&args.recipe, &args.fetch)?
+    };
+    let interrupt = Interrupt::on_signals().map_err(|source| Error::Io {
+        what: "handling signals for",
+        path: request.recipe.clone(),
+        source,
+    })?;
+    let progress = Progress::on_stderr(args.fetch.progress.into());
+    let built = build::run(&request, &progress, &interrupt)?;
+    if args.json {
+        print!("{}", built.manifest.to_json());
+    } else {
+        println!("{}", built.summary);
+    }
+    Ok(())
+}
+
+/// `SOURCE_DATE_EPOCH` (reproducible-builds.org), when it is set.
+fn source_date_epoch() -> Result<Option<i64>, Error> {
+    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let parsed = text.to_str().and_then(|text| text.parse().ok());
+    parsed.map(Some).ok_or_else(|| Error::Epoch(text.to_string_lossy().into_owned()))
+}

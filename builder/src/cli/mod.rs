@@ -1,0 +1,122 @@
+//! The command line: one file per verb. Parsing only; the work is the library's.
+
+pub mod boot;
+pub mod build;
+pub mod lock;
+pub mod reference;
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::apt::fetch::Patience;
+use crate::apt::release::Clock;
+use crate::build::{Error, Request};
+use crate::cache::Cache;
+use crate::exit::Failure;
+use crate::progress::Style;
+
+/// Immutable OS images and the boot chain for racks of bare-metal sleds.
+#[derive(Debug, Parser)]
+#[command(name = "sledos", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Build an image from a recipe and its lock.
+    Build(build::BuildArgs),
+    /// Choose the packages of a recipe and write its lock.
+    Lock(lock::LockArgs),
+    /// Boot a built image in QEMU, its serial console on this terminal.
+    Boot(boot::BootArgs),
+}
+
+/// Where packages come from and what is kept: shared by the verbs that fetch.
+#[derive(Args, Clone, Debug, Default)]
+pub struct FetchArgs {
+    /// Debian mirror to use instead of those in the host's apt sources; several are tried in order.
+    #[arg(long, value_name = "URL")]
+    pub mirror: Vec<String>,
+
+    /// Cache directory [default: $XDG_CACHE_HOME/sledos, else ~/.cache/sledos].
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+
+    /// The lock [default: beside the recipe, with the extension .lock].
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<PathBuf>,
+
+    /// How to show progress.
+    #[arg(long, value_enum, default_value_t = ProgressKind::Auto)]
+    pub progress: ProgressKind,
+}
+
+/// How to show progress.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ProgressKind {
+    /// Bars on a terminal, lines elsewhere.
+    #[default]
+    Auto,
+    /// One line per stage.
+    Plain,
+    /// One JSON object per line, on standard error.
+    Json,
+    /// Nothing.
+    None,
+}
+
+impl From<ProgressKind> for Style {
+    fn from(kind: ProgressKind) -> Self {
+        match kind {
+            ProgressKind::Auto => Self::Auto,
+            ProgressKind::Plain => Self::Plain,
+            ProgressKind::Json => Self::Json,
+            ProgressKind::None => Self::Silent,
+        }
+    }
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// With the exit code of what went wrong.
+pub fn run(cli: &Cli) -> Result<(), Failure> {
+    match &cli.verb {
+        Verb::Build(args) => build::run_verb(args),
+        Verb::Lock(args) => lock::run_verb(args),
+        Verb::Boot(args) => Ok(boot::run(args)?),
+    }
+}
+
+/// The request of a verb that fetches, with defaults for what only `build` has.
+fn request(recipe: &std::path::Path, args: &FetchArgs) -> Result<Request, Error> {
+    let cache = match &args.cache {
+        Some(dir) => dir.clone(),
+        None => Cache::default_dir()?,
+    };
+    // The only look at the clock: whether signatures have expired. It never gets into an image.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| i64::try_from(t.as_secs()).unwrap_or(0));
+    Ok(Request {
+        recipe: recipe.to_owned(),
+        lock: args.lock.clone(),
+        locked: false,
+        mirrors: args.mirror.clone(),
+        etc_apt: "/etc/apt".into(),
+        cache,
+        output: "output".into(),
+        version: None,
+        components: Vec::new(),
+        require_components: false,
+        fast: false,
+        time: None,
+        jobs: None,
+        clock: Clock { now, archived: false },
+        patience: Patience::default(),
+    })
+}

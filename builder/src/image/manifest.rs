@@ -1,0 +1,116 @@
+//! `manifest.json`: what an image is, what it was made from, what it promises.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The manifest. Maps are sorted, so the same image gives the same bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Manifest {
+    /// Version of this format.
+    pub format: u32,
+    /// Image name.
+    pub image: String,
+    /// Image version.
+    pub version: String,
+    /// Seconds since 1970: the time of every file in the image.
+    pub time: i64,
+    /// The builder that made it.
+    pub builder: String,
+    /// dm-verity root hash of /usr in hexadecimal: the image's identity.
+    pub root_hash: String,
+    /// The kernel.
+    pub kernel: Kernel,
+    /// What decides the bytes, by sha256.
+    pub inputs: Inputs,
+    /// The partitions of `disk.raw`.
+    pub partitions: Vec<Partition>,
+    /// The other files beside this one.
+    pub artefacts: BTreeMap<String, Artefact>,
+    /// Packages by name: version.
+    pub packages: BTreeMap<String, String>,
+    /// Components in the image.
+    pub components: BTreeMap<String, ComponentEntry>,
+    /// Components the recipe wants and nobody gave.
+    pub missing_components: Vec<String>,
+    /// The NICs that work, each with its module and firmware.
+    pub nics: Vec<serde_json::Value>,
+}
+
+/// The kernel of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Kernel {
+    /// `uname -r`.
+    pub release: String,
+    /// Its whole command line.
+    pub cmdline: String,
+}
+
+/// What decides an image's bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Inputs {
+    /// sha256 of the recipe with its includes, in the order they were read.
+    pub recipe: String,
+    /// sha256 of the lock.
+    pub lock: String,
+    /// sha256 of the PID 1 built into the builder.
+    pub init: String,
+    /// zstd level of /usr.
+    pub usr_level: i32,
+    /// squashfs block size in bytes.
+    pub block_size: u32,
+    /// zstd level of the initramfs.
+    pub initramfs_level: i32,
+}
+
+/// A partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Partition {
+    /// Number, from 1.
+    pub number: u32,
+    /// GPT name.
+    pub label: String,
+    /// GPT type.
+    pub r#type: String,
+    /// GPT unique id.
+    pub uuid: String,
+    /// First byte.
+    pub start: u64,
+    /// Length in bytes.
+    pub size: u64,
+    /// Bytes its content takes.
+    pub used: u64,
+}
+
+/// A file of the image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Artefact {
+    /// Length in bytes.
+    pub size: u64,
+    /// Its sha256.
+    pub sha256: String,
+}
+
+/// Where a component came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ComponentEntry {
+    /// sha256 of the file given.
+    pub sha256: String,
+    /// Its version, when it was a .deb.
+    pub version: Option<String>,
+}
+
+impl Manifest {
+    /// The file's text.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("a manifest has only string keys");
+        text.push('\n');
+        text
+    }
+}

@@ -1,0 +1,186 @@
+//! The plan of an image: every choice that does not depend on file contents.
+
+use std::fmt;
+
+use super::ids::{Seed, uuid_text};
+use crate::recipe::Recipe;
+use crate::recipe::model::Layout;
+
+/// 1 MiB: partitions start and end on multiples of it.
+pub const ALIGNMENT: u64 = 1 << 20;
+
+/// 1980-01-01, the first day of FAT.
+const FAT_EPOCH: u32 = 315_532_800;
+
+/// What a partition is for. The order is the order on disk and the partition number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The EFI System Partition.
+    Esp,
+    /// The /usr this image carries.
+    UsrA,
+    /// Its verity tree.
+    UsrAVerity,
+    /// Where an update goes.
+    UsrB,
+    /// The update's verity tree.
+    UsrBVerity,
+    /// Site configuration.
+    Oem,
+    /// All state.
+    Root,
+}
+
+impl Role {
+    /// All partitions in order.
+    pub const ALL: [Self; 7] =
+        [Self::Esp, Self::UsrA, Self::UsrAVerity, Self::UsrB, Self::UsrBVerity, Self::Oem, Self::Root];
+
+    /// The GPT partition name. PID 1 finds ROOT and OEM by it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Esp => "EFI-SYSTEM",
+            Self::UsrA => "USR-A",
+            Self::UsrAVerity => "USR-A-VERITY",
+            Self::UsrB => "USR-B",
+            Self::UsrBVerity => "USR-B-VERITY",
+            Self::Oem => "OEM",
+            Self::Root => "ROOT",
+        }
+    }
+
+    fn size(self, layout: &Layout) -> u64 {
+        match self {
+            Self::Esp => layout.esp,
+            Self::UsrA | Self::UsrB => layout.usr,
+            Self::UsrAVerity | Self::UsrBVerity => layout.verity,
+            Self::Oem => layout.oem,
+            Self::Root => layout.root,
+        }
+    }
+}
+
+/// One partition of the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// What it is for.
+    pub role: Role,
+    /// Partition number, from 1.
+    pub number: u32,
+    /// First byte.
+    pub start: u64,
+    /// Length in bytes.
+    pub size: u64,
+    /// Its unique id in textual byte order. For the /usr that the image
+    /// carries this is a placeholder: the root hash takes its place.
+    pub uuid: [u8; 16],
+}
+
+/// Names, sizes, offsets and ids of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImagePlan {
+    /// Image name.
+    pub name: String,
+    /// Image version.
+    pub version: String,
+    /// Seconds since 1970: the time of every file in it.
+    pub time: i64,
+    /// The same, as file systems store it.
+    pub mtime: u32,
+    /// Where ids come from.
+    pub seed: Seed,
+    /// The disk's GUID.
+    pub disk_uuid: [u8; 16],
+    /// Length of `disk.raw` in bytes.
+    pub disk_size: u64,
+    /// The partitions in order.
+    pub partitions: Vec<Partition>,
+}
+
+impl ImagePlan {
+    /// Plans an image.
+    ///
+    /// # Errors
+    /// When FAT (1980) or ext4 (2106) cannot hold the time.
+    pub fn new(recipe: &Recipe, version: &str, time: i64) -> Result<Self, crate::build::Error> {
+        let mtime = u32::try_from(time).ok().filter(|t| *t >= FAT_EPOCH);
+        let mtime = mtime.ok_or(crate::build::Error::Time(time))?;
+        let seed = Seed::of_image(&recipe.name);
+        let mut start = ALIGNMENT;
+        let mut partitions = Vec::new();
+        for (number, role) in (1..).zip(Role::ALL) {
+            let size = role.size(&recipe.layout).next_multiple_of(ALIGNMENT);
+            partitions.push(Partition { role, number, start, size, uuid: seed.uuid(role.label()) });
+            start += size;
+        }
+        Ok(Self {
+            name: recipe.name.clone(),
+            version: version.to_owned(),
+            time,
+            mtime,
+            seed,
+            disk_uuid: seed.uuid("disk"),
+            // The backup GPT takes the last 33 sectors.
+            disk_size: start + ALIGNMENT,
+            partitions,
+        })
+    }
+
+    /// The partition with this role.
+    pub fn partition(&self, role: Role) -> &Partition {
+        self.partitions
+            .iter()
+            .find(|p| p.role == role)
+            .expect("a plan has a partition for every role: `new` makes them all")
+    }
+
+    /// The UKI's file name on the ESP. `+3`: systemd-boot's boot counting gives
+    /// a new image three tries (Boot Loader Specification, "Boot counting").
+    pub fn uki_name(&self) -> String {
+        format!("{}_{}+3.efi", self.name, self.version)
+    }
+}
+
+impl fmt::Display for ImagePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "image {} {}", self.name, self.version)?;
+        writeln!(f, "disk {} {} bytes", uuid_text(&self.disk_uuid), self.disk_size)?;
+        for p in &self.partitions {
+            let (label, uuid) = (p.role.label(), uuid_text(&p.uuid));
+            writeln!(f, "{:>2} {label:<13} {uuid} at {:>12} size {:>12}", p.number, p.start, p.size)?;
+        }
+        Ok(())
+    }
+}
+
+/// The default version: the lock's time as `YYYYMMDD.HHMM` (UTC).
+pub fn default_version(time: i64) -> String {
+    let (y, m, d) = civil_date(time.div_euclid(86_400));
+    let seconds = time.rem_euclid(86_400);
+    format!("{y:04}{m:02}{d:02}.{:02}{:02}", seconds / 3600, seconds / 60 % 60)
+}
+
+/// The proleptic Gregorian date of a day counted from 1970-01-01
+/// (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+pub fn civil_date(day: i64) -> (i64, i64, i64) {
+    let z = day + 719_468;
+    let (era, doe) = (z.div_euclid(146_097), z.rem_euclid(146_097));
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let (d, m) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
+    (yoe + era * 400 + i64::from(m <= 2), m, d)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_utc_dates() {
+        assert_eq!(default_version(0), "19700101.0000");
+        assert_eq!(default_version(951_782_399), "20000228.2359");
+        assert_eq!(default_version(951_782_400), "20000229.0000");
+        assert_eq!(default_version(1_795_394_760), "20261123.0046");
+    }
+}

@@ -1,0 +1,293 @@
+//! The NIC contract: every PCI id a recipe lists has a driver, with all that
+//! driver needs, where the recipe wants it. A build that cannot keep it fails,
+//! since a sled whose NIC is dead reports to nobody.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use formats::modules::glob;
+use serde::Serialize;
+
+use super::catalog::Catalog;
+use super::firmware::debian_package;
+use super::hint::did_you_mean;
+use super::select::Selection;
+use crate::recipe::model::{NicFamily, PciId};
+
+/// What was promised for one family and found to be true, for `manifest.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ContractEntry {
+    /// The family's name.
+    pub name: String,
+    /// Its driver.
+    pub driver: String,
+    /// The PCI ids, `vvvv:dddd`.
+    pub pci: Vec<String>,
+    /// Whether PID 1 has all of it, too.
+    pub initramfs: bool,
+    /// Files of all modules, below `/usr/lib/modules/<release>/`, by name. Built-in ones have none.
+    pub modules: Vec<String>,
+    /// Firmware files, below `/usr/lib/firmware/`.
+    pub firmware: Vec<String>,
+    /// Firmware the driver lists that is not promised, and why.
+    pub without_firmware: Vec<Excuse>,
+}
+
+/// A firmware file that is not promised.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Excuse {
+    /// The file.
+    pub file: String,
+    /// The recipe's reason.
+    pub reason: String,
+}
+
+/// Where something has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Place {
+    /// The image's /usr.
+    Usr,
+    /// The initramfs.
+    Initramfs,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Usr => "/usr",
+            Self::Initramfs => "the initramfs",
+        })
+    }
+}
+
+/// Something missing for a family.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// A driver, or a module in `with`, that the kernel does not have.
+    #[error("the kernel has no module {module}{hint}")]
+    NoModule {
+        /// Its name.
+        module: String,
+        /// Names like it.
+        hint: String,
+    },
+    /// No alias of any module has the id.
+    #[error(
+        "no module serves the PCI id {pci}; a newer kernel may (`kernel: package:`), or the id is mistyped"
+    )]
+    NoDriver {
+        /// The id.
+        pci: PciId,
+    },
+    /// Only other drivers have the id.
+    #[error("the PCI id {pci} belongs to {}, not to {wanted}; correct `driver:` or move the id", .found.join(", "))]
+    OtherDriver {
+        /// The id.
+        pci: PciId,
+        /// What the recipe says.
+        wanted: String,
+        /// Who serves it.
+        found: Vec<String>,
+    },
+    /// A module that was left out.
+    #[error("the module {module} is not in {place}; {}", match .place {
+        Place::Usr => "take the directory it is in out of `kernel: drop:`",
+        Place::Initramfs => "the initramfs was planned without this family",
+    })]
+    ModuleLeftOut {
+        /// The module.
+        module: String,
+        /// Where it should be.
+        place: Place,
+    },
+    /// A firmware file no package of the image has.
+    #[error(
+        "the firmware {file}, which {module} asks for, is in no package of the image; add {package}, \
+         or give a reason to do without in `without-firmware:`",
+        package = debian_package(.file)
+    )]
+    NoFirmware {
+        /// The file.
+        file: String,
+        /// Who asks for it.
+        module: String,
+    },
+    /// A firmware file that was left out.
+    #[error("the firmware {file}, which {module} asks for, is not in {place}; {}", match .place {
+        Place::Usr => "take it out of `kernel: drop-firmware:`, or give a reason in `without-firmware:`",
+        Place::Initramfs => "the initramfs was planned without this family",
+    })]
+    FirmwareLeftOut {
+        /// The file.
+        file: String,
+        /// Who asks for it.
+        module: String,
+        /// Where it should be.
+        place: Place,
+    },
+}
+
+/// Everything that is missing, of all families.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the NIC contract cannot be kept with kernel {version}:{}", listing(.problems))]
+pub struct ContractError {
+    /// The kernel's release.
+    pub version: String,
+    /// The families' names and what they miss.
+    pub problems: Vec<(String, Problem)>,
+}
+
+fn listing(problems: &[(String, Problem)]) -> String {
+    problems.iter().map(|(family, problem)| format!("\n  {family}: {problem}")).collect()
+}
+
+/// Checks every family against what is planned for /usr and the initramfs.
+///
+/// # Errors
+/// With all that is missing at once.
+pub fn check(
+    catalog: &Catalog,
+    nics: &[NicFamily],
+    usr: &Selection,
+    initramfs: &Selection,
+) -> Result<Vec<ContractEntry>, ContractError> {
+    let mut entries = Vec::new();
+    let mut problems = Vec::new();
+    for family in nics {
+        match check_family(catalog, family, usr, initramfs) {
+            Ok(entry) => entries.push(entry),
+            Err(found) => problems.extend(found.into_iter().map(|problem| (family.name.clone(), problem))),
+        }
+    }
+    if problems.is_empty() {
+        return Ok(entries);
+    }
+    Err(ContractError { version: catalog.version.clone(), problems })
+}
+
+fn check_family(
+    catalog: &Catalog,
+    family: &NicFamily,
+    usr: &Selection,
+    initramfs: &Selection,
+) -> Result<ContractEntry, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut wanted = Vec::new();
+    for name in std::iter::once(&family.driver).chain(&family.with) {
+        match catalog.position(name) {
+            Some(n) => wanted.push(n),
+            None if catalog.is_builtin(name) => {}
+            None => {
+                let names = catalog.modules().iter().map(|m| m.name.as_str());
+                problems.push(Problem::NoModule { module: name.clone(), hint: did_you_mean(name, names) });
+            }
+        }
+    }
+    if catalog.position(&family.driver).is_some() || catalog.is_builtin(&family.driver) {
+        problems.extend(family.pci.iter().filter_map(|pci| check_id(catalog, *pci, &family.driver)));
+    }
+
+    let places: &[(Place, &Selection)] = if family.initramfs {
+        &[(Place::Usr, usr), (Place::Initramfs, initramfs)]
+    } else {
+        &[(Place::Usr, usr)]
+    };
+    let mut entry = ContractEntry {
+        name: family.name.clone(),
+        driver: family.driver.clone(),
+        pci: family.pci.iter().map(PciId::to_string).collect(),
+        initramfs: family.initramfs,
+        modules: Vec::new(),
+        firmware: Vec::new(),
+        without_firmware: Vec::new(),
+    };
+    let (mut promised, mut excused) = (BTreeSet::new(), BTreeSet::new());
+    for module in catalog.closure(wanted.into_iter()).into_iter().filter_map(|n| catalog.modules().get(n)) {
+        entry.modules.push(module.path.clone());
+        for (place, selection) in places {
+            if !selection.modules.contains(&module.name) {
+                problems.push(Problem::ModuleLeftOut { module: module.name.clone(), place: *place });
+            }
+        }
+        let excuse = |file: &str| {
+            let mut reasons = family.without_firmware.iter();
+            reasons.find(|(glob, _)| glob::matches(glob, file)).map(|(_, reason)| reason.clone())
+        };
+        let (there, missing) = catalog.firmware_of(module);
+        for (file, is_there) in there.iter().map(|f| (f, true)).chain(missing.iter().map(|f| (f, false))) {
+            if let Some(reason) = excuse(file) {
+                excused.insert(Excuse { file: file.clone(), reason });
+                continue;
+            }
+            if !is_there {
+                problems.push(Problem::NoFirmware { file: file.clone(), module: module.name.clone() });
+                continue;
+            }
+            promised.insert(file.clone());
+            for (place, selection) in places {
+                if !selection.firmware.contains(file) {
+                    let (file, module) = (file.clone(), module.name.clone());
+                    problems.push(Problem::FirmwareLeftOut { file, module, place: *place });
+                }
+            }
+        }
+    }
+    entry.modules.sort();
+    entry.firmware.extend(promised);
+    entry.without_firmware.extend(excused);
+    if problems.is_empty() { Ok(entry) } else { Err(problems) }
+}
+
+/// What is wrong with the driver of an id.
+fn check_id(catalog: &Catalog, pci: PciId, driver: &str) -> Option<Problem> {
+    let wanted = formats::modules::canonical_name(driver);
+    let modules = catalog.modules().iter().map(|m| (m.name.as_str(), &m.info.aliases));
+    let builtin = catalog.builtin.iter().map(|(name, builtin)| (name.as_str(), &builtin.aliases));
+    let serves = |aliases: &[String]| aliases.iter().any(|alias| alias_has_id(alias, pci));
+    let found: Vec<String> = modules
+        .chain(builtin)
+        .filter(|(_, aliases)| serves(aliases))
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    if found.is_empty() {
+        return Some(Problem::NoDriver { pci });
+    }
+    (!found.contains(&wanted)).then(|| Problem::OtherDriver { pci, wanted, found })
+}
+
+/// Whether a PCI alias is for a network card with this vendor and device.
+/// Subsystem and interface may be anything; a class has to be that of network
+/// controllers (02). The form is `pci:v…d…sv…sd…bc…sc…i…`, each an upper-case
+/// hexadecimal number or `*` (Linux `scripts/mod/file2alias.c`).
+fn alias_has_id(alias: &str, pci: PciId) -> bool {
+    let fields = || {
+        let (vendor, rest) = alias.strip_prefix("pci:v")?.split_once('d')?;
+        let (device, rest) = rest.split_once("sv")?;
+        let (_, class) = rest.split_once("bc")?;
+        let (class, _) = class.split_once("sc")?;
+        Some((vendor, device, class))
+    };
+    let Some((vendor, device, class)) = fields() else { return false };
+    glob::matches(vendor, &format!("{:08X}", pci.vendor))
+        && glob::matches(device, &format!("{:08X}", pci.device))
+        && glob::matches(class, "02")
+        // Drivers for a whole class, whoever made it, say nothing about this card.
+        && vendor != "*"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_in_aliases() {
+        let id = PciId { vendor: 0x8086, device: 0x10fb };
+        assert!(alias_has_id("pci:v00008086d000010FBsv*sd*bc*sc*i*", id));
+        assert!(alias_has_id("pci:v00008086d000010FBsv00008086sd00000003bc*sc*i*", id));
+        assert!(alias_has_id("pci:v00008086d*sv*sd*bc02sc00i*", id));
+        assert!(!alias_has_id("pci:v00008086d*sv*sd*bc01sc06i01*", id));
+        assert!(!alias_has_id("pci:v*d*sv*sd*bc02sc00i*", id));
+        assert!(!alias_has_id("pci:v00008086d000010FCsv*sd*bc*sc*i*", id));
+        assert!(!alias_has_id("usb:v8086p10FBd*", id));
+    }
+}

@@ -1,0 +1,46 @@
+//! What a recipe asks of the archives, as text and as its digest.
+
+use crate::apt::digest;
+use crate::recipe::model::Recipe;
+
+/// Names asked for, sorted: the recipe's packages, its kernel, its components.
+pub(super) fn asked(recipe: &Recipe) -> Vec<String> {
+    let mut names: Vec<String> = recipe.packages.iter().cloned().collect();
+    names.push(recipe.kernel.package.clone());
+    names.extend(component_packages(recipe));
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Packages of components that a repository may have. Debian has none of them.
+pub(super) fn component_packages(recipe: &Recipe) -> impl Iterator<Item = String> + '_ {
+    let wanted = recipe.components.values().filter(|component| component.source.is_none());
+    wanted.filter(|_| !recipe.repositories.is_empty()).filter_map(|component| component.package.clone())
+}
+
+/// sha256 of everything that decides which packages are in. One thing per line,
+/// so that no two requests have the same text.
+pub(super) fn digest(recipe: &Recipe) -> [u8; 32] {
+    let debian = &recipe.debian;
+    let mut text = format!(
+        "sledos request 1\nsuite {}\narch {}\nrecommends {}\nkernel {}\n",
+        debian.suite, debian.arch, debian.recommends, recipe.kernel.package
+    );
+    let mut lines = |key: &str, values: &mut dyn Iterator<Item = &String>| {
+        for value in values {
+            text += &format!("{key} {value:?}\n");
+        }
+    };
+    lines("extra-suite", &mut debian.extra_suites.iter());
+    lines("component", &mut debian.components.iter());
+    lines("package", &mut recipe.packages.iter());
+    lines("provided", &mut recipe.provided.keys());
+    for repository in &recipe.repositories {
+        lines("repository", &mut [&repository.name, &repository.url, &repository.suite].into_iter());
+        lines("repository-component", &mut repository.components.iter());
+    }
+    let components: Vec<String> = component_packages(recipe).collect();
+    lines("component-package", &mut components.iter());
+    digest::sha256(text.as_bytes())
+}

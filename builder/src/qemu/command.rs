@@ -1,0 +1,207 @@
+//! A virtual machine as a value, and its QEMU command line.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::Accel;
+
+/// The emulator.
+pub const QEMU: &str = "qemu-system-x86_64";
+/// The Debian package that has it.
+pub const QEMU_PACKAGE: &str = "qemu-system-x86";
+/// UEFI firmware as Debian's `ovmf` installs it.
+pub const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+/// Its empty variable store; every machine gets a copy.
+pub const OVMF_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+
+/// What a machine is made of.
+#[derive(Clone, Debug)]
+pub struct MachineSpec {
+    /// Memory in MiB.
+    pub memory: u32,
+    /// CPUs.
+    pub cpus: u32,
+    /// The firmware.
+    pub firmware: Firmware,
+    /// What it starts.
+    pub boot: Boot,
+    /// Disks in order.
+    pub disks: Vec<Disk>,
+    /// NICs in order.
+    pub nics: Vec<Nic>,
+    /// SMBIOS type 11 strings: systemd takes its credentials from them
+    /// (`io.systemd.credential:NAME=VALUE`).
+    pub oem_strings: Vec<String>,
+}
+
+/// The firmware.
+#[derive(Clone, Debug)]
+pub enum Firmware {
+    /// SeaBIOS.
+    Bios,
+    /// OVMF with this file as its variable store, which it writes to.
+    Uefi {
+        /// A copy of [`OVMF_VARS`].
+        vars: PathBuf,
+    },
+}
+
+/// What a machine starts.
+#[derive(Clone, Debug)]
+pub enum Boot {
+    /// What the firmware finds on the disks.
+    Disk,
+    /// A kernel given from outside.
+    Kernel {
+        /// `vmlinuz`.
+        kernel: PathBuf,
+        /// `initramfs.zst`.
+        initrd: PathBuf,
+        /// Command line.
+        cmdline: String,
+    },
+}
+
+/// How a disk is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bus {
+    /// virtio-blk.
+    Virtio,
+    /// SATA.
+    Ahci,
+    /// NVMe.
+    Nvme,
+    /// virtio-scsi.
+    Scsi,
+}
+
+/// A raw disk.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    /// Its file.
+    pub file: PathBuf,
+    /// How it is attached.
+    pub bus: Bus,
+    /// Whether writes are thrown away when the machine stops.
+    pub discard_writes: bool,
+}
+
+/// A NIC in QEMU's user network (10.0.2.0/24, the host is 10.0.2.2).
+#[derive(Clone, Debug)]
+pub struct Nic {
+    /// The card.
+    pub model: NicModel,
+    /// A TCP port of the guest made reachable on a free port of 127.0.0.1;
+    /// [`super::Machine::forwarded_port`] tells which.
+    pub forward: Option<u16>,
+}
+
+/// A network card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NicModel {
+    /// virtio-net.
+    Virtio,
+    /// VMware's 10G card: the stand-in for the 10G NICs QEMU does not have.
+    Vmxnet3,
+    /// Intel 82574L, 1G.
+    E1000e,
+}
+
+impl NicModel {
+    fn device(self) -> &'static str {
+        match self {
+            Self::Virtio => "virtio-net-pci",
+            Self::Vmxnet3 => "vmxnet3",
+            Self::E1000e => "e1000e",
+        }
+    }
+}
+
+/// The SMBIOS string that lets a key log in as root, as a systemd credential
+/// (systemd.system-credentials(7), `ssh.authorized_keys.root`).
+pub fn ssh_key_credential(public_key: &str) -> String {
+    format!("io.systemd.credential:ssh.authorized_keys.root={public_key}")
+}
+
+/// Makes a file name safe inside a comma-separated QEMU option: commas are doubled.
+fn option(prefix: &str, path: &Path) -> OsString {
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    let mut out = prefix.as_bytes().to_vec();
+    for byte in path.as_os_str().as_bytes() {
+        out.push(*byte);
+        if *byte == b',' {
+            out.push(b',');
+        }
+    }
+    OsString::from_vec(out)
+}
+
+impl MachineSpec {
+    /// The arguments after the program name, but for consoles and control sockets.
+    pub fn args(&self, accel: Accel) -> Vec<OsString> {
+        let mut args: Vec<OsString> = Vec::new();
+        let mut push = |parts: &[&str]| args.extend(parts.iter().map(OsString::from));
+        push(&["-machine", "q35,graphics=off", "-nodefaults", "-display", "none", "-no-reboot"]);
+        push(&accel.args());
+        push(&["-m", &self.memory.to_string(), "-smp", &self.cpus.to_string()]);
+        // First boot makes SSH host keys and a machine id.
+        push(&["-device", "virtio-rng-pci"]);
+        for text in &self.oem_strings {
+            push(&["-smbios", &format!("type=11,value={}", text.replace(',', ",,"))]);
+        }
+        for (i, nic) in self.nics.iter().enumerate() {
+            let forward =
+                nic.forward.map(|port| format!(",hostfwd=tcp:127.0.0.1:0-:{port}")).unwrap_or_default();
+            // restrict: the guest reaches nothing but the host side of its own network.
+            push(&["-netdev", &format!("user,id=net{i},restrict=on{forward}")]);
+            push(&["-device", &format!("{},netdev=net{i},romfile=", nic.model.device())]);
+        }
+        if self.disks.iter().any(|d| d.bus == Bus::Scsi) {
+            push(&["-device", "virtio-scsi-pci,id=scsi"]);
+        }
+        if let Firmware::Uefi { vars } = &self.firmware {
+            for (unit, readonly, file) in [(0, "on", Path::new(OVMF_CODE)), (1, "off", vars)] {
+                args.push("-drive".into());
+                args.push(option(&format!("if=pflash,format=raw,unit={unit},readonly={readonly},file="), file));
+            }
+        }
+        for (i, disk) in self.disks.iter().enumerate() {
+            let snapshot = if disk.discard_writes { "on" } else { "off" };
+            args.push("-drive".into());
+            args.push(option(&format!("if=none,id=disk{i},format=raw,snapshot={snapshot},file="), &disk.file));
+            let device = match disk.bus {
+                Bus::Virtio => format!("virtio-blk-pci,drive=disk{i}"),
+                Bus::Ahci => format!("ide-hd,drive=disk{i},bus=ide.{i}"),
+                Bus::Nvme => format!("nvme,drive=disk{i},serial=disk{i}"),
+                Bus::Scsi => format!("scsi-hd,drive=disk{i},bus=scsi.0"),
+            };
+            args.extend(["-device".into(), format!("{device},bootindex={i}").into()]);
+        }
+        if let Boot::Kernel { kernel, initrd, cmdline } = &self.boot {
+            args.extend(["-kernel".into(), kernel.into(), "-initrd".into(), initrd.into()]);
+            args.extend(["-append".into(), cmdline.into()]);
+        }
+        args
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commas_in_file_names_do_not_become_options() {
+        let spec = MachineSpec {
+            memory: 64,
+            cpus: 1,
+            firmware: Firmware::Bios,
+            boot: Boot::Disk,
+            disks: vec![Disk { file: "/tmp/a,readonly=on".into(), bus: Bus::Virtio, discard_writes: true }],
+            nics: Vec::new(),
+            oem_strings: vec!["a=b,c".into()],
+        };
+        let args: Vec<_> = spec.args(Accel::Tcg).iter().map(|a| a.to_string_lossy().into_owned()).collect();
+        assert!(args.iter().any(|a| a.ends_with("file=/tmp/a,,readonly=on")), "{args:?}");
+        assert!(args.iter().any(|a| a == "type=11,value=a=b,,c"), "{args:?}");
+    }
+}

@@ -1,0 +1,119 @@
+//! Judge: GNU cpio lists and unpacks what we write.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use formats::cpio;
+use formats::tree::{Kind, Node, Origin, Tree, TreePath};
+
+const O: Origin = Origin::Fixup("test");
+const TIME: u32 = 1_700_000_000;
+
+fn p(s: &[u8]) -> TreePath {
+    TreePath::parse(s).unwrap()
+}
+
+/// Runs GNU cpio on an archive and returns what it printed.
+fn gnu_cpio(archive: &[u8], dir: &Path, args: &[&str]) -> String {
+    let mut child = Command::new("cpio")
+        .args(args)
+        .current_dir(dir)
+        .env("TZ", "UTC")
+        .env("LC_ALL", "C")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("cpio is needed: apt-get install cpio");
+    child.stdin.take().unwrap().write_all(archive).unwrap();
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+fn tree() -> Tree {
+    let mut t = Tree::new(Node::dir(O));
+    let put = |t: &mut Tree, path: &[u8], node| {
+        t.insert(p(path), node).unwrap();
+    };
+    let mut owned = Node::file(*b"0123456", 0o4751, O);
+    (owned.uid, owned.gid) = (12, 345);
+    put(&mut t, b"bin/owned", owned);
+    put(&mut t, b"empty", Node::file(*b"", 0o600, O));
+    put(&mut t, b"init", Node::symlink(*b"bin/owned", O));
+    put(&mut t, b"caf\xe9", Node::file(*b"not UTF-8", 0o644, O));
+    put(&mut t, b"m/file", Node::file(*b"three names", 0o640, O));
+    put(&mut t, b"a-link", Node::new(Kind::Hardlink(p(b"m/file")), 0o640, O));
+    put(&mut t, b"z-link", Node::new(Kind::Hardlink(p(b"m/file")), 0o640, O));
+    put(&mut t, b"dev/console", Node::new(Kind::CharDev { major: 5, minor: 1 }, 0o600, O));
+    put(&mut t, b"dev/vda", Node::new(Kind::BlockDev { major: 254, minor: 0 }, 0o660, O));
+    put(&mut t, b"dev/fifo", Node::new(Kind::Fifo, 0o644, O));
+    put(&mut t, b"tmp", Node::new(Kind::Dir, 0o1777, O));
+    t
+}
+
+#[test]
+fn gnu_cpio_lists_every_attribute() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = cpio::write(&tree(), TIME).unwrap();
+    assert_eq!(archive.len() % 512, 0);
+    let listing = gnu_cpio(&archive, dir.path(), &["-itv", "--numeric-uid-gid", "--quiet"]);
+    let lines: Vec<String> =
+        listing.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(
+        lines,
+        [
+            "drwxr-xr-x 6 0 0 0 Nov 14 2023 .",
+            "-rw-r----- 3 0 0 0 Nov 14 2023 a-link",
+            "drwxr-xr-x 2 0 0 0 Nov 14 2023 bin",
+            "-rwsr-x--x 1 12 345 7 Nov 14 2023 bin/owned",
+            "-rw-r--r-- 1 0 0 9 Nov 14 2023 caf\u{fffd}",
+            "drwxr-xr-x 2 0 0 0 Nov 14 2023 dev",
+            "crw------- 1 0 0 5, 1 Nov 14 2023 dev/console",
+            "prw-r--r-- 1 0 0 0 Nov 14 2023 dev/fifo",
+            "brw-rw---- 1 0 0 254, 0 Nov 14 2023 dev/vda",
+            "-rw------- 1 0 0 0 Nov 14 2023 empty",
+            "lrwxrwxrwx 1 0 0 9 Nov 14 2023 init -> bin/owned",
+            "drwxr-xr-x 2 0 0 0 Nov 14 2023 m",
+            "-rw-r----- 3 0 0 0 Nov 14 2023 m/file",
+            "drwxrwxrwt 2 0 0 0 Nov 14 2023 tmp",
+            "-rw-r----- 3 0 0 11 Nov 14 2023 z-link",
+        ]
+    );
+}
+
+#[test]
+fn gnu_cpio_unpacks_files_and_links() {
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::MetadataExt;
+    let dir = tempfile::tempdir().unwrap();
+    // Without the devices: making them needs root, unpacking files does not.
+    let mut t = tree();
+    t.remove(&p(b"dev"));
+    let archive = cpio::write(&t, TIME).unwrap();
+    gnu_cpio(&archive, dir.path(), &["-idm", "--quiet", "--no-preserve-owner"]);
+    let at = |name: &[u8]| dir.path().join(std::ffi::OsStr::from_bytes(name));
+    for name in [&b"m/file"[..], b"a-link", b"z-link"] {
+        assert_eq!(std::fs::read(at(name)).unwrap(), b"three names");
+        let meta = std::fs::metadata(at(name)).unwrap();
+        assert_eq!((meta.nlink(), meta.mtime()), (3, i64::from(TIME)));
+    }
+    assert_eq!(std::fs::read(at(b"caf\xe9")).unwrap(), b"not UTF-8");
+    assert_eq!(std::fs::read(at(b"empty")).unwrap(), b"");
+    assert_eq!(std::fs::read_link(at(b"init")).unwrap(), Path::new("bin/owned"));
+}
+
+#[test]
+fn zstd_gives_the_archive_back() {
+    let archive = cpio::write(&tree(), TIME).unwrap();
+    let packed = cpio::compress(&archive, 19).unwrap();
+    assert_eq!(packed, cpio::compress(&archive, 19).unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("initramfs.zst");
+    std::fs::write(&file, &packed).unwrap();
+    let out = Command::new("zstd").args(["-dc", "-M128MB"]).arg(&file).output();
+    let out = out.expect("zstd is needed: apt-get install zstd");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert_eq!(out.stdout, archive);
+}

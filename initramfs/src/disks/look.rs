@@ -1,0 +1,92 @@
+//! Looking at the disks: sysfs says which there are, the disks what is on them.
+
+use super::{Content, Disk};
+use formats::gpt::{self, HeaderError, Partition, ReadError};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Kernel names of block devices that hold no system: memory, loops, mappings,
+/// floppies, optical drives, network devices.
+const NOT_DISKS: [&str; 8] = ["loop", "ram", "zram", "dm-", "md", "fd", "sr", "nbd"];
+
+const CLASS: &str = "/sys/class/block";
+
+/// All disks by name, with their partition tables. Disks without a medium are left out.
+pub fn look() -> Vec<Disk> {
+    let entries = fs::read_dir(CLASS).into_iter().flatten().flatten();
+    let mut disks: Vec<_> =
+        entries.filter_map(|entry| disk(&entry.file_name().into_string().ok()?)).collect();
+    disks.sort_by(|a, b| a.name.cmp(&b.name));
+    disks
+}
+
+fn disk(name: &str) -> Option<Disk> {
+    let dir = Path::new(CLASS).join(name);
+    let other = NOT_DISKS.iter().any(|kind| name.starts_with(kind));
+    // `hidden`: one of the paths to a multipath NVMe disk, without a device node.
+    if other || dir.join("partition").exists() || number(&dir.join("hidden")) == Some(1) {
+        return None;
+    }
+    // In units of 512 bytes, whatever the sectors are.
+    let bytes = number(&dir.join("size"))?.checked_mul(512).filter(|bytes| *bytes > 0)?;
+    let sector = u32::try_from(number(&dir.join("queue/logical_block_size"))?).ok()?;
+    let model = fs::read_to_string(dir.join("device/model")).unwrap_or_default();
+    Some(Disk {
+        name: name.to_owned(),
+        bytes,
+        model: model.trim().to_owned(),
+        content: content(name, bytes, sector),
+    })
+}
+
+fn content(name: &str, bytes: u64, sector: u32) -> Content {
+    // Opening a disk makes the kernel look for its partitions first.
+    let disk = match File::open(node(name)) {
+        Ok(disk) => disk,
+        Err(error) => return Content::Unreadable(format!("does not open ({error})")),
+    };
+    match gpt::read(bytes, sector, |at, buffer| disk.read_exact_at(buffer, at)) {
+        Ok(table) => Content::Gpt(table),
+        Err(ReadError::Unusable { primary: HeaderError::Signature, backup: HeaderError::Signature }) => {
+            Content::Other
+        }
+        Err(error) => Content::Unreadable(error.to_string()),
+    }
+}
+
+/// The device node of a partition. The kernel is told of it when it did not see
+/// it, as with a damaged first copy of the table.
+///
+/// # Errors
+/// The kernel's, when it does not accept the partition.
+pub fn device_of(disk: &str, partition: &Partition) -> io::Result<PathBuf> {
+    if let Some(node) = known(disk, partition) {
+        return Ok(node);
+    }
+    let open = File::open(node(disk))?;
+    syscalls::blkpg::add_partition(&open, partition.number, partition.start, partition.size)?;
+    known(disk, partition).ok_or_else(|| io::Error::other("the kernel does not show the partition"))
+}
+
+fn known(disk: &str, partition: &Partition) -> Option<PathBuf> {
+    let entries = fs::read_dir(Path::new(CLASS).join(disk)).ok()?.flatten();
+    let mut names = entries.filter_map(|entry| {
+        let is = |file: &str, value| number(&entry.path().join(file)) == Some(value);
+        let same = is("partition", partition.number.into())
+            && is("start", partition.start / 512)
+            && is("size", partition.size / 512);
+        same.then(|| entry.file_name())
+    });
+    names.next().map(|name| Path::new("/dev").join(name))
+}
+
+/// sysfs writes `!` for a `/` in a name (`cciss!c0d0`).
+fn node(name: &str) -> PathBuf {
+    Path::new("/dev").join(name.replace('!', "/"))
+}
+
+fn number(file: &Path) -> Option<u64> {
+    fs::read_to_string(file).ok()?.trim().parse().ok()
+}

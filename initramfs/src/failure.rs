@@ -1,0 +1,202 @@
+//! Why a sled does not come up: stable codes, each with what to do about it.
+//!
+//! The numbers are a contract with operators and their tools: one is never
+//! given a new meaning. `docs/failure-codes.md` is [`page`], kept equal by a test.
+
+use std::fmt;
+
+/// What kind of failure. The hundreds say where: 0 early, 1 /usr, 2 the other
+/// file systems, 3 hand-over, 9 PID 1 itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// A kernel file system does not mount.
+    Mounts = 10,
+    /// `sledos.usrhash=` is missing or no hash.
+    CommandLine = 20,
+    /// The module index is missing or damaged.
+    ModuleIndex = 30,
+    /// The modules are for another kernel.
+    OtherKernel = 31,
+    /// No disk has the partitions.
+    UsrNotFound = 101,
+    /// The verity superblock is unusable.
+    VeritySuperblock = 102,
+    /// Device-mapper refuses.
+    VerityDevice = 103,
+    /// /usr does not match its hash.
+    UsrCorrupt = 104,
+    /// /usr matches its hash and does not mount all the same.
+    UsrMount = 105,
+    /// The root file system cannot be put together.
+    Root = 201,
+    /// The overlay for /etc does not mount.
+    Etc = 202,
+    /// ROOT is there and does not mount.
+    Var = 203,
+    /// The machine id cannot be read or stored.
+    MachineId = 204,
+    /// The hand-over failed before the init of the image was started.
+    HandOver = 301,
+    /// The image's init does not start.
+    NoInit = 302,
+    /// PID 1 has a bug.
+    Panic = 901,
+}
+
+impl Code {
+    /// All codes in the order of their numbers.
+    pub const ALL: [Self; 16] = [
+        Self::Mounts,
+        Self::CommandLine,
+        Self::ModuleIndex,
+        Self::OtherKernel,
+        Self::UsrNotFound,
+        Self::VeritySuperblock,
+        Self::VerityDevice,
+        Self::UsrCorrupt,
+        Self::UsrMount,
+        Self::Root,
+        Self::Etc,
+        Self::Var,
+        Self::MachineId,
+        Self::HandOver,
+        Self::NoInit,
+        Self::Panic,
+    ];
+
+    /// What happened, in a few words.
+    pub fn title(self) -> &'static str {
+        self.texts().0
+    }
+
+    /// What the operator should do.
+    pub fn advice(self) -> &'static str {
+        self.texts().1
+    }
+
+    fn texts(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Mounts => (
+                "a kernel file system does not mount",
+                "The kernel lacks something every sledos kernel has. Boot the vmlinuz that was built with this initramfs.",
+            ),
+            Self::CommandLine => (
+                "the command line does not say which /usr to boot",
+                "Add sledos.usrhash= with the 64 hex digits of `root_hash` in the image's manifest.json, or boot the UKI, which carries it.",
+            ),
+            Self::ModuleIndex => (
+                "the list of kernel modules is missing or damaged",
+                "The initramfs is incomplete. Compare it with SHA256SUMS and fetch or build it again.",
+            ),
+            Self::OtherKernel => (
+                "the modules in the initramfs are for another kernel",
+                "Serve the vmlinuz and the initramfs of the same image version.",
+            ),
+            Self::UsrNotFound => (
+                "no disk carries /usr with this hash",
+                "Look at the disks listed above the code. A disk missing from the list: check cabling, controller and its driver in the recipe. A disk without the hash: install this image version on it, or boot the version it has. Slow disks: raise sledos.wait=.",
+            ),
+            Self::VeritySuperblock => (
+                "the verity data beside /usr cannot be used",
+                "The USR-x-VERITY partition is damaged or of another kind. Install the image again, or boot the other slot.",
+            ),
+            Self::VerityDevice => (
+                "the verified device for /usr cannot be made",
+                "The kernel log above says why. Modules dm-mod and dm-verity have to be in the initramfs.",
+            ),
+            Self::UsrCorrupt => (
+                "/usr does not match its hash",
+                "The disk returned other data than was installed. Boot the other slot or install the image again; if it comes back, replace the disk.",
+            ),
+            Self::UsrMount => (
+                "/usr does not mount",
+                "The data is as built, so the kernel cannot read this kind of squashfs, or module squashfs is not in the initramfs.",
+            ),
+            Self::Root => (
+                "the root file system cannot be put together",
+                "Most likely memory has run out. Check the memory the sled sees against what it should have.",
+            ),
+            Self::Etc => (
+                "/etc does not mount",
+                "The image has no /usr/share/sledos/etc, or module overlay is not in the initramfs. Build the image again.",
+            ),
+            Self::Var => (
+                "the ROOT partition does not mount as /var",
+                "Nothing on it was changed. Repair it with e2fsck from another system; to come up without it once, add sledos.var=tmpfs. It is never formatted by PID 1.",
+            ),
+            Self::MachineId => (
+                "the machine id cannot be read or stored on ROOT",
+                "ROOT is full or read-only after an error. Check it with e2fsck from another system; to come up without it once, add sledos.var=tmpfs.",
+            ),
+            Self::HandOver => (
+                "the hand-over to the image failed",
+                "Report it with the console output. Boot the other slot meanwhile.",
+            ),
+            Self::NoInit => (
+                "the image's init does not start",
+                "The image has no usable /usr/lib/systemd/systemd (or sledos.init= names a program that is not there). Build the image again, or boot the other slot.",
+            ),
+            Self::Panic => (
+                "PID 1 has a bug",
+                "Report it with the console output. Boot the other slot or the version before meanwhile.",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The discriminants are the contract; they are all below 1000.
+        write!(f, "SLED-{:03}", *self as u16)
+    }
+}
+
+/// A failure that stops the boot: its code and what exactly was seen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code} {}: {detail}", code.title())]
+pub struct Failure {
+    /// Its kind.
+    pub code: Code,
+    /// What was seen where, one line.
+    pub detail: String,
+}
+
+impl Failure {
+    /// A failure with anything that can be shown.
+    pub fn new(code: Code, detail: impl fmt::Display) -> Self {
+        Self { code, detail: detail.to_string() }
+    }
+}
+
+/// `docs/failure-codes.md`.
+pub fn page() -> String {
+    let mut page = String::from(
+        "# Failure codes\n\n\
+         A sled that cannot come up prints one of these on its console, then reboots after\n\
+         `sledos.onfail-delay=` seconds (30), or stays there with `sledos.onfail=halt`.\n\
+         A code never changes its meaning.\n\n\
+         | Code | What happened | What to do |\n|---|---|---|\n",
+    );
+    for code in Code::ALL {
+        page += &format!("| {code} | {} | {} |\n", code.title(), code.advice());
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_in_the_documentation_is_the_table_in_the_code() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/failure-codes.md");
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(written == page(), "docs/failure-codes.md should be:\n{}", page());
+    }
+
+    #[test]
+    fn codes_are_listed_once_in_order() {
+        assert!(Code::ALL.is_sorted_by(|a, b| (*a as u16) < (*b as u16)));
+        assert_eq!(Code::Mounts.to_string(), "SLED-010");
+    }
+}

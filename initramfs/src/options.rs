@@ -1,0 +1,199 @@
+//! What the command line asks of PID 1.
+
+use crate::failure::{Code, Failure};
+use formats::gpt::Guid;
+use formats::{cmdline, verity};
+use std::time::Duration;
+
+/// The init of an image unless the command line names another.
+pub const INIT: &str = "/usr/lib/systemd/systemd";
+
+/// What to do when the boot fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFail {
+    /// Reboot after this time.
+    Reboot(Duration),
+    /// Stay, with the message on the console.
+    Halt,
+}
+
+/// What to mount as /var.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Var {
+    /// ROOT on the disk /usr is on; without one, memory.
+    Auto,
+    /// Memory, even if there is a ROOT.
+    Tmpfs,
+}
+
+/// All `sledos.*` parameters, with defaults where the command line says nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// `sledos.usrhash=`, as given.
+    pub usrhash: Option<String>,
+    /// `sledos.onfail=reboot|halt`, `sledos.onfail-delay=` seconds. Default: reboot after 30 s.
+    pub on_fail: OnFail,
+    /// `sledos.wait=` seconds for the disk with /usr to appear. Default: 60.
+    pub wait: Duration,
+    /// `sledos.var=auto|tmpfs`. Default: auto.
+    pub var: Var,
+    /// `sledos.init=` an absolute path in the image. Default: [`INIT`].
+    pub init: String,
+    /// `sledos.debug`: say every action.
+    pub debug: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            usrhash: None,
+            on_fail: OnFail::Reboot(Duration::from_secs(30)),
+            wait: Duration::from_secs(60),
+            var: Var::Auto,
+            init: INIT.to_owned(),
+            debug: false,
+        }
+    }
+}
+
+impl Options {
+    /// Reads a command line. What is not understood keeps its default and is
+    /// named in the second value, one line each: a typing mistake in a rack's
+    /// PXE configuration must not keep the rack down.
+    pub fn parse(line: &str) -> (Self, Vec<String>) {
+        let mut options = Self::default();
+        let mut warnings = Vec::new();
+        let (mut halt, mut delay) = (false, Duration::from_secs(30));
+        for param in cmdline::params(line).filter(|p| p.name.starts_with("sledos.")) {
+            let seconds = || param.value.and_then(|v| v.parse().ok()).map(Duration::from_secs);
+            let understood = match param.value {
+                Some(value) if param.is("sledos.usrhash") => {
+                    options.usrhash = Some(value.to_owned());
+                    true
+                }
+                Some("reboot" | "halt") if param.is("sledos.onfail") => {
+                    halt = param.value == Some("halt");
+                    true
+                }
+                Some("auto" | "tmpfs") if param.is("sledos.var") => {
+                    options.var = if param.value == Some("auto") { Var::Auto } else { Var::Tmpfs };
+                    true
+                }
+                Some(value) if param.is("sledos.init") && value.starts_with('/') => {
+                    options.init = value.to_owned();
+                    true
+                }
+                _ if param.is("sledos.onfail-delay") => seconds().map(|s| delay = s).is_some(),
+                _ if param.is("sledos.wait") => seconds().map(|s| options.wait = s).is_some(),
+                None if param.is("sledos.debug") => {
+                    options.debug = true;
+                    true
+                }
+                _ => false,
+            };
+            if !understood {
+                let value = param.value.map(|v| format!("={v}")).unwrap_or_default();
+                warnings.push(format!("{}{value} is not understood and ignored", param.name));
+            }
+        }
+        options.on_fail = if halt { OnFail::Halt } else { OnFail::Reboot(delay) };
+        (options, warnings)
+    }
+}
+
+/// The dm-verity root hash of a /usr: what is to be booted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootHash(verity::Hash);
+
+impl RootHash {
+    /// The hash the options name.
+    ///
+    /// # Errors
+    /// [`Code::CommandLine`] when there is none or it is not 64 hex digits.
+    pub fn of(options: &Options) -> Result<Self, Failure> {
+        let fail = |detail: String| Failure::new(Code::CommandLine, detail);
+        let given = options
+            .usrhash
+            .as_ref()
+            .ok_or_else(|| fail("sledos.usrhash= is not on the command line".into()))?;
+        parse(given).map(Self).ok_or_else(|| fail(format!("sledos.usrhash={given} is not 64 hex digits")))
+    }
+
+    /// The hash itself.
+    pub fn bytes(&self) -> &verity::Hash {
+        &self.0
+    }
+
+    /// The GUIDs of the two partitions of this /usr: data is the first half of
+    /// the hash, verity the second. Source: Discoverable Partitions
+    /// Specification, "Verity" (`uapi-group.org/specifications`).
+    pub fn partition_guids(&self) -> (Guid, Guid) {
+        let (mut data, mut verity) = ([0; 16], [0; 16]);
+        let halves = self.0.split_at(16);
+        data.copy_from_slice(halves.0);
+        verity.copy_from_slice(halves.1);
+        (Guid::from_uuid(data), Guid::from_uuid(verity))
+    }
+}
+
+impl std::fmt::Display for RootHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&verity::hex(&self.0))
+    }
+}
+
+/// 64 hex digits.
+fn parse(text: &str) -> Option<verity::Hash> {
+    let mut digits = text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok()));
+    let mut hash = [0; 32];
+    for byte in &mut hash {
+        *byte = digits.next()?? << 4 | digits.next()??;
+    }
+    digits.next().is_none().then_some(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_is_read() {
+        let line = "quiet sledos.usrhash=ab sledos.onfail=halt sledos.onfail_delay=5 sledos.wait=9 \
+                    sledos.var=tmpfs sledos.init=/bin/x sledos.debug root=LABEL=x";
+        let (options, warnings) = Options::parse(line);
+        let expected = Options {
+            usrhash: Some("ab".into()),
+            on_fail: OnFail::Halt,
+            wait: Duration::from_secs(9),
+            var: Var::Tmpfs,
+            init: "/bin/x".into(),
+            debug: true,
+        };
+        assert_eq!((options, warnings.as_slice()), (expected, [].as_slice()));
+        let (options, _) = Options::parse("sledos.onfail=halt sledos.onfail-delay=5 sledos.onfail=reboot");
+        assert_eq!(options.on_fail, OnFail::Reboot(Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn mistakes_are_named_and_keep_the_default() {
+        let line = "sledos.onfail=hald sledos.wait=-1 sledos.wait sledos.usrhsh=1 sledos.init=x sledos.debug=1 sledos.usrhash";
+        let (options, warnings) = Options::parse(line);
+        assert_eq!(options, Options::default());
+        assert_eq!(warnings.len(), 7);
+        assert_eq!(warnings[0], "sledos.onfail=hald is not understood and ignored");
+    }
+
+    #[test]
+    fn the_hash_is_the_two_guids() {
+        let hex = "0123456789ABCDEF0123456789abcdef".to_owned() + &"f".repeat(32);
+        let options = |hash: &str| Options { usrhash: Some(hash.to_owned()), ..Options::default() };
+        let hash = RootHash::of(&options(&hex)).unwrap();
+        let (data, verity) = hash.partition_guids();
+        assert_eq!(data.to_string(), "01234567-89ab-cdef-0123-456789abcdef");
+        assert_eq!(verity.to_string(), "ffffffff-ffff-ffff-ffff-ffffffffffff");
+        for bad in ["", "abc", &"g".repeat(64), &"a".repeat(65), &"é".repeat(32)] {
+            assert_eq!(RootHash::of(&options(bad)).unwrap_err().code, Code::CommandLine, "{bad}");
+        }
+        assert_eq!(RootHash::of(&Options::default()).unwrap_err().code, Code::CommandLine);
+    }
+}

@@ -1,0 +1,108 @@
+//! /usr through dm-verity: nothing is read from it that the root hash on the
+//! command line does not vouch for.
+//!
+//! The superblock on the verity partition is not trusted. It only says how to
+//! compute; whatever it says, the tree has to lead to the root hash.
+
+use crate::failure::{Code, Failure};
+use crate::options::RootHash;
+use formats::verity::{Superblock, hex};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use syscalls::dm::{Mapper, Table};
+
+/// Name of the mapping, as a Discoverable Partitions system calls it.
+pub const NAME: &str = "usr";
+
+/// A device-mapper table in text, planned from the superblock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// UUID as `veritysetup` gives it, so that its `status` knows the device.
+    pub uuid: String,
+    /// Length in units of 512 bytes.
+    pub sectors: u64,
+    /// Parameters of the `verity` target.
+    pub params: String,
+}
+
+/// Plans the mapping of a /usr partition of `bytes` bytes.
+///
+/// # Errors
+/// [`Code::VeritySuperblock`] when the superblock asks for what cannot be.
+pub fn plan(data: &str, verity: &str, bytes: u64, sb: &Superblock, hash: &RootHash) -> Result<Plan, Failure> {
+    if sb.data_bytes() > bytes {
+        let detail = format!("{verity} covers {} bytes, {data} has {bytes}", sb.data_bytes());
+        return Err(Failure::new(Code::VeritySuperblock, detail));
+    }
+    Ok(Plan {
+        uuid: format!("CRYPT-VERITY-{}-{NAME}", hex(&sb.uuid)),
+        sectors: sb.data_bytes() / 512,
+        // The tree begins after the block that the superblock has for itself.
+        params: sb.table(data, verity, 1, hash.bytes()),
+    })
+}
+
+/// Makes the verified device of a /usr; returns its node.
+///
+/// # Errors
+/// [`Code::VeritySuperblock`], [`Code::VerityDevice`].
+pub fn open(data: &Path, verity: &Path, bytes: u64, hash: &RootHash) -> Result<String, Failure> {
+    let (data, verity) = (data.display().to_string(), verity.display().to_string());
+    let mut block = [0; 512];
+    File::open(&verity)
+        .and_then(|file| file.read_exact_at(&mut block, 0))
+        .map_err(|e| Failure::new(Code::VeritySuperblock, format!("{verity} does not read ({e})")))?;
+    let sb = Superblock::parse(&block)
+        .map_err(|e| Failure::new(Code::VeritySuperblock, format!("{verity}: {e}")))?;
+    let plan = plan(&data, &verity, bytes, &sb, hash)?;
+    let device = Mapper::open()
+        .and_then(|mapper| {
+            let table = Table { sectors: plan.sectors, target: "verity", params: &plan.params };
+            mapper.create_read_only(NAME, &plan.uuid, &table)
+        })
+        .map_err(|e| Failure::new(Code::VerityDevice, e))?;
+    Ok(format!("/dev/dm-{}", device.minor))
+}
+
+/// Takes the mapping away again, to try another partition.
+pub fn close() {
+    // If it stays, making the next one fails and says so.
+    let _ = Mapper::open().and_then(|mapper| mapper.remove(NAME));
+}
+
+/// Whether a block that does not match has been read since the device was made.
+pub fn is_corrupt() -> bool {
+    Mapper::open().and_then(|mapper| mapper.status(NAME)).is_ok_and(|status| status.starts_with('C'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+
+    const SUPERBLOCK: Superblock = Superblock { uuid: [0xab; 16], data_blocks: 10, salt: [0xff; 32] };
+
+    fn hash() -> RootHash {
+        RootHash::of(&Options { usrhash: Some("cd".repeat(32)), ..Options::default() }).unwrap()
+    }
+
+    #[test]
+    fn the_table_is_veritysetups() {
+        let planned = plan("/dev/vda2", "/dev/vda3", 40_960, &SUPERBLOCK, &hash()).unwrap();
+        assert_eq!(planned.uuid, format!("CRYPT-VERITY-{}-usr", "ab".repeat(16)));
+        assert_eq!(planned.sectors, 80);
+        let (root, salt) = ("cd".repeat(32), "ff".repeat(32));
+        let expected = format!("1 /dev/vda2 /dev/vda3 4096 4096 10 1 sha256 {root} {salt}");
+        assert_eq!(planned.params, expected);
+    }
+
+    #[test]
+    fn a_superblock_that_covers_more_than_the_partition_is_refused() {
+        for data_blocks in [11, u64::MAX] {
+            let sb = Superblock { data_blocks, ..SUPERBLOCK };
+            let failure = plan("a", "b", 40_960, &sb, &hash()).unwrap_err();
+            assert_eq!(failure.code, Code::VeritySuperblock);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! A booted image, reached by SSH as an operator would.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use sledos::qemu::{Error, Machine, MachineSpec};
+
+/// From power-on to a login prompt; some minutes on a busy host without KVM.
+pub const BOOT: Duration = Duration::from_secs(420);
+/// From the power button to off.
+pub const POWER_OFF: Duration = Duration::from_secs(180);
+
+/// A key pair made for one test, given to the guest as the systemd credential
+/// `ssh.authorized_keys.root`.
+#[derive(Debug)]
+pub struct Key {
+    file: PathBuf,
+    public: String,
+}
+
+impl Key {
+    /// Makes one in `dir`.
+    ///
+    /// # Panics
+    /// When `ssh-keygen` is missing.
+    pub fn new(dir: &Path) -> Self {
+        let file = dir.join("key");
+        if !file.exists() {
+            let args = ["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"].map(std::ffi::OsString::from);
+            super::judge::run(
+                "openssh-client",
+                "ssh-keygen",
+                args.into_iter().chain([file.clone().into_os_string()]),
+            );
+        }
+        let public = std::fs::read_to_string(file.with_extension("pub")).expect("ssh-keygen wrote it");
+        Self { file, public: public.trim().to_owned() }
+    }
+
+    /// The SMBIOS string that gives the guest this key.
+    pub fn oem_string(&self) -> String {
+        sledos::qemu::command::ssh_key_credential(&self.public)
+    }
+}
+
+/// A machine and the way into it.
+#[derive(Debug)]
+pub struct Guest {
+    /// The machine.
+    pub machine: Machine,
+    key: PathBuf,
+    port: u16,
+}
+
+impl Guest {
+    /// Boots a machine, whose first NIC forwards port 22, up to its login prompt.
+    ///
+    /// # Errors
+    /// When it does not get there.
+    pub fn boot(name: &str, spec: &MachineSpec, key: &Key, dir: &Path) -> Result<Self, Error> {
+        let mut machine = Machine::start(name, spec, dir)?;
+        machine.wait_for("login:", BOOT)?;
+        let port = machine.forwarded_port(22)?;
+        Ok(Self { machine, key: key.file.clone(), port })
+    }
+
+    /// Runs a shell command as root; returns its standard output.
+    ///
+    /// # Panics
+    /// When it fails: this is test code, and that is the test's result.
+    pub fn run(&self, command: &str) -> String {
+        self.feed(command, &[])
+    }
+
+    /// As [`Guest::run`], with bytes on its standard input.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn feed(&self, command: &str, input: &[u8]) -> String {
+        let (ok, stdout, stderr) = self.try_run(command, input);
+        assert!(
+            ok,
+            "in the guest, `{command}` failed:\n{stdout}{stderr}\n--- console:\n{}",
+            self.machine.console()
+        );
+        stdout
+    }
+
+    /// Runs a command that may fail: whether it succeeded, standard output, standard error.
+    ///
+    /// # Panics
+    /// When `ssh` is missing.
+    pub fn try_run(&self, command: &str, input: &[u8]) -> (bool, String, String) {
+        let mut ssh = Command::new("ssh")
+            .args(["-F", "none", "-i"])
+            .arg(&self.key)
+            .args(["-p", &self.port.to_string()])
+            .args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
+            .args(["-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"])
+            // A guest under TCG is slow to answer, and sshd may come a moment after the prompt.
+            .args(["-o", "ConnectTimeout=60", "-o", "ConnectionAttempts=20"])
+            .args(["-o", "ServerAliveInterval=30", "-o", "ServerAliveCountMax=10"])
+            .args(["root@127.0.0.1", command])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("ssh: {e}; on Debian it is in the package openssh-client"));
+        if let Some(mut stdin) = ssh.stdin.take() {
+            // A command that does not read its input closes it: no error.
+            let _ = stdin.write_all(input);
+        }
+        let out = ssh.wait_with_output().expect("ssh was started");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (out.status.success(), text(&out.stdout), text(&out.stderr))
+    }
+
+    /// Presses the power button; returns all the console said.
+    ///
+    /// # Errors
+    /// When it does not go off.
+    pub fn power_off(self) -> Result<String, Error> {
+        self.machine.power_off(POWER_OFF)
+    }
+}
