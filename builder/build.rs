@@ -27,6 +27,8 @@ fn main() {
     let flags = [
         "-Ctarget-feature=+crt-static".to_owned(),
         "-Crelocation-model=static".to_owned(),
+        // It aborts on a panic: nothing ever unwinds its stack.
+        "-Cforce-unwind-tables=no".to_owned(),
         remap(&workspace, "/sledos"),
         remap(&cargo_home, "/cargo"),
     ];

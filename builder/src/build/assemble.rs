@@ -37,6 +37,8 @@ pub(super) struct Assembled {
     pub(super) components: BTreeMap<String, ComponentEntry>,
     /// Components nobody gave.
     pub(super) missing_components: Vec<String>,
+    /// Modules and firmware that are not in /usr; the initramfs may have them.
+    pub(super) remove: Vec<TreePath>,
     /// Things worth a line at the end of the build.
     pub(super) notes: Vec<String>,
 }
@@ -85,7 +87,8 @@ pub(super) fn assemble(
         .iter()
         .map(|dir| format!("`kernel: drop:` names {dir}, but this kernel has no modules there"))
         .collect();
-    Ok(Assembled { tree, boot, catalog, initramfs, contract, components, missing_components, notes })
+    kernel::indexes::write(&mut tree, &catalog, &usr.selection)?;
+    Ok(Assembled { tree, boot, catalog, initramfs, contract, components, missing_components, notes, remove: usr.remove })
 }
 
 /// All users and groups: base-passwd's and the recipe's.

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::assemble::Assembled;
 use super::boot::{INIT, Initramfs};
 use super::write::Usr;
-use super::{Error, Request, budget};
+use super::{Error, budget};
 use crate::image::ImagePlan;
 use crate::image::ids::hex;
 use crate::image::manifest::{Artefact, Inputs, Kernel, Manifest, Partition};
@@ -21,7 +21,6 @@ use crate::summary::Summary;
 
 /// What a manifest is made from.
 pub(super) struct Facts<'a> {
-    pub(super) request: &'a Request,
     pub(super) recipe: &'a Recipe,
     pub(super) lock: &'a Lock,
     pub(super) plan: &'a ImagePlan,

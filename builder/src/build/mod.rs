@@ -129,7 +129,7 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
 
     // The initramfs is one zstd frame, so it takes one thread for as long as /usr takes the others.
     let (usr, initramfs) = rayon::join(
-        || write::usr(&assembled.tree, &plan, &options, staged.path(), &*cache, progress, interrupt),
+        || write::usr(&assembled, &plan, &options, staged.path(), &*cache, progress, interrupt),
         || {
             let stage = progress.stage("initramfs", Unit::Time, None);
             let made = boot::initramfs(&assembled, &recipe, &plan, initramfs_level, &cache);
@@ -154,7 +154,6 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
 
     let stage = progress.stage("checksums", Unit::Time, None);
     let manifest = describe::manifest(&describe::Facts {
-        request,
         recipe: &recipe,
         lock: &lock,
         plan: &plan,

@@ -8,6 +8,7 @@ use formats::tree::{Node, Origin, Tree, TreePath};
 use formats::{ext4, fat, gpt, squashfs, verity};
 
 use super::Error;
+use super::assemble::Assembled;
 use crate::image::ids::{usr_uuids, uuid_text};
 use crate::image::manifest;
 use crate::image::plan::{ImagePlan, Partition, Role};
@@ -33,7 +34,7 @@ fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
 
 /// Writes `usr.squashfs` and `usr.verity`.
 pub(super) fn usr(
-    tree: &Tree,
+    assembled: &Assembled,
     plan: &ImagePlan,
     options: &squashfs::Options,
     dir: &Path,
@@ -42,7 +43,10 @@ pub(super) fn usr(
     interrupt: &Interrupt,
 ) -> Result<Usr, Error> {
     let root = TreePath::parse(b"usr")?;
-    let tree = tree.subtree(&root).ok_or(Error::NoUsr)?;
+    let mut tree = assembled.tree.subtree(&root).ok_or(Error::NoUsr)?;
+    for path in assembled.remove.iter().filter_map(|path| path.strip_prefix(&root)) {
+        tree.remove(&path);
+    }
     let path = dir.join("usr.squashfs");
     let mut out = BufWriter::with_capacity(1 << 20, File::create_new(&path).map_err(io("creating", &path))?);
     let squash = squashfs::Plan::new(&tree, options)?;
