@@ -3,12 +3,14 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sledos::qemu::{Error, Machine, MachineSpec};
 
 /// From power-on to a login prompt; some minutes on a busy host without KVM.
 pub const BOOT: Duration = Duration::from_secs(420);
+/// From a login prompt to an answering sshd.
+const SSH: Duration = Duration::from_secs(180);
 /// From the power button to off.
 pub const POWER_OFF: Duration = Duration::from_secs(180);
 
@@ -63,7 +65,24 @@ impl Guest {
         let mut machine = Machine::start(name, spec, dir)?;
         machine.wait_for("login:", BOOT)?;
         let port = machine.forwarded_port(22)?;
-        Ok(Self { machine, key: key.file.clone(), port })
+        let guest = Self { machine, key: key.file.clone(), port };
+        guest.wait_for_ssh();
+        Ok(guest)
+    }
+
+    /// The prompt may come before sshd, and QEMU's forward accepts connections
+    /// that nobody in the guest does: ssh says 255 then.
+    fn wait_for_ssh(&self) {
+        let start = Instant::now();
+        let mut last = String::new();
+        while start.elapsed() < SSH {
+            match self.ssh("true", &[]) {
+                (Some(0), _, _) => return,
+                (_, _, stderr) => last = stderr,
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        panic!("no SSH login: {last}\n--- console:\n{}", self.machine.console());
     }
 
     /// Runs a shell command as root; returns its standard output.
@@ -93,14 +112,19 @@ impl Guest {
     /// # Panics
     /// When `ssh` is missing.
     pub fn try_run(&self, command: &str, input: &[u8]) -> (bool, String, String) {
+        let (code, stdout, stderr) = self.ssh(command, input);
+        (code == Some(0), stdout, stderr)
+    }
+
+    fn ssh(&self, command: &str, input: &[u8]) -> (Option<i32>, String, String) {
         let mut ssh = Command::new("ssh")
             .args(["-F", "none", "-i"])
             .arg(&self.key)
             .args(["-p", &self.port.to_string()])
             .args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
             .args(["-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"])
-            // A guest under TCG is slow to answer, and sshd may come a moment after the prompt.
-            .args(["-o", "ConnectTimeout=60", "-o", "ConnectionAttempts=20"])
+            // A guest under TCG is slow to answer.
+            .args(["-o", "ConnectTimeout=60"])
             .args(["-o", "ServerAliveInterval=30", "-o", "ServerAliveCountMax=10"])
             .args(["root@127.0.0.1", command])
             .stdin(Stdio::piped())
@@ -114,7 +138,7 @@ impl Guest {
         }
         let out = ssh.wait_with_output().expect("ssh was started");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (out.status.success(), text(&out.stdout), text(&out.stderr))
+        (out.status.code(), text(&out.stdout), text(&out.stderr))
     }
 
     /// Presses the power button; returns all the console said.

@@ -111,6 +111,8 @@ pub(super) fn disk(
                 label.clone_into(&mut options.label);
                 if partition.role == Role::Root {
                     options.grow_to = GROW_TO;
+                    options.journal = ext4::Journal::Bytes(JOURNAL);
+                    options.bytes_per_inode = BYTES_PER_INODE;
                 }
                 ext4::write(&mut disk, &tree, &options)?;
                 0
@@ -133,8 +135,15 @@ pub(super) fn disk(
     Ok(written)
 }
 
-/// ROOT can grow to the largest disk anybody boots from without slower means.
-const GROW_TO: u64 = 8 << 40;
+/// ROOT grows to the largest disk sleds have today with descriptors set aside
+/// for it; past that the kernel switches to meta_bg.
+const GROW_TO: u64 = 6 << 40;
+/// The journal does not grow with ROOT, and growing it takes transactions that
+/// a small journal refuses.
+const JOURNAL: u64 = 64 << 20;
+/// Container layers have small files, but a grown ROOT has room for many:
+/// mke2fs's 16384 would be 96 GiB of inode tables on 6 TiB.
+const BYTES_PER_INODE: u64 = 32_768;
 
 fn used_by(tree: &Tree) -> u64 {
     tree.iter()

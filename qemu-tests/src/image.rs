@@ -1,0 +1,69 @@
+//! The images under test, built once per test run from the real mirror.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use sledos::apt::fetch::Patience;
+use sledos::apt::release::Clock;
+use sledos::build::{self, Built, Error, Request};
+use sledos::cache::Cache;
+use sledos::output::Interrupt;
+use sledos::progress::{Progress, Style};
+
+/// The repository's top directory.
+pub fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate is in the workspace").to_owned()
+}
+
+/// A fast build of a shipped recipe into `output`, with its lock.
+pub fn request(recipe: &str, output: &Path) -> Request {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is past 1970");
+    Request {
+        recipe: top().join("recipes").join(recipe),
+        lock: None,
+        locked: true,
+        mirrors: Vec::new(),
+        etc_apt: "/etc/apt".into(),
+        cache: Cache::default_dir().expect("HOME or XDG_CACHE_HOME is set"),
+        output: output.to_owned(),
+        version: Some("test".to_owned()),
+        components: Vec::new(),
+        require_components: false,
+        fast: true,
+        time: None,
+        jobs: None,
+        clock: Clock { now: i64::try_from(now.as_secs()).expect("a time of this age"), archived: false },
+        patience: Patience::default(),
+    }
+}
+
+/// Builds it. Mirrors drop packages that a newer version replaced: a lock that
+/// has become too old is made again beside the output.
+///
+/// # Panics
+/// When the build fails: this is test code, and that is the test's result.
+pub fn build(mut request: Request) -> Built {
+    let progress = Progress::on_stderr(Style::Plain);
+    let interrupt = Interrupt::new();
+    let built = match build::run(&request, &progress, &interrupt) {
+        Err(Error::Fetch(gone)) => {
+            progress.warn(format!("{gone}\nlocking again for this test"));
+            std::fs::create_dir_all(&request.output).expect("the output directory can be made");
+            request.lock = Some(request.output.join("test.lock"));
+            let recipe = sledos::recipe::load(&request.recipe).expect("it was loaded a moment ago");
+            build::lock(&request, &recipe, &progress).expect("the mirror has some version of everything");
+            build::run(&request, &progress, &interrupt)
+        }
+        other => other,
+    };
+    built.unwrap_or_else(|error| {
+        let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source());
+        panic!("the build failed: {}", causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+    })
+}
+
+/// The compute image, shared by all tests of a process. `scratch` is where to build it.
+pub fn compute(scratch: &Path) -> &'static Path {
+    static IMAGE: OnceLock<PathBuf> = OnceLock::new();
+    IMAGE.get_or_init(|| build(request("compute.yaml", &scratch.join("output"))).dir)
+}

@@ -1,0 +1,170 @@
+//! The compute image from the real mirror, booted.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use qemu_tests::guest::{Guest, Key};
+use qemu_tests::{console, docker, image};
+use sledos::cli::boot::{self, FirmwareKind};
+use sledos::qemu::{Boot, Machine, MachineSpec};
+
+/// Bigger than the image, so that ROOT has something to grow into.
+const DISK: u64 = 6 << 30;
+/// From power-on to PID 1's verdict.
+const VERDICT: Duration = Duration::from_secs(240);
+
+/// One machine at a time: two would starve each other into their deadlines.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A directory of a test's own; consoles stay there for people to read.
+fn scratch(name: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).expect("cargo's scratch directory can be written");
+    dir
+}
+
+fn compute() -> &'static Path {
+    image::compute(Path::new(env!("CARGO_TARGET_TMPDIR")))
+}
+
+fn spec(firmware: FirmwareKind, dir: &Path, key: Option<&Key>) -> MachineSpec {
+    let mut spec = boot::spec(compute(), firmware, DISK, dir).expect("the image is complete");
+    spec.oem_strings.extend(key.map(Key::oem_string));
+    spec
+}
+
+/// Adds to the command line of a kernel given directly.
+fn append(spec: &mut MachineSpec, change: impl Fn(&str) -> String) {
+    if let Boot::Kernel { cmdline, .. } = &mut spec.boot {
+        *cmdline = change(cmdline);
+    }
+}
+
+fn healthy(guest: &Guest) {
+    let state = guest.try_run("systemctl is-system-running --wait", &[]).1;
+    let failed = guest.run("systemctl --failed --no-legend --plain");
+    assert_eq!((state.trim(), failed.trim()), ("running", ""));
+    for unit in ["ssh", "docker", "containerd", "chrony", "systemd-networkd", "systemd-resolved"] {
+        assert_eq!(guest.run(&format!("systemctl is-active {unit}")).trim(), "active", "{unit}");
+    }
+    // Verified and read-only.
+    let table = guest.run("dmsetup table usr");
+    assert!(table.contains(" verity 1 "), "{table}");
+    let manifest = boot::manifest(compute()).expect("the image has one");
+    assert!(table.contains(&manifest.root_hash), "{table}");
+    assert!(guest.run("dmsetup status usr").trim_end().ends_with('V'));
+    let mount = guest.run("findmnt -no FSTYPE,OPTIONS /usr");
+    assert!(mount.starts_with("squashfs") && mount.contains("ro"), "{mount}");
+    assert!(!guest.try_run("touch /usr/x", &[]).0, "/usr can be written");
+    // What the Mesos agent needs.
+    assert_eq!(guest.run("stat -fc %T /sys/fs/cgroup").trim(), "tmpfs");
+    assert_eq!(guest.run("findmnt -no FSTYPE /sys/fs/cgroup/memory").trim(), "cgroup");
+    assert_eq!(guest.run("docker info --format '{{.CgroupVersion}} {{.Driver}}'").trim(), "1 overlay2");
+}
+
+#[test]
+fn uefi_boot_to_docker_and_back_with_the_same_identity() {
+    let _turn = turn();
+    let dir = scratch("uefi");
+    let key = Key::new(&dir);
+    let spec = spec(FirmwareKind::Uefi, &dir, Some(&key));
+    let guest = Guest::boot("first", &spec, &key, &dir).expect("boots");
+    healthy(&guest);
+
+    let line = "a container on a sled says hello";
+    let tar = docker::image("hello", &docker::hello(line, &dir));
+    guest.feed("docker load", &tar);
+    assert_eq!(guest.run("docker run --rm hello").trim(), line);
+
+    // ROOT fills the disk: 6 GiB less the 1.3 GiB before it.
+    let root: u64 = guest.run("df --output=size -B1 /var | tail -n1").trim().parse().expect("df prints a number");
+    assert!(root > 4 << 30, "/var has {root} bytes");
+    println!("{}", guest.run("systemd-analyze; systemd-analyze blame | head -n 12; cat /run/sledos/boot.json"));
+    let identity = "cat /etc/machine-id /var/lib/sledos/ssh/*.pub";
+    let first = guest.run(identity);
+    let said = guest.power_off().expect("goes off");
+    assert_eq!(console::trouble(&said), Vec::<&str>::new());
+
+    let guest = Guest::boot("second", &spec, &key, &dir).expect("boots again");
+    healthy(&guest);
+    assert_eq!(guest.run(identity), first);
+    assert_eq!(guest.run("docker run --rm hello").trim(), line);
+    let said = guest.power_off().expect("goes off");
+    assert_eq!(console::trouble(&said), Vec::<&str>::new());
+}
+
+#[test]
+fn bios_boot_of_kernel_and_initramfs() {
+    let _turn = turn();
+    let dir = scratch("bios");
+    let key = Key::new(&dir);
+    let guest = Guest::boot("bios", &spec(FirmwareKind::Bios, &dir, Some(&key)), &key, &dir).expect("boots");
+    healthy(&guest);
+    let said = guest.power_off().expect("goes off");
+    assert_eq!(console::trouble(&said), Vec::<&str>::new());
+}
+
+/// Changes one byte of /usr on the test's own disk; `at` in bytes from its start.
+fn flip(dir: &Path, at: u64) {
+    let manifest = boot::manifest(compute()).expect("the image has one");
+    let usr = manifest.partitions.iter().find(|p| p.label == "USR-A").expect("it has a /usr");
+    let disk = File::options().read(true).write(true).open(dir.join("disk.raw")).expect("the copy is there");
+    let mut byte = [0];
+    disk.read_exact_at(&mut byte, usr.start + at).expect("within the disk");
+    disk.write_all_at(&[byte[0] ^ 1], usr.start + at).expect("within the disk");
+}
+
+#[test]
+fn a_flipped_byte_in_usr_is_an_error_and_never_data() {
+    let _turn = turn();
+    let dir = scratch("flipped");
+    let key = Key::new(&dir);
+    let spec = spec(FirmwareKind::Bios, &dir, Some(&key));
+    let size = std::fs::metadata(compute().join("usr.squashfs")).expect("the image has it").len();
+    // The middle is firmware and modules that this machine has no device for.
+    let block = size / 2 / 4096;
+    flip(&dir, block * 4096 + 17);
+    let guest = Guest::boot("flipped", &spec, &key, &dir).expect("boots: nothing there is read");
+    let (whole, _, _) = guest.try_run("dd if=/dev/mapper/usr of=/dev/null bs=4k", &[]);
+    assert!(!whole, "the damaged block was read");
+    let log = guest.run("dmesg");
+    assert!(log.contains(&format!("data block {block} is corrupted")), "{log}");
+    assert!(guest.run("dmsetup status usr").trim_end().ends_with('C'));
+}
+
+/// Starts PID 1 and waits for the machine to end with its verdict.
+fn verdict(name: &str, spec: &MachineSpec, dir: &Path) -> String {
+    Machine::start(name, spec, dir).expect("QEMU starts").wait_off(VERDICT).expect("PID 1 gives up and reboots")
+}
+
+#[test]
+fn pid1_refuses_a_damaged_superblock_with_code_104() {
+    let _turn = turn();
+    let dir = scratch("superblock");
+    let mut spec = spec(FirmwareKind::Bios, &dir, None);
+    append(&mut spec, |line| format!("{line} sledos.onfail-delay=1"));
+    flip(&dir, 4);
+    let said = verdict("superblock", &spec, &dir);
+    assert!(said.contains("SLED-104"), "{said}");
+}
+
+#[test]
+fn pid1_refuses_any_other_usr_with_code_101() {
+    let _turn = turn();
+    let dir = scratch("other-hash");
+    let mut spec = spec(FirmwareKind::Bios, &dir, None);
+    let hash = boot::manifest(compute()).expect("the image has one").root_hash;
+    append(&mut spec, |line| {
+        format!("{} sledos.wait=3 sledos.onfail-delay=1", line.replace(&hash, &"5".repeat(64)))
+    });
+    let said = verdict("other-hash", &spec, &dir);
+    assert!(said.contains("SLED-101"), "{said}");
+}
