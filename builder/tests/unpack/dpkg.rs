@@ -1,6 +1,8 @@
 //! Packages as dpkg unpacks them.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::Command;
@@ -31,8 +33,7 @@ fn everything(root: &Path) {
     fs::hard_link(root.join("usr/bin/su"), root.join("usr/share/su3")).unwrap();
     fs::create_dir(root.join("usr/share/sticky")).unwrap();
     mode(&root.join("usr/share/sticky"), 0o1777);
-    let name = std::os::unix::ffi::OsStrExt::from_bytes(b"usr/share/latin-\xe9");
-    fs::write(root.join(<&std::ffi::OsStr>::from(name)), "x").unwrap();
+    fs::write(root.join(OsStr::from_bytes(b"usr/share/latin-\xe9")), "x").unwrap();
     run(Command::new("mknod").arg(root.join("usr/share/null")).args(["c", "1", "3"]), "coreutils (as root)");
     run(Command::new("mknod").arg(root.join("usr/share/disk")).args(["b", "8", "17"]), "coreutils (as root)");
     run(Command::new("mkfifo").arg(root.join("usr/share/fifo")), "coreutils");
