@@ -170,7 +170,7 @@ fn a_package_cut_off_anywhere_is_refused() {
             let cut = bench.lock(&name, &bytes[..n]);
             let result = bench.open(&[cut]);
             // Only the padding after the last member may be missing.
-            let padding = bytes.len() % 2 == 0 && n == bytes.len() - 1 && bytes.ends_with(b"\n");
+            let padding = bytes.len().is_multiple_of(2) && n == bytes.len() - 1 && bytes.ends_with(b"\n");
             assert!(result.is_err() || padding, "{options} cut at {n} of {}", bytes.len());
         }
     }
