@@ -15,19 +15,20 @@ fn main() {
     // Beside the outer build's directories, so that the two do not wait for
     // each other's lock and a second build finds the first one's work.
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
-    let target = out.ancestors().nth(4).expect("OUT_DIR is target/<profile>/build/<crate>/out").join("initramfs");
+    let target =
+        out.ancestors().nth(4).expect("OUT_DIR is target/<profile>/build/<crate>/out").join("initramfs");
     let triple = env::var("HOST").expect("cargo sets it");
 
     // The binary is part of every image: it must not depend on where the
     // checkout or the registry's sources are.
-    let cargo_home = env::var_os("CARGO_HOME").map_or_else(
-        || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo"),
-        PathBuf::from,
-    );
+    let cargo_home = env::var_os("CARGO_HOME")
+        .map_or_else(|| PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo"), PathBuf::from);
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
     let flags = [
         "-Ctarget-feature=+crt-static".to_owned(),
         "-Crelocation-model=static".to_owned(),
+        // It aborts on a panic: nothing ever unwinds its stack.
+        "-Cforce-unwind-tables=no".to_owned(),
         remap(&workspace, "/sledos"),
         remap(&cargo_home, "/cargo"),
     ];
@@ -36,7 +37,10 @@ fn main() {
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         // The outer build's settings (features, flags, profile overrides) are not the inner one's.
-        if text.starts_with("CARGO_FEATURE") || text.starts_with("CARGO_PROFILE") || text.contains("RUSTFLAGS") {
+        if text.starts_with("CARGO_FEATURE")
+            || text.starts_with("CARGO_PROFILE")
+            || text.contains("RUSTFLAGS")
+        {
             cargo.env_remove(name);
         }
     }

@@ -8,12 +8,19 @@
 #![forbid(unsafe_code)]
 
 pub mod apt;
+pub mod build;
 pub mod cache;
+pub mod cli;
+pub mod diagnostic;
+pub mod exit;
 pub mod fixups;
 pub mod image;
 pub mod kernel;
 pub mod lock;
+pub mod output;
+pub mod progress;
 pub mod qemu;
 pub mod recipe;
 pub mod summary;
 pub mod unpack;
+pub mod yaml;

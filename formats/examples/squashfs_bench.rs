@@ -1,8 +1,10 @@
-//! Times the squashfs writer on a directory, with a cold and a warm cache.
+//! Times the squashfs writer on unpacked packages: DIR has one directory for
+//! each, which are laid over each other.
 //!
 //! `squashfs_bench DIR IMAGE LEVEL BLOCK_SIZE [CACHE_DIR]`
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,23 +34,19 @@ impl BlockCache for Folder {
     }
 }
 
-/// Takes a directory into a tree. Each `share/doc/NAME`-sized origin would be a
-/// package; here the first two components of the path stand for it.
-fn load(tree: &mut Tree, dir: &Path, at: &TreePath) -> Result<()> {
-    use std::os::unix::ffi::OsStrExt;
+/// Takes a directory into a tree, with sockets and devices left out.
+fn load(tree: &mut Tree, dir: &Path, at: &TreePath, origin: &Origin) -> Result<()> {
     let mut entries = fs::read_dir(dir)?.collect::<std::io::Result<Vec<_>>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let path = at.join(entry.file_name().as_bytes())?;
         let meta = entry.metadata()?;
-        let first: Vec<_> = path.components().take(2).map(String::from_utf8_lossy).collect();
-        let origin = Origin::Package(first.join("/").into());
         let mut node = if meta.is_dir() {
-            Node::dir(origin)
+            Node::dir(origin.clone())
         } else if meta.is_symlink() {
-            Node::symlink(fs::read_link(entry.path())?.as_os_str().as_bytes(), origin)
+            Node::symlink(fs::read_link(entry.path())?.as_os_str().as_bytes(), origin.clone())
         } else if meta.is_file() {
-            let node = Node::file(Arc::<[u8]>::from(fs::read(entry.path())?), 0, origin);
+            let node = Node::file(Arc::<[u8]>::from(fs::read(entry.path())?), 0, origin.clone());
             if let Kind::File(content) = &node.kind {
                 content.digest()?;
             }
@@ -60,7 +58,7 @@ fn load(tree: &mut Tree, dir: &Path, at: &TreePath) -> Result<()> {
         node.mode = u16::try_from(meta.permissions().mode() & 0o7777)?;
         tree.insert(path.clone(), node)?;
         if meta.is_dir() {
-            load(tree, &entry.path(), &path)?;
+            load(tree, &entry.path(), &path, origin)?;
         }
     }
     Ok(())
@@ -73,7 +71,12 @@ fn main() -> Result<()> {
     };
     let options = Options { level: level.parse()?, block_size: block_size.parse()?, mtime: 1 };
     let mut tree = Tree::new(Node::dir(Origin::Fixup("bench")));
-    load(&mut tree, Path::new(dir), &TreePath::root())?;
+    let mut packages = fs::read_dir(dir)?.collect::<std::io::Result<Vec<_>>>()?;
+    packages.sort_by_key(fs::DirEntry::file_name);
+    for package in packages {
+        let name = package.file_name().to_string_lossy().into_owned();
+        load(&mut tree, &package.path(), &TreePath::root(), &Origin::Package(name.into()))?;
+    }
     let cache: Box<dyn BlockCache> = match cache.first() {
         Some(dir) => Box::new(Folder(dir.into())),
         None => Box::new(NoCache),

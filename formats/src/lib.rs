@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 pub mod cmdline;
-pub mod initconf;
 #[cfg(feature = "write")]
 pub mod cpio;
 mod crc;
@@ -15,11 +14,14 @@ pub mod ext4;
 #[cfg(feature = "write")]
 pub mod fat;
 pub mod gpt;
+pub mod initconf;
 pub mod modules;
 #[cfg(feature = "write")]
 pub mod pe;
 #[cfg(feature = "write")]
 pub mod squashfs;
+#[cfg(feature = "write")]
+mod sparse;
 #[cfg(feature = "write")]
 pub mod tree;
 #[cfg(feature = "write")]

@@ -1,6 +1,7 @@
 //! ext4 filesystems, judged by e2fsprogs: e2fsck must have nothing to say, and
 //! debugfs must read back what the tree holds.
 #![cfg(feature = "write")]
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod judge;
 
@@ -226,8 +227,9 @@ fn sizes_from_the_smallest_to_the_largest() {
     let dir = tempfile::tempdir().unwrap();
     let mut tree = Tree::new(Node::dir(O));
     tree.insert(path("hello"), Node::file(*b"hello", 0o644, O)).unwrap();
-    // Sparse images: the largest holds 220 MB of descriptors, in 27 copies.
-    for size in [8 << 20, (8 << 20) + 4096, 127 << 20, 128 << 20, (128 << 20) + 4096, 3 << 30, (40 << 30) + 8192] {
+    for size in
+        [8 << 20, (8 << 20) + 4096, 127 << 20, 128 << 20, (128 << 20) + 4096, 3 << 30, (40 << 30) + 8192]
+    {
         let image = image(dir.path(), &tree, &Options { grow_to: 100 << 30, ..options(size) });
         e2fsck(&image);
     }
@@ -254,6 +256,22 @@ fn a_file_of_many_extents() {
     let dump = format!("dump /large {}", copy.display());
     run("e2fsprogs", "debugfs", &["-R".as_ref(), dump.as_ref(), image.as_ref()]);
     run("diffutils", "cmp", &[copy.as_ref(), dir.path().join("holes").as_ref()]);
+}
+
+/// Descriptors were set aside for it, so it grows in place. This is the offline
+/// way; the kernel's goes through the same resize inode.
+#[test]
+fn resize2fs_grows_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = everything();
+    let image = image(dir.path(), &tree, &Options { grow_to: 200 << 30, ..options(64 << 20) });
+    for size in ["1G", "20G", "200G"] {
+        run("e2fsprogs", "resize2fs", &["-f".as_ref(), image.as_ref(), size.as_ref()]);
+        e2fsck(&image);
+    }
+    compare(dir.path(), &image, &tree);
+    let said = run("e2fsprogs", "dumpe2fs", &["-h".as_ref(), image.as_ref()]);
+    assert!(said.contains("Block count:              52428800") && !said.contains("meta_bg"), "{said}");
 }
 
 fn failure(tree: &Tree, options: &Options) -> Error {
@@ -299,6 +317,9 @@ fn what_ext4_cannot_hold_is_refused_by_name() {
 
     assert!(matches!(with(Node::symlink(*b"", O)), Error::Symlink { len: 0, .. }));
     assert!(matches!(with(Node::symlink(vec![b'x'; 4096], O)), Error::Symlink { len: 4096, .. }));
+    let hole = std::sync::Arc::new(tempfile::tempfile().unwrap());
+    let endless = Kind::File(Content::from_file(hole, 0, u64::MAX, None));
+    assert!(matches!(with(Node::new(endless, 0o644, O)), Error::TooLong { len: u64::MAX, .. }));
     let far = Node::new(Kind::BlockDev { major: 4096, minor: 0 }, 0o600, O);
     assert!(matches!(with(far), Error::Device { major: 4096, .. }));
     for target in ["nowhere", "d"] {

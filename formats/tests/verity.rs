@@ -1,5 +1,6 @@
 //! The hash tree against `veritysetup`.
 #![cfg(feature = "write")]
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::io;
@@ -35,9 +36,8 @@ fn built(data: &[u8]) -> (verity::Built, Vec<u8>) {
 fn same_bytes_as_veritysetup() {
     let dir = tempfile::tempdir().unwrap();
     let (data_file, theirs) = (dir.path().join("data"), dir.path().join("hash"));
-    // One and two levels, levels that end on and beside a block, no level, three levels,
-    // more than one batch.
-    for blocks in [1, 2, 127, 128, 129, 128 * 128, 128 * 128 + 1, 20_000] {
+    // No level, one to three levels, levels that end on and beside a block, several batches.
+    for blocks in [1, 2, 127, 128, 129, 128 * 128 + 1] {
         let data = data(blocks * 4096);
         fs::write(&data_file, &data).unwrap();
         let _ = fs::remove_file(&theirs);

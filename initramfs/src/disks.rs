@@ -1,11 +1,12 @@
 //! The disks of a sled: looked at, searched for /usr.
 
 mod find;
-mod gpt;
 mod look;
 
 pub use find::{Found, find};
 pub use look::{device_of, look};
+
+use formats::gpt;
 
 /// A whole disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,39 +25,11 @@ pub struct Disk {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// A partition table.
-    Gpt(Gpt),
+    Gpt(gpt::Table),
     /// No GPT.
     Other,
     /// The disk does not let itself be read, or its GPT is damaged, and how.
     Unreadable(String),
-}
-
-/// A GUID partition table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Gpt {
-    /// The disk's GUID as lower-case text.
-    pub guid: String,
-    /// The first copy is damaged; this is the second.
-    pub from_backup: bool,
-    /// In the order of their numbers.
-    pub partitions: Vec<Partition>,
-}
-
-/// One partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Partition {
-    /// Number, from 1.
-    pub number: u32,
-    /// Type GUID as lower-case text.
-    pub kind: String,
-    /// The partition's own GUID as lower-case text.
-    pub guid: String,
-    /// Its name.
-    pub name: String,
-    /// Bytes from the start of the disk.
-    pub start: u64,
-    /// Bytes.
-    pub bytes: u64,
 }
 
 impl std::fmt::Display for Disk {
@@ -67,9 +40,10 @@ impl std::fmt::Display for Disk {
             write!(f, " {model}")?;
         }
         match content {
-            Content::Gpt(gpt) => {
-                let names: Vec<_> = gpt.partitions.iter().map(|p| p.name.as_str()).collect();
-                write!(f, ": {}", if names.is_empty() { "no partitions".to_owned() } else { names.join(" ") })
+            Content::Gpt(table) if table.partitions.is_empty() => f.write_str(": no partitions"),
+            Content::Gpt(table) => {
+                f.write_str(":")?;
+                table.partitions.iter().try_for_each(|p| write!(f, " {}", p.name))
             }
             Content::Other => f.write_str(": no GPT"),
             Content::Unreadable(why) => write!(f, ": {why}"),

@@ -25,7 +25,7 @@ const IN_MEMORY: [i64; 2] = [0x8584_58f6, 0x0102_1994];
 /// When `/` cannot be looked at. Files that do not go away only cost memory.
 pub fn empty_initramfs() -> io::Result<()> {
     let kind = rustix::fs::statfs("/")?.f_type;
-    if IN_MEMORY.contains(&i64::from(kind)) {
+    if IN_MEMORY.contains(&kind) {
         empty(Path::new("/"), fs::metadata("/")?.dev());
     }
     Ok(())

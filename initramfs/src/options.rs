@@ -1,6 +1,7 @@
 //! What the command line asks of PID 1.
 
 use crate::failure::{Code, Failure};
+use formats::gpt::Guid;
 use formats::{cmdline, verity};
 use std::time::Duration;
 
@@ -123,12 +124,15 @@ impl RootHash {
         &self.0
     }
 
-    /// The UUIDs of the two partitions of this /usr, as text: data is the first
-    /// half of the hash, verity the second. Source: Discoverable Partitions
+    /// The GUIDs of the two partitions of this /usr: data is the first half of
+    /// the hash, verity the second. Source: Discoverable Partitions
     /// Specification, "Verity" (`uapi-group.org/specifications`).
-    pub fn partition_uuids(&self) -> (String, String) {
-        let (data, verity) = self.0.split_at(16);
-        (uuid(data), uuid(verity))
+    pub fn partition_guids(&self) -> (Guid, Guid) {
+        let (mut data, mut verity) = ([0; 16], [0; 16]);
+        let halves = self.0.split_at(16);
+        data.copy_from_slice(halves.0);
+        verity.copy_from_slice(halves.1);
+        (Guid::from_uuid(data), Guid::from_uuid(verity))
     }
 }
 
@@ -146,18 +150,6 @@ fn parse(text: &str) -> Option<verity::Hash> {
         *byte = digits.next()?? << 4 | digits.next()??;
     }
     digits.next().is_none().then_some(hash)
-}
-
-/// 16 bytes as hex digits with the dashes of a UUID.
-fn uuid(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(36);
-    for (n, digit) in verity::hex(bytes).chars().enumerate() {
-        if matches!(n, 8 | 12 | 16 | 20) {
-            text.push('-');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]
@@ -192,13 +184,13 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_the_two_uuids() {
+    fn the_hash_is_the_two_guids() {
         let hex = "0123456789ABCDEF0123456789abcdef".to_owned() + &"f".repeat(32);
         let options = |hash: &str| Options { usrhash: Some(hash.to_owned()), ..Options::default() };
         let hash = RootHash::of(&options(&hex)).unwrap();
-        let uuids =
-            ("01234567-89ab-cdef-0123-456789abcdef".into(), "ffffffff-ffff-ffff-ffff-ffffffffffff".into());
-        assert_eq!(hash.partition_uuids(), uuids);
+        let (data, verity) = hash.partition_guids();
+        assert_eq!(data.to_string(), "01234567-89ab-cdef-0123-456789abcdef");
+        assert_eq!(verity.to_string(), "ffffffff-ffff-ffff-ffff-ffffffffffff");
         for bad in ["", "abc", &"g".repeat(64), &"a".repeat(65), &"é".repeat(32)] {
             assert_eq!(RootHash::of(&options(bad)).unwrap_err().code, Code::CommandLine, "{bad}");
         }

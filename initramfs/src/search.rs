@@ -7,6 +7,7 @@ use crate::modules::Coldplug;
 use crate::options::RootHash;
 use crate::uevent::Uevents;
 use crate::{root, usr};
+use formats::gpt::Source;
 use std::time::Duration;
 
 /// How long to wait for an event before looking again all the same: a disk whose
@@ -64,7 +65,7 @@ impl Search<'_> {
                 disks::device_of(&found.disk, partition)
                     .map_err(|e| Failure::new(Code::VerityDevice, format!("no device for {found}: {e}")))
             };
-            let device = usr::open(&node(&found.usr)?, &node(&found.verity)?, found.usr.bytes, self.hash)?;
+            let device = usr::open(&node(&found.usr)?, &node(&found.verity)?, found.usr.size, self.hash)?;
             Ok((device, String::new()))
         })?;
         root::plan_usr(&device, &found.to_string()).run(self.log, self.debug).map_err(|failure| {
@@ -103,7 +104,7 @@ impl Search<'_> {
     fn say_new(&self, disks: &[Disk], said: &mut Vec<Disk>) {
         for disk in disks.iter().filter(|disk| !said.contains(disk)) {
             self.log.say(&format!("disk: {disk}"));
-            if matches!(&disk.content, Content::Gpt(gpt) if gpt.from_backup) {
+            if matches!(&disk.content, Content::Gpt(table) if table.source == Source::Backup) {
                 let name = &disk.name;
                 self.log.warn(
                     "disks",

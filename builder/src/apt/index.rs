@@ -22,6 +22,8 @@ pub struct Record<'a> {
     pub arch: &'a str,
     /// `Essential: yes`
     pub essential: bool,
+    /// `Priority`: 0 is required, then important, standard, and the rest.
+    pub priority: u8,
     /// `Pre-Depends`
     pub pre_depends: &'a str,
     /// `Depends`
@@ -148,6 +150,7 @@ fn record<'a>(stanza: Stanza<'a>) -> Result<Record<'a>, Error> {
         version: "",
         arch: "",
         essential: false,
+        priority: 3,
         pre_depends: "",
         depends: "",
         recommends: "",
@@ -166,6 +169,7 @@ fn record<'a>(stanza: Stanza<'a>) -> Result<Record<'a>, Error> {
             "Version" => r.version = field.value,
             "Architecture" => r.arch = field.value,
             "Essential" => r.essential = field.value == "yes",
+            "Priority" => r.priority = priority(field.value),
             "Pre-Depends" => r.pre_depends = field.value,
             "Depends" => r.depends = field.value,
             "Recommends" => r.recommends = field.value,
@@ -193,6 +197,15 @@ fn record<'a>(stanza: Stanza<'a>) -> Result<Record<'a>, Error> {
     r.size = size.ok_or_else(|| broken(r.name, "it has no valid Size"))?;
     r.sha256 = sha256.ok_or_else(|| broken(r.name, "it has no valid SHA256"))?;
     Ok(r)
+}
+
+fn priority(text: &str) -> u8 {
+    match text {
+        "required" => 0,
+        "important" => 1,
+        "standard" => 2,
+        _ => 3,
+    }
 }
 
 #[cfg(test)]

@@ -8,15 +8,17 @@ use std::sync::Arc;
 use formats::tree::{Content, Kind, Tree, TreePath};
 
 use super::Error;
-use crate::accounts::Accounts;
 use crate::cache::Cache;
 use crate::fixups::{self, Context};
 use crate::image::ids::hex;
 use crate::image::manifest::ComponentEntry;
-use crate::kernel::{self, Catalog, ContractEntry, Selection};
+use crate::kernel;
+use crate::kernel::catalog::Catalog;
+use crate::kernel::contract::ContractEntry;
+use crate::kernel::select::Selection;
 use crate::recipe::Recipe;
-use crate::recipe::glob::Globs;
-use crate::unpack::{self, component, overlay};
+use crate::recipe::glob::Glob;
+use crate::unpack::{self, Ids, component, overlay};
 
 /// The finished tree and what was decided on the way.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(super) struct Assembled {
     pub(super) components: BTreeMap<String, ComponentEntry>,
     /// Components nobody gave.
     pub(super) missing_components: Vec<String>,
+    /// Modules and firmware that are not in /usr; the initramfs may have them.
+    pub(super) remove: Vec<TreePath>,
     /// Things worth a line at the end of the build.
     pub(super) notes: Vec<String>,
 }
@@ -55,19 +59,24 @@ pub(super) fn assemble(
     given: &[(String, PathBuf)],
     cache: &Arc<Cache>,
 ) -> Result<Assembled, Error> {
-    let accounts = Accounts::of(packages, recipe)?;
-    let exclude = Globs::new(&recipe.exclude)?;
-    let keep = Globs::new(&recipe.keep)?;
-    let wanted =
-        |path: &TreePath| needed_for_boot(path) || keep.matches(path.as_bytes()) || !exclude.matches(path.as_bytes());
+    let accounts = Ids::of(packages, &recipe.users, &recipe.groups)?;
+    let (exclude, keep) = (globs(&recipe.exclude), globs(&recipe.keep));
+    let any = |globs: &[Glob], path: &TreePath| globs.iter().any(|glob| glob.matches(path.as_bytes()));
+    let wanted = |path: &TreePath| needed_for_boot(path) || any(&keep, path) || !any(&exclude, path);
     let mut tree = unpack::merge::merge(packages, &accounts, &wanted)?;
 
     let (components, missing_components) = add_components(recipe, &mut tree, &accounts, given, cache)?;
     for overlay in &recipe.overlays {
-        overlay::apply(&mut tree, overlay, &accounts, &Globs::matches_one)?;
+        let patterns: BTreeMap<&str, Glob> =
+            overlay.attributes.keys().filter_map(|text| Some((text.as_str(), Glob::parse(text).ok()?))).collect();
+        let matches = |pattern: &str, path: &TreePath| {
+            patterns.get(pattern).is_some_and(|glob| glob.matches(path.as_bytes()))
+        };
+        overlay::apply(&mut tree, overlay, &accounts, &matches)?;
     }
     let boot = take_boot_parts(&mut tree)?;
-    fixups::apply(&mut tree, &Context { recipe, accounts: &accounts, version })?;
+    let ids = masters(packages, recipe)?;
+    fixups::apply(&mut tree, &Context { recipe, ids: &ids, version })?;
 
     let catalog = Catalog::scan(&tree)?;
     let usr = kernel::select::usr(&catalog, &tree, &recipe.kernel);
@@ -78,7 +87,20 @@ pub(super) fn assemble(
         .iter()
         .map(|dir| format!("`kernel: drop:` names {dir}, but this kernel has no modules there"))
         .collect();
-    Ok(Assembled { tree, boot, catalog, initramfs, contract, components, missing_components, notes })
+    kernel::indexes::write(&mut tree, &catalog, &usr.selection)?;
+    Ok(Assembled { tree, boot, catalog, initramfs, contract, components, missing_components, notes, remove: usr.remove })
+}
+
+/// All users and groups: base-passwd's and the recipe's.
+fn masters(packages: &[unpack::Package], recipe: &Recipe) -> Result<fixups::Ids, Error> {
+    let passwd = unpack::ids::master(packages, "usr/share/base-passwd/passwd.master")?;
+    let group = unpack::ids::master(packages, "usr/share/base-passwd/group.master")?;
+    Ok(fixups::ids(passwd.as_bytes(), group.as_bytes(), recipe)?)
+}
+
+/// Patterns were checked when the recipe was loaded.
+fn globs(patterns: &[String]) -> Vec<Glob> {
+    patterns.iter().filter_map(|text| Glob::parse(text).ok()).collect()
 }
 
 /// Paths that the build itself reads; no `exclude` takes them away.
@@ -127,7 +149,7 @@ type Components = (BTreeMap<String, ComponentEntry>, Vec<String>);
 fn add_components(
     recipe: &Recipe,
     tree: &mut Tree,
-    accounts: &Accounts,
+    accounts: &Ids,
     given: &[(String, PathBuf)],
     cache: &Arc<Cache>,
 ) -> Result<Components, Error> {

@@ -36,7 +36,7 @@ pub(super) fn initramfs(
     let conf = InitConf {
         image: plan.name.clone(),
         version: plan.version.clone(),
-        time: plan.time,
+        time: u64::from(plan.mtime),
         load: recipe.kernel.load.clone(),
     };
     let conf_path = TreePath::parse(initconf::PATH.as_bytes())?;
@@ -49,8 +49,7 @@ pub(super) fn initramfs(
         [(conf_path, conf)],
     )?;
     let parts = parts(&tree);
-    let mut archive = Vec::new();
-    cpio::write(&tree, plan.mtime(), &mut archive)?;
+    let archive = cpio::write(&tree, plan.mtime)?;
     let mut key = Sha256::new_with_prefix(b"initramfs zstd");
     key.update(level.to_be_bytes());
     key.update(&archive);

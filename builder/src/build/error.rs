@@ -40,7 +40,10 @@ pub enum Error {
     Overlay(#[from] crate::unpack::overlay::Error),
     /// The users and groups of the recipe are not right.
     #[error(transparent)]
-    Accounts(#[from] crate::accounts::Error),
+    Accounts(#[from] crate::unpack::ids::Error),
+    /// The users and groups of the recipe and of base-passwd contradict each other.
+    #[error(transparent)]
+    Ids(#[from] crate::fixups::IdsError),
     /// A fix-up gave up.
     #[error(transparent)]
     Fixup(#[from] crate::fixups::Error),
@@ -83,7 +86,7 @@ pub enum Error {
         /// The disk image.
         path: PathBuf,
         /// Why.
-        source: formats::gpt::Error,
+        source: formats::gpt::WriteError,
     },
     /// The output directory.
     #[error(transparent)]
@@ -146,7 +149,7 @@ pub enum Error {
         text: String,
     },
     /// Does not fit into its partition.
-    #[error("{} do not fit into the partition {partition} of {}; enlarge it under `layout:` or leave more out", size(*size), crate::summary::size(*room))]
+    #[error("{} do not fit into the partition {partition} of {}; enlarge it under `layout:` or leave more out", crate::summary::size(*size), crate::summary::size(*room))]
     TooLarge {
         /// GPT name.
         partition: &'static str,
@@ -175,9 +178,15 @@ pub enum Error {
         /// Why.
         source: rayon::ThreadPoolBuildError,
     },
+    /// A time that FAT, ext4 or squashfs cannot hold.
+    #[error("the time {0} (seconds since 1970) is not one an image can have: 1980 to 2106; look at SOURCE_DATE_EPOCH")]
+    Time(i64),
+    /// `SOURCE_DATE_EPOCH` is no number.
+    #[error("SOURCE_DATE_EPOCH is {0:?}; it must be a number of seconds since 1970")]
+    Epoch(String),
     /// Ctrl-C.
-    #[error("interrupted; nothing was left behind")]
-    Interrupted,
+    #[error(transparent)]
+    Interrupted(#[from] crate::output::Interrupted),
 }
 
 /// An artefact above its budget.
@@ -207,3 +216,58 @@ fn listed(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
+
+impl Classify for Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Recipe(_)
+            | Self::Merge(_)
+            | Self::Component(_)
+            | Self::Overlay(_)
+            | Self::Accounts(_)
+            | Self::Ids(_)
+            | Self::Fixup(_)
+            | Self::UnknownModules(_)
+            | Self::Kernels { .. }
+            | Self::NoBootPart { .. }
+            | Self::NoUsr
+            | Self::UnknownComponent { .. }
+            | Self::MissingComponents { .. }
+            | Self::Pin { .. } => Exit::Recipe,
+            Self::Sources(_) => Exit::Network,
+            Self::Fetch(error) => fetch_exit(error),
+            Self::Lock(error) => lock_exit(error),
+            Self::Unpack(_) | Self::Modules(_) => Exit::Verification,
+            Self::Contract(_) | Self::TooLarge { .. } | Self::Budget(_) => Exit::Contract,
+            Self::Version(_) | Self::Time(_) | Self::Epoch(_) => Exit::Usage,
+            Self::Interrupted(_) => Exit::Interrupted,
+            _ => Exit::Failure,
+        }
+    }
+}
+
+fn fetch_exit(error: &crate::apt::fetch::Error) -> Exit {
+    match error {
+        crate::apt::fetch::Error::Cache { .. } => Exit::Failure,
+        _ => Exit::Network,
+    }
+}
+
+fn lock_exit(error: &crate::lock::Error) -> Exit {
+    use crate::lock::Error as Lock;
+    match error {
+        Lock::Missing { .. } | Lock::Stale { .. } | Lock::Corrupt { .. } | Lock::Resolve(_) => Exit::Dependencies,
+        Lock::Io { .. } => Exit::Failure,
+        Lock::Sources(_) => Exit::Network,
+        Lock::Archive(error) => archive_exit(error),
+        Lock::Fetch(error) => fetch_exit(error),
+        Lock::Scripts { .. } => Exit::Verification,
+    }
+}
+
+fn archive_exit(error: &crate::apt::archive::Error) -> Exit {
+    match error {
+        crate::apt::archive::Error::Fetch(error) => fetch_exit(error),
+        _ => Exit::Verification,
+    }
+}

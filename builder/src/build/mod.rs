@@ -1,8 +1,10 @@
 //! `sledos build`: the stages from recipe to artefacts, in order.
 
-mod artefacts;
 mod assemble;
 mod boot;
+mod budget;
+mod describe;
+mod downloads;
 mod error;
 mod write;
 
@@ -12,13 +14,22 @@ pub use error::{Error, OverBudget};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use formats::squashfs;
+
 use crate::apt::fetch::{Client, DebCache, LockedFetcher, Patience};
+use crate::apt::{LockRequest, lock_recipe, mirrors};
 use crate::apt::release::Clock;
 use crate::cache::Cache;
 use crate::image::ImagePlan;
+use crate::image::manifest::Manifest;
 use crate::image::plan::default_version;
-use crate::lock::Lock;
+use crate::lock::{self, Lock};
+use crate::output::{Interrupt, StagedDir};
+use crate::progress::{Progress, Unit};
 use crate::recipe::Recipe;
+use crate::summary::Summary;
+use crate::unpack;
+use downloads::Downloads;
 
 /// Everything that decides a build, and how to do it.
 #[derive(Clone, Debug)]
@@ -31,6 +42,8 @@ pub struct Request {
     pub locked: bool,
     /// Mirrors in place of those in the host's apt sources.
     pub mirrors: Vec<String>,
+    /// Apt's configuration on the host: `/etc/apt`.
+    pub etc_apt: PathBuf,
     /// The cache directory.
     pub cache: PathBuf,
     /// Where images go.
@@ -43,7 +56,7 @@ pub struct Request {
     pub require_components: bool,
     /// Whether to compress quickly.
     pub fast: bool,
-    /// Time of every file of the image; the lock's when not given.
+    /// Time of every file of the image, seconds since 1970; the lock's when not given.
     pub time: Option<i64>,
     /// Threads; one per CPU when not given.
     pub jobs: Option<usize>,
@@ -51,4 +64,167 @@ pub struct Request {
     pub clock: Clock,
     /// How long to wait for mirrors.
     pub patience: Patience,
+}
+
+/// A finished image.
+#[derive(Debug)]
+pub struct Built {
+    /// Where it is.
+    pub dir: PathBuf,
+    /// What it is.
+    pub manifest: Manifest,
+    /// For people.
+    pub summary: Summary,
+}
+
+/// zstd levels of `--fast`.
+const FAST_USR: i32 = 3;
+const FAST_INITRAMFS: i32 = 3;
+
+/// Builds an image.
+///
+/// # Errors
+/// See [`Error`]. What was under the image's name before is still there then.
+pub fn run(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Result<Built, Error> {
+    let jobs = request.jobs.unwrap_or(0);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build();
+    let pool = pool.map_err(|source| Error::Threads { jobs, source })?;
+    pool.install(|| stages(request, progress, interrupt))
+}
+
+fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Result<Built, Error> {
+    let recipe = crate::recipe::load(&request.recipe)?;
+    let cache = Arc::new(Cache::open(&request.cache)?);
+    let lock = the_lock(request, &recipe, progress)?;
+    lock.is_current_for(&recipe)?;
+    let time = request.time.unwrap_or(lock.timestamp);
+    let version = request.version.clone().unwrap_or_else(|| default_version(time));
+    check_version(&version)?;
+    let plan = ImagePlan::new(&recipe, &version, time)?;
+
+    fetch(request, &recipe, &lock, progress)?;
+    interrupt.check()?;
+
+    let stage = progress.stage("unpack", Unit::Items("packages"), Some(lock.packages.len() as u64));
+    let packages = unpack::packages(&cache, &lock.packages, &|_, _| stage.add(1))?;
+    stage.finish();
+    interrupt.check()?;
+
+    let stage = progress.stage("assemble", Unit::Time, None);
+    let assembled = assemble::assemble(&recipe, &version, &packages, &request.components, &cache)?;
+    if request.require_components && !assembled.missing_components.is_empty() {
+        return Err(Error::MissingComponents { names: assembled.missing_components });
+    }
+    stage.finish();
+    interrupt.check()?;
+
+    let compression = &recipe.compression;
+    let options = squashfs::Options {
+        block_size: compression.block_size,
+        level: if request.fast { FAST_USR } else { compression.usr_level },
+        mtime: plan.mtime,
+    };
+    let initramfs_level = if request.fast { FAST_INITRAMFS } else { compression.initramfs_level };
+    let staged = StagedDir::create(&request.output.join(&plan.name).join(&plan.version))?;
+
+    // The initramfs is one zstd frame, so it takes one thread for as long as /usr takes the others.
+    let (usr, initramfs) = rayon::join(
+        || write::usr(&assembled, &plan, &options, staged.path(), &*cache, progress, interrupt),
+        || {
+            let stage = progress.stage("initramfs", Unit::Time, None);
+            let made = boot::initramfs(&assembled, &recipe, &plan, initramfs_level, &cache);
+            stage.finish();
+            made
+        },
+    );
+    let (usr, initramfs) = (usr?, initramfs?);
+    interrupt.check()?;
+
+    let stage = progress.stage("write disk", Unit::Time, None);
+    let cmdline = boot::cmdline(&recipe, &usr.root_hash);
+    let uki = boot::uki(&assembled, &initramfs.bytes, &cmdline)?;
+    budget::check(&recipe, &assembled.tree, &usr, &initramfs, &uki)?;
+    staged.write("vmlinuz", &assembled.boot.kernel)?;
+    staged.write("initramfs.zst", &initramfs.bytes)?;
+    staged.write(&format!("{}.efi", plan.name), &uki)?;
+    staged.write("boot.ipxe", crate::image::pxe::script(&plan, &cmdline).as_bytes())?;
+    let partitions = write::disk(&plan, &usr, &assembled.boot.loader, &uki, staged.path())?;
+    stage.finish();
+    interrupt.check()?;
+
+    let stage = progress.stage("checksums", Unit::Time, None);
+    let manifest = describe::manifest(&describe::Facts {
+        recipe: &recipe,
+        lock: &lock,
+        plan: &plan,
+        assembled: &assembled,
+        options: &options,
+        initramfs_level,
+        root_hash: &usr.root_hash,
+        cmdline: &cmdline,
+        partitions,
+    }, &staged)?;
+    stage.finish();
+    let stage = progress.stage("sync", Unit::Time, None);
+    let dir = staged.target().to_owned();
+    staged.commit()?;
+    stage.finish();
+
+    let summary = describe::summary(&manifest, &dir, &assembled, &usr, &initramfs, &lock, progress.times());
+    Ok(Built { dir, manifest, summary })
+}
+
+/// The lock beside the recipe, made when it is missing and may be.
+fn the_lock(request: &Request, recipe: &Recipe, progress: &Progress) -> Result<Lock, Error> {
+    let file = request.lock.clone().unwrap_or_else(|| lock::path_of(recipe));
+    match Lock::read(&file) {
+        Err(lock::Error::Missing { .. }) if !request.locked => {
+            progress.info(format!("no lock at {}: choosing packages", file.display()));
+            lock(request, recipe, progress)
+        }
+        read => Ok(read?),
+    }
+}
+
+/// Chooses packages and writes the lock: `sledos lock`.
+///
+/// # Errors
+/// When a release, an index or the resolution is not right; an existing lock stays.
+pub fn lock(request: &Request, recipe: &Recipe, progress: &Progress) -> Result<Lock, Error> {
+    let downloads = Downloads::new(progress.stage("lock", Unit::Bytes, None), progress);
+    let (lock, file) = lock_recipe(
+        &LockRequest {
+            recipe,
+            mirrors: &request.mirrors,
+            etc_apt: &request.etc_apt,
+            cache: &request.cache,
+            clock: request.clock,
+            patience: request.patience,
+            output: request.lock.as_deref(),
+        },
+        &downloads,
+    )?;
+    downloads.finish();
+    progress.info(format!("{} packages locked in {}", lock.packages.len(), file.display()));
+    Ok(lock)
+}
+
+fn fetch(request: &Request, recipe: &Recipe, lock: &Lock, progress: &Progress) -> Result<(), Error> {
+    let mirrors = mirrors(recipe, &request.mirrors, &request.etc_apt)?;
+    let client = Client::new(request.patience);
+    let debs = DebCache::open(&request.cache)?;
+    let downloads = Downloads::new(progress.stage("download", Unit::Bytes, None), progress);
+    LockedFetcher::new(&client, &debs, &mirrors, lock).fetch(&downloads)?;
+    downloads.finish();
+    Ok(())
+}
+
+/// A version is a directory name, part of a file name on the ESP and a field of
+/// os-release(5), which gives its characters.
+fn check_version(version: &str) -> Result<(), Error> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-~^".contains(c);
+    if version.is_empty() || version.len() > 64 || version.starts_with('.') || !version.chars().all(fits) {
+        return Err(Error::Version(version.to_owned()));
+    }
+    Ok(())
 }

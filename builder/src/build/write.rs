@@ -1,18 +1,21 @@
 //! The artefacts of an image, written into a staged directory.
 
-use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufWriter, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use formats::tree::{Node, Origin, Tree, TreePath};
 use formats::{ext4, fat, gpt, squashfs, verity};
 
 use super::Error;
+use super::assemble::Assembled;
 use crate::image::ids::{usr_uuids, uuid_text};
 use crate::image::manifest;
 use crate::image::plan::{ImagePlan, Partition, Role};
 use crate::image::esp;
+use crate::cache::Cache;
+use crate::output::Interrupt;
+use crate::progress::{Progress, Unit};
 
 /// A /usr on disk.
 #[derive(Debug)]
@@ -20,7 +23,6 @@ pub(super) struct Usr {
     pub(super) squashfs: PathBuf,
     pub(super) verity: PathBuf,
     pub(super) squashfs_size: u64,
-    pub(super) verity_size: u64,
     pub(super) root_hash: [u8; 32],
     pub(super) stats: squashfs::Stats,
 }
@@ -32,19 +34,28 @@ fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
 
 /// Writes `usr.squashfs` and `usr.verity`.
 pub(super) fn usr(
-    tree: &Tree,
+    assembled: &Assembled,
     plan: &ImagePlan,
     options: &squashfs::Options,
     dir: &Path,
     blocks: &dyn squashfs::BlockCache,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &Progress,
+    interrupt: &Interrupt,
 ) -> Result<Usr, Error> {
     let root = TreePath::parse(b"usr")?;
-    let tree = tree.subtree(&root).ok_or(Error::NoUsr)?;
+    let mut tree = assembled.tree.subtree(&root).ok_or(Error::NoUsr)?;
+    for path in assembled.remove.iter().filter_map(|path| path.strip_prefix(&root)) {
+        tree.remove(&path);
+    }
     let path = dir.join("usr.squashfs");
     let mut out = BufWriter::with_capacity(1 << 20, File::create_new(&path).map_err(io("creating", &path))?);
-    let stats = squashfs::Plan::new(&tree, options)?.write(&mut out, blocks, progress)?;
+    let squash = squashfs::Plan::new(&tree, options)?;
+    let stage = progress.stage("compress /usr", Unit::Bytes, Some(squash.content_bytes()));
+    let stats = squash.write(&mut out, blocks, &|bytes| stage.add(bytes))?;
     out.flush().map_err(io("writing", &path))?;
+    stage.finish();
+    interrupt.check()?;
+    let stage = progress.stage("verity", Unit::Time, None);
 
     let data = File::open(&path).map_err(io("reading", &path))?;
     let squashfs_size = data.metadata().map_err(io("reading", &path))?.len();
@@ -54,8 +65,8 @@ pub(super) fn usr(
     let mut out = BufWriter::new(File::create_new(&verity_path).map_err(io("creating", &verity_path))?);
     built.write(&mut out).map_err(io("writing", &verity_path))?;
     out.flush().map_err(io("writing", &verity_path))?;
-    let verity_size = out.get_ref().metadata().map_err(io("reading", &verity_path))?.len();
-    Ok(Usr { squashfs: path, verity: verity_path, squashfs_size, verity_size, root_hash: built.root, stats })
+    stage.finish();
+    Ok(Usr { squashfs: path, verity: verity_path, squashfs_size, root_hash: built.root, stats })
 }
 
 /// Writes `disk.raw`. Returns its partitions for the manifest.
@@ -70,15 +81,10 @@ pub(super) fn disk(
     let failed = || io("writing", &path);
     let mut disk = File::options().read(true).write(true).create_new(true).open(&path).map_err(io("creating", &path))?;
     disk.set_len(plan.disk_size).map_err(failed())?;
-    let (usr_uuid, verity_uuid) = usr_uuids(&usr.root_hash);
     let mut written = Vec::new();
     for partition in &plan.partitions {
         disk.seek(SeekFrom::Start(partition.start)).map_err(failed())?;
-        let uuid = match partition.role {
-            Role::UsrA => usr_uuid,
-            Role::UsrAVerity => verity_uuid,
-            _ => partition.uuid,
-        };
+        let uuid = uuid_of(partition, &usr.root_hash);
         let used = match partition.role {
             Role::Esp => {
                 let tree = esp::tree(plan, boot_loader, uki)?;
@@ -86,7 +92,7 @@ pub(super) fn disk(
                     size: partition.size,
                     label: "EFI-SYSTEM".to_owned(),
                     volume_id: plan.seed.u32("EFI-SYSTEM"),
-                    mtime: plan.mtime(),
+                    mtime: plan.mtime,
                 })?;
                 used_by(&tree)
             }
@@ -100,7 +106,7 @@ pub(super) fn disk(
                     partition.size,
                     plan.seed.uuid(&format!("{label} filesystem")),
                     plan.seed.uuid(&format!("{label} directory hash")),
-                    plan.mtime(),
+                    plan.mtime,
                 );
                 label.clone_into(&mut options.label);
                 if partition.role == Role::Root {
@@ -113,14 +119,16 @@ pub(super) fn disk(
         written.push(manifest::Partition {
             number: partition.number,
             label: partition.role.label().to_owned(),
-            r#type: uuid_text(&type_of(partition.role)),
+            r#type: type_of(partition.role).to_string(),
             uuid: uuid_text(&uuid),
             start: partition.start,
             size: partition.size,
             used,
         });
     }
-    write_table(plan, &written, &mut disk).map_err(|source| Error::Gpt { path: path.clone(), source })?;
+    disk.rewind().map_err(failed())?;
+    let table = table(plan, &usr.root_hash);
+    gpt::write(&mut disk, &table).map_err(|source| Error::Gpt { path: path.clone(), source })?;
     disk.set_len(plan.disk_size).map_err(failed())?;
     Ok(written)
 }
@@ -150,11 +158,50 @@ fn copy(from: &Path, disk: &mut File, partition: &Partition, to: &Path) -> Resul
 
 /// The GPT type of a partition. OEM and ROOT are plain Linux data, so that no
 /// generator of systemd mounts them behind PID 1's back.
-fn type_of(role: Role) -> [u8; 16] {
+fn type_of(role: Role) -> gpt::Guid {
     match role {
         Role::Esp => gpt::types::ESP,
         Role::UsrA | Role::UsrB => gpt::types::USR_X86_64,
         Role::UsrAVerity | Role::UsrBVerity => gpt::types::USR_X86_64_VERITY,
         Role::Oem | Role::Root => gpt::types::LINUX_GENERIC,
+    }
+}
+
+/// The unique id of a partition: that of the /usr in the image is its root hash.
+fn uuid_of(partition: &Partition, root_hash: &[u8; 32]) -> [u8; 16] {
+    let (usr, verity) = usr_uuids(root_hash);
+    match partition.role {
+        Role::UsrA => usr,
+        Role::UsrAVerity => verity,
+        _ => partition.uuid,
+    }
+}
+
+fn table(plan: &ImagePlan, root_hash: &[u8; 32]) -> gpt::Plan {
+    let partitions = plan.partitions.iter().map(|partition| gpt::Partition {
+        number: partition.number,
+        name: partition.role.label().to_owned(),
+        type_guid: type_of(partition.role),
+        guid: gpt::Guid::from_uuid(uuid_of(partition, root_hash)),
+        start: partition.start,
+        size: partition.size,
+        attributes: 0,
+    });
+    gpt::Plan {
+        disk_size: plan.disk_size,
+        sector_size: 512,
+        disk_guid: gpt::Guid::from_uuid(plan.disk_uuid),
+        partitions: partitions.collect(),
+    }
+}
+
+/// Compressed blocks of /usr come from and go to the cache.
+impl squashfs::BlockCache for Cache {
+    fn get(&self, key: &[u8; 32]) -> Option<Vec<u8>> {
+        Self::get(self, key)
+    }
+
+    fn put(&self, key: &[u8; 32], data: &[u8]) {
+        Self::put(self, key, data);
     }
 }

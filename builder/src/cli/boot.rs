@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use crate::image::manifest::Manifest;
+use crate::output::SparseFile;
 use crate::qemu::command::ssh_key_credential;
 use crate::qemu::{Boot, Bus, Disk, Error as QemuError, Firmware, MachineSpec, Nic, NicModel, machine};
 
@@ -67,6 +68,9 @@ pub enum Error {
         /// Why.
         source: serde_json::Error,
     },
+    /// The disk cannot be made.
+    #[error(transparent)]
+    Disk(#[from] crate::output::Error),
     /// QEMU.
     #[error(transparent)]
     Qemu(#[from] QemuError),
@@ -115,12 +119,11 @@ pub fn spec(image: &Path, firmware: FirmwareKind, size: u64, scratch: &Path) -> 
 /// Copies the data of a sparse file and lengthens the copy.
 fn copy_disk(from: &Path, to: &Path, size: u64) -> Result<(), Error> {
     let reading = |source| Error::Io { what: "reading", path: from.to_owned(), source };
-    let writing = |source| Error::Io { what: "writing", path: to.to_owned(), source };
-    let mut source = File::open(from).map_err(reading)?;
+    let source = File::open(from).map_err(reading)?;
     let len = source.metadata().map_err(reading)?.len();
-    let mut copy = File::create(to).map_err(writing)?;
-    crate::output::sparse::copy(&mut source, &mut copy).map_err(writing)?;
-    copy.set_len(size.max(len)).map_err(writing)
+    let copy = SparseFile::create(to, size.max(len))?;
+    copy.copy_at(0, source)?;
+    Ok(())
 }
 
 /// Runs QEMU in place of this process's work until it ends.
@@ -154,4 +157,10 @@ pub fn run(args: &BootArgs) -> Result<(), Error> {
         return Err(Error::Io { what: "running QEMU for", path: args.image.clone(), source });
     }
     Ok(())
+}
+
+impl crate::exit::Classify for Error {
+    fn exit(&self) -> crate::exit::Exit {
+        crate::exit::Exit::Failure
+    }
 }

@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::FetchArgs;
+use crate::build::{self, Error, Request};
+use crate::exit::Failure;
+use crate::output::Interrupt;
+use crate::progress::Progress;
 
 /// Arguments of `sledos build`.
 #[derive(Args, Debug)]
@@ -55,4 +59,39 @@ fn component(text: &str) -> Result<(String, PathBuf), String> {
         Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.to_owned(), file.into())),
         _ => Err("write it as NAME=FILE, as in mesos-agent=mesos_1.11.0_amd64.deb".to_owned()),
     }
+}
+
+/// Runs `sledos build`.
+pub(super) fn run_verb(args: &BuildArgs) -> Result<(), Failure> {
+    let request = Request {
+        locked: args.locked,
+        output: args.output.clone(),
+        version: args.image_version.clone(),
+        components: args.component.clone(),
+        require_components: args.require_components,
+        fast: args.fast,
+        time: source_date_epoch()?,
+        jobs: args.jobs,
+        ..super::request(&args.recipe, &args.fetch)?
+    };
+    let interrupt = Interrupt::on_signals().map_err(|source| Error::Io {
+        what: "handling signals for",
+        path: request.recipe.clone(),
+        source,
+    })?;
+    let progress = Progress::on_stderr(args.fetch.progress.into());
+    let built = build::run(&request, &progress, &interrupt)?;
+    if args.json {
+        print!("{}", built.manifest.to_json());
+    } else {
+        println!("{}", built.summary);
+    }
+    Ok(())
+}
+
+/// `SOURCE_DATE_EPOCH` (reproducible-builds.org), when it is set.
+fn source_date_epoch() -> Result<Option<i64>, Error> {
+    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let parsed = text.to_str().and_then(|text| text.parse().ok());
+    parsed.map(Some).ok_or_else(|| Error::Epoch(text.to_string_lossy().into_owned()))
 }

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::FetchArgs;
+use crate::build::{self, Error};
+use crate::exit::Failure;
+use crate::progress::Progress;
 
 /// Arguments of `sledos lock`.
 #[derive(Args, Debug)]
@@ -16,4 +19,16 @@ pub struct LockArgs {
     /// Where packages come from.
     #[command(flatten)]
     pub fetch: FetchArgs,
+}
+
+/// Runs `sledos lock`.
+pub(super) fn run_verb(args: &LockArgs) -> Result<(), Failure> {
+    let request = super::request(&args.recipe, &args.fetch)?;
+    let progress = Progress::on_stderr(args.fetch.progress.into());
+    let recipe = crate::recipe::load(&args.recipe).map_err(Error::Recipe)?;
+    let lock = build::lock(&request, &recipe, &progress)?;
+    for (package, what) in &lock.unreviewed {
+        progress.warn(format!("{package}: nobody has reviewed its maintainer scripts: {what}"));
+    }
+    Ok(())
 }

@@ -5,8 +5,17 @@ pub mod build;
 pub mod lock;
 pub mod reference;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::apt::fetch::Patience;
+use crate::apt::release::Clock;
+use crate::build::{Error, Request};
+use crate::cache::Cache;
+use crate::exit::Failure;
+use crate::progress::Style;
 
 /// Immutable OS images and the boot chain for racks of bare-metal sleds.
 #[derive(Debug, Parser)]
@@ -60,4 +69,54 @@ pub enum ProgressKind {
     Json,
     /// Nothing.
     None,
+}
+
+impl From<ProgressKind> for Style {
+    fn from(kind: ProgressKind) -> Self {
+        match kind {
+            ProgressKind::Auto => Self::Auto,
+            ProgressKind::Plain => Self::Plain,
+            ProgressKind::Json => Self::Json,
+            ProgressKind::None => Self::Silent,
+        }
+    }
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// With the exit code of what went wrong.
+pub fn run(cli: &Cli) -> Result<(), Failure> {
+    match &cli.verb {
+        Verb::Build(args) => build::run_verb(args),
+        Verb::Lock(args) => lock::run_verb(args),
+        Verb::Boot(args) => Ok(boot::run(args)?),
+    }
+}
+
+/// The request of a verb that fetches, with defaults for what only `build` has.
+fn request(recipe: &std::path::Path, args: &FetchArgs) -> Result<Request, Error> {
+    let cache = match &args.cache {
+        Some(dir) => dir.clone(),
+        None => Cache::default_dir()?,
+    };
+    // The only look at the clock: whether signatures have expired. It never gets into an image.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| i64::try_from(t.as_secs()).unwrap_or(0));
+    Ok(Request {
+        recipe: recipe.to_owned(),
+        lock: args.lock.clone(),
+        locked: false,
+        mirrors: args.mirror.clone(),
+        etc_apt: "/etc/apt".into(),
+        cache,
+        output: "output".into(),
+        version: None,
+        components: Vec::new(),
+        require_components: false,
+        fast: false,
+        time: None,
+        jobs: None,
+        clock: Clock { now, archived: false },
+        patience: Patience::default(),
+    })
 }

@@ -193,7 +193,10 @@ mod tests {
             recipe.users = users;
             ids(PASSWD_MASTER, GROUP_MASTER, &recipe).unwrap_err()
         };
-        assert!(matches!(with(vec![user("root", 900, None)]), IdsError::Name { what: "user", .. }));
+        assert!(matches!(
+            with(vec![user("root", 900, Some("nogroup"))]),
+            IdsError::Name { what: "user", .. }
+        ));
         assert!(matches!(with(vec![user("x", 42, None)]), IdsError::Number { what: "group", id: 42, .. }));
         assert!(matches!(with(vec![user("x", 900, Some("no"))]), IdsError::NoGroup { .. }));
         assert!(matches!(with(vec![user("a:b", 900, None)]), IdsError::Field { .. }));

@@ -12,8 +12,10 @@ mod alternatives;
 mod ca_certificates;
 mod defaults;
 mod edit;
+mod elf;
 mod etc;
 mod ids;
+mod ld_so_cache;
 mod nsswitch;
 mod os_release;
 mod owners;
@@ -144,6 +146,11 @@ const FIXUPS: &[Fixup] = &[
         run: alternatives::run,
     },
     Fixup { name: "units", why: "systemctl enable and mask", run: units::run },
+    Fixup {
+        name: "ld-so-cache",
+        why: "ldconfig: libraries are found at once, those of /usr/local, too",
+        run: ld_so_cache::run,
+    },
     Fixup { name: "os-release", why: "the image says its own name and version", run: os_release::run },
     Fixup { name: "no-var", why: "/var is a partition; tmpfiles and StateDirectory= fill it", run: var::run },
     Fixup {

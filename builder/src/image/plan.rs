@@ -9,6 +9,9 @@ use crate::recipe::model::Layout;
 /// 1 MiB: partitions start and end on multiples of it.
 pub const ALIGNMENT: u64 = 1 << 20;
 
+/// 1980-01-01, the first day of FAT.
+const FAT_EPOCH: u32 = 315_532_800;
+
 /// What a partition is for. The order is the order on disk and the partition number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -82,6 +85,8 @@ pub struct ImagePlan {
     pub version: String,
     /// Seconds since 1970: the time of every file in it.
     pub time: i64,
+    /// The same, as file systems store it.
+    pub mtime: u32,
     /// Where ids come from.
     pub seed: Seed,
     /// The disk's GUID.
@@ -94,7 +99,12 @@ pub struct ImagePlan {
 
 impl ImagePlan {
     /// Plans an image.
-    pub fn new(recipe: &Recipe, version: &str, time: i64) -> Self {
+    ///
+    /// # Errors
+    /// When FAT (1980) or ext4 (2106) cannot hold the time.
+    pub fn new(recipe: &Recipe, version: &str, time: i64) -> Result<Self, crate::build::Error> {
+        let mtime = u32::try_from(time).ok().filter(|t| *t >= FAT_EPOCH);
+        let mtime = mtime.ok_or(crate::build::Error::Time(time))?;
         let seed = Seed::of_image(&recipe.name);
         let mut start = ALIGNMENT;
         let mut partitions = Vec::new();
@@ -103,16 +113,17 @@ impl ImagePlan {
             partitions.push(Partition { role, number, start, size, uuid: seed.uuid(role.label()) });
             start += size;
         }
-        Self {
+        Ok(Self {
             name: recipe.name.clone(),
             version: version.to_owned(),
             time,
+            mtime,
             seed,
             disk_uuid: seed.uuid("disk"),
             // The backup GPT takes the last 33 sectors.
             disk_size: start + ALIGNMENT,
             partitions,
-        }
+        })
     }
 
     /// The partition with this role.

@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn damaged_packages_are_errors() {
-        let binary: (&str, &[u8]) = ("debian-binary", b"2.0\n!");
+        let member = |name: &'static str, content: &'static [u8]| (name, content);
+        let binary = member("debian-binary", b"2.0\n!");
         let good = deb(&[binary, ("control.tar", &[0; 1024])]);
         assert_eq!(read(&*good).unwrap(), Scripts::new());
         for cut in [0, 7, 30, 70, 100] {
@@ -124,7 +125,7 @@ mod tests {
         }
         assert!(matches!(read(&b"not an archive"[..]), Err(Error::Malformed(_))));
         assert!(matches!(read(&*deb(&[binary, ("control.tar.rot", b"")])), Err(Error::Malformed(_))));
-        assert!(matches!(read(&*deb(&[("x", b""); 20])), Err(Error::Malformed(_))));
+        assert!(matches!(read(&*deb(&[member("x", b""); 20])), Err(Error::Malformed(_))));
         assert!(matches!(read(&*deb(&[binary, ("control.tar.xz", b"nonsense")])), Err(Error::Io(_))));
     }
 }

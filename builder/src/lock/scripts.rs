@@ -72,19 +72,15 @@ pub struct Finding {
     pub text: String,
 }
 
-/// What of `scripts` no fix-up accounts for, in their order. Triggers have no
+/// What of `scripts` no fix-up accounts for, the most telling script first. Triggers have no
 /// code of their own.
 pub fn review(scripts: &Scripts) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (script, wanted) in [("preinst", "install"), ("config", "configure"), ("postinst", "configure")] {
+    for (script, wanted) in [("postinst", "configure"), ("preinst", "install"), ("config", "configure")] {
         let Some(content) = scripts.get(script) else { continue };
         let found = |line, text: &str| Finding { script: script.to_owned(), line, text: text.to_owned() };
         match std::str::from_utf8(content) {
-            Ok(text)
-                if text.starts_with("#!/bin/sh")
-                    || text.starts_with("#!/bin/bash")
-                    || text.starts_with("#! /bin/") =>
-            {
+            Ok(text) if is_shell(text) => {
                 findings.extend(by_hand(text, wanted).map(|(line, text)| found(line, text)));
             }
             Ok(text) if text.starts_with("#!") => {
@@ -94,6 +90,13 @@ pub fn review(scripts: &Scripts) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whether the first line names a shell, whichever.
+fn is_shell(text: &str) -> bool {
+    let first = text.lines().next().and_then(|line| line.strip_prefix("#!"));
+    let program = first.and_then(|line| line.split_ascii_whitespace().next());
+    program.and_then(|path| path.rsplit('/').next()).is_some_and(|name| name.ends_with("sh"))
 }
 
 /// One line for the lock, or `None` when there is nothing to say.
@@ -287,8 +290,8 @@ mod tests {
             ("postinst".to_owned(), b"#!/usr/bin/perl\n1;".to_vec()),
         ]);
         let findings = review(&scripts);
-        assert_eq!(gist(&findings).unwrap(), "preinst 1: is a program, not a script (+1 lines)");
-        assert_eq!(findings[1].text, "is run by #!/usr/bin/perl");
+        assert_eq!(gist(&findings).unwrap(), "postinst 1: is run by #!/usr/bin/perl (+1 lines)");
+        assert_eq!(findings[1].text, "is a program, not a script");
         assert_eq!(gist(&[]), None);
     }
 }

@@ -154,6 +154,9 @@ mod tests {
             let file = [MAGIC, &header(name, size)[..], b"de"].concat();
             assert!(matches!(members(&file), Err(Error::Header { number: 1, .. })), "{name} {size}");
         }
+        let mut no_end = [MAGIC, &header("a", "2")[..], b"de"].concat();
+        no_end[66] = b'x';
+        assert!(matches!(members(&no_end), Err(Error::Header { what: "no end mark", .. })));
         let huge = [MAGIC, &header("a", "9999999999")[..], b"de"].concat();
         assert!(matches!(members(&huge), Err(Error::Io(_))));
         assert!(matches!(members(b"!<arch>"), Err(Error::Magic)));

@@ -106,7 +106,9 @@ pub enum Error {
         found: String,
     },
     /// The file it is there for is missing.
-    #[error("the component {name} does not have /{provides}; give another file, or correct `provides` in the recipe")]
+    #[error(
+        "the component {name} does not have /{provides}; give another file, or correct `provides` in the recipe"
+    )]
     NotProvided {
         /// The component.
         name: String,
@@ -143,8 +145,11 @@ pub enum Error {
 /// part of the component.
 pub fn add(tree: &mut Tree, cache: &Arc<Cache>, given: &Given<'_>, ids: &Ids) -> Result<Added, Error> {
     let name = || given.name.to_owned();
-    let (sha256, form) = look(given.file)
-        .map_err(|source| Error::Read { name: name(), file: given.file.to_owned(), source })?;
+    let (sha256, form) = look(given.file).map_err(|source| Error::Read {
+        name: name(),
+        file: given.file.to_owned(),
+        source,
+    })?;
     if let Some(wanted) = given.sha256.filter(|w| **w != sha256) {
         let (wanted, found) = (hex(wanted), hex(&sha256));
         return Err(Error::Digest { name: name(), file: given.file.to_owned(), wanted, found });
@@ -219,7 +224,11 @@ fn merge(tree: &mut Tree, archive: &Archive, given: &Given<'_>, ids: &Ids) -> Re
             }
         }
     }
-    if provided { Ok(files) } else { Err(Error::NotProvided { name: given.name.to_owned(), provides: given.provides.clone() }) }
+    if provided {
+        Ok(files)
+    } else {
+        Err(Error::NotProvided { name: given.name.to_owned(), provides: given.provides.clone() })
+    }
 }
 
 /// Whether two nodes that are not directories are the same in every way but origin.
@@ -235,7 +244,9 @@ fn same(tree: &Tree, a: &Node, b: &Node) -> bool {
     let same_kind = match (&a.kind, &b.kind) {
         (Kind::Symlink(a), Kind::Symlink(b)) => a == b,
         (Kind::CharDev { major, minor }, Kind::CharDev { major: m, minor: n })
-        | (Kind::BlockDev { major, minor }, Kind::BlockDev { major: m, minor: n }) => (major, minor) == (m, n),
+        | (Kind::BlockDev { major, minor }, Kind::BlockDev { major: m, minor: n }) => {
+            (major, minor) == (m, n)
+        }
         (Kind::Fifo, Kind::Fifo) => true,
         (a, b) => file(a).is_some() && file(a) == file(b),
     };

@@ -185,10 +185,9 @@ mod tests {
 
     #[test]
     fn replaces_obeys_versions() {
-        let c = control(
-            "Package: a\nVersion: 1\nArchitecture: all\nReplaces: b (<< 2.0~), c:any,\n d(>= 1:1)\n",
-        )
-        .unwrap();
+        let c =
+            control("Package: a\nVersion: 1\nArchitecture: all\nReplaces: b (<< 2.0~), c:any,\n d(>= 1:1)\n")
+                .unwrap();
         assert!(c.replaces("b", "1.9-1") && !c.replaces("b", "2.0"));
         assert!(c.replaces("c", "anything"));
         assert!(!c.replaces("d", "5") && c.replaces("d", "1:1-3"));
@@ -209,7 +208,8 @@ mod tests {
         let mut files = ControlFiles::new();
         files.insert("control".into(), b"Package: a\nVersion: 1\nArchitecture: all\n".to_vec());
         files.insert("conffiles".into(), b"/etc/a\nremove-on-upgrade /etc/b\n\n/etc/c d\n".to_vec());
-        let found: Vec<_> = Control::parse(files).unwrap().conffiles.iter().map(ToString::to_string).collect();
+        let found: Vec<_> =
+            Control::parse(files).unwrap().conffiles.iter().map(ToString::to_string).collect();
         assert_eq!(found, ["etc/a", "etc/c d"]);
     }
 }

@@ -58,11 +58,15 @@ impl fmt::Display for Compression {
 /// Streams of at least this many compressed bytes are decompressed on threads
 /// of their own, so that hashing and writing do not wait for it.
 const BIG: u64 = 8 << 20;
+/// xz streams of at least this many compressed bytes are decompressed by several
+/// threads, where they have several blocks. Only kernels are that large; smaller
+/// packages are unpacked side by side anyhow.
+const HUGE: u64 = 48 << 20;
 /// What one xz decoder may use: `xz -9` needs 65 MiB.
 const XZ_MEMORY: u64 = 100 << 20;
 /// What the threads of one xz decoder may use together. A thread for `xz -6`
 /// blocks needs about 40 MiB.
-const XZ_THREADS_MEMORY: u64 = 128 << 20;
+const XZ_THREADS_MEMORY: u64 = 80 << 20;
 
 /// Decompresses `input`, which is `size` bytes long, for `with` to read.
 ///
@@ -84,7 +88,8 @@ pub fn decode<T>(
         // Two chunks under way and one at each end: 4 MiB.
         let (full, chunks) = mpsc::sync_channel(2);
         scope.spawn(move || {
-            let threads = thread::available_parallelism().map_or(1, NonZero::get);
+            let threads =
+                if size < HUGE { 1 } else { thread::available_parallelism().map_or(1, NonZero::get) };
             let sent = decoder(input, compression, threads).and_then(|mut reader| pump(&mut reader, &full));
             if let Err(e) = sent {
                 let _ = full.send(Err(e));
@@ -216,7 +221,8 @@ mod tests {
 
     /// Three blocks of 1 MiB, as `xz -T` makes them.
     fn blocks() -> (Vec<u8>, Vec<u8>) {
-        let plain: Vec<u8> = (0..3_000_000u32).flat_map(|i| (i * i / 7).to_le_bytes()).take(3 << 20).collect();
+        let plain: Vec<u8> =
+            (0..3_000_000u32).flat_map(|i| (i.wrapping_mul(i) / 7).to_le_bytes()).take(3 << 20).collect();
         let stream = MtStreamBuilder::new().preset(1).block_size(1 << 20).threads(2).encoder().unwrap();
         let mut packed = Vec::new();
         liblzma::read::XzEncoder::new_stream(&plain[..], stream).read_to_end(&mut packed).unwrap();
@@ -227,7 +233,7 @@ mod tests {
     fn xz_in_one_thread_and_in_several_and_with_streams_joined() {
         let (plain, packed) = blocks();
         let twice = [&packed[..], &packed].concat();
-        for size in [0, BIG] {
+        for size in [0, BIG, HUGE] {
             assert!(unxz(&packed, size).unwrap() == plain);
             assert!(unxz(&twice, size).unwrap() == [&plain[..], &plain].concat());
             assert!(unxz(&packed[..packed.len() - 1], size).is_err());
@@ -239,7 +245,7 @@ mod tests {
     #[test]
     fn a_reader_that_gives_up_does_not_hang_the_threads() {
         let (_, packed) = blocks();
-        let n = decode(&packed[..], Compression::Xz, BIG, |r| r.read(&mut [0; 10])).unwrap();
+        let n = decode(&packed[..], Compression::Xz, HUGE, |r| r.read(&mut [0; 10])).unwrap();
         assert_eq!(n, 10);
     }
 
@@ -252,6 +258,6 @@ mod tests {
         let stream = Stream::new_stream_encoder(&filters, liblzma::stream::Check::Crc32).unwrap();
         let mut packed = Vec::new();
         liblzma::read::XzEncoder::new_stream(&b"x"[..], stream).read_to_end(&mut packed).unwrap();
-        assert!(unxz(&packed, 0).is_err() && unxz(&packed, BIG).is_err());
+        assert!(unxz(&packed, 0).is_err() && unxz(&packed, HUGE).is_err());
     }
 }

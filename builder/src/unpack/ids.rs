@@ -19,7 +19,9 @@ pub struct Ids {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// base-passwd is not among the packages, or lacks its files.
-    #[error("cannot tell the numbers of Debian's users and groups: no package has the file /{0}; add base-passwd")]
+    #[error(
+        "cannot tell the numbers of Debian's users and groups: no package has the file /{0}; add base-passwd"
+    )]
     NoMaster(&'static str),
     /// A file of base-passwd cannot be read.
     #[error("cannot read /{file} of the package base-passwd")]
@@ -51,7 +53,9 @@ pub enum Error {
         second: u32,
     },
     /// A user's primary group does not exist.
-    #[error("the user {user} is to be in the group {group}, which does not exist; add it to the recipe's groups")]
+    #[error(
+        "the user {user} is to be in the group {group}, which does not exist; add it to the recipe's groups"
+    )]
     NoGroup {
         /// The user.
         user: String,
@@ -115,10 +119,7 @@ impl Ids {
             "" => Ok(owner.id),
             name => known.ok_or_else(|| Unknown { what, name: name.to_owned() }),
         };
-        Ok((
-            find("user", user, self.user(&user.name))?,
-            find("group", group, self.group(&group.name))?,
-        ))
+        Ok((find("user", user, self.user(&user.name))?, find("group", group, self.group(&group.name))?))
     }
 }
 
@@ -132,7 +133,7 @@ pub struct Unknown {
     pub name: String,
 }
 
-fn master(packages: &[Package], file: &'static str) -> Result<String, Error> {
+pub(crate) fn master(packages: &[Package], file: &'static str) -> Result<String, Error> {
     let path = TreePath::parse(file.as_bytes()).map_err(|_| Error::NoMaster(file))?;
     let from = packages.iter().find(|p| &*p.name == "base-passwd").ok_or(Error::NoMaster(file))?;
     let content = from.archive.file(&path).ok_or(Error::NoMaster(file))?;

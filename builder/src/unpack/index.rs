@@ -36,7 +36,8 @@ pub fn encode(index: &Index, key: &Digest) -> Vec<u8> {
     w.u64(index.data_len);
     w.u8(index.control.is_some().into());
     w.map(index.control.iter().flatten().map(|(k, v)| (k.as_bytes(), v.as_slice())));
-    let mut owners: BTreeMap<&Owner, u32> = index.entries.iter().flat_map(|e| [(&e.user, 0), (&e.group, 0)]).collect();
+    let mut owners: BTreeMap<&Owner, u32> =
+        index.entries.iter().flat_map(|e| [(&e.user, 0), (&e.group, 0)]).collect();
     w.len(owners.len());
     for (n, (owner, place)) in (0..).zip(&mut owners) {
         *place = n;

@@ -11,7 +11,7 @@
 //!
 //! What the recipe leaves out is left out before two packages can collide on it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use formats::tree::{Kind, Node, NotADirectory, Origin, Tree, TreePath};
@@ -25,7 +25,9 @@ use super::{Package, ids};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Two packages have the same file.
-    #[error("the packages {first} and {second} both have /{path}; leave one of them out, or exclude the path")]
+    #[error(
+        "the packages {first} and {second} both have /{path}; leave one of them out, or exclude the path"
+    )]
     Conflict {
         /// The path.
         path: TreePath,
@@ -35,7 +37,9 @@ pub enum Error {
         second: Arc<str>,
     },
     /// A directory in one package is something else in another.
-    #[error("/{path} is a directory in the package {dir_in}, but not in {other_in}; leave one of them out, or exclude the path")]
+    #[error(
+        "/{path} is a directory in the package {dir_in}, but not in {other_in}; leave one of them out, or exclude the path"
+    )]
     NotBothDirs {
         /// The path.
         path: TreePath,
@@ -112,7 +116,11 @@ pub fn merge(packages: &[Package], ids: &Ids, wanted: &dyn Fn(&TreePath) -> bool
             }
         }
     }
-    let needed: BTreeSet<_> = others.keys().flat_map(TreePath::ancestors).collect();
+    let mut needed = HashSet::new();
+    for path in others.keys() {
+        // Where one is known, those above it are, too.
+        path.ancestors().take_while(|above| needed.insert(above.clone())).for_each(drop);
+    }
     let mut tree = Tree::new(match dirs.get(&TreePath::root()) {
         Some(claim) => claim.node(ids)?,
         None => Node::dir(Origin::Fixup("merged /usr")),
@@ -131,7 +139,8 @@ pub fn merge(packages: &[Package], ids: &Ids, wanted: &dyn Fn(&TreePath) -> bool
             EntryKind::Hardlink(target) => {
                 let mut node = claim.target(target).node(ids)?;
                 let at = place::canonical(target);
-                let there = others.get(&at).is_some_and(|t| Arc::ptr_eq(&t.package.name, &claim.package.name));
+                let there =
+                    others.get(&at).is_some_and(|t| Arc::ptr_eq(&t.package.name, &claim.package.name));
                 let heir = heirs.entry((&claim.package.name, at.clone())).or_insert_with(|| path.clone());
                 if there {
                     node.kind = Kind::Hardlink(at);
@@ -169,10 +178,8 @@ fn claim_path<'a>(
 impl<'a> Claim<'a> {
     fn node(&self, ids: &Ids) -> Result<Node, Error> {
         let origin = Origin::Package(Arc::clone(&self.package.name));
-        place::node(self.entry, &self.package.archive, ids, origin).map_err(|source: ids::Unknown| Error::Owner {
-            package: Arc::clone(&self.package.name),
-            path: self.entry.path.clone(),
-            source,
+        place::node(self.entry, &self.package.archive, ids, origin).map_err(|source: ids::Unknown| {
+            Error::Owner { package: Arc::clone(&self.package.name), path: self.entry.path.clone(), source }
         })
     }
 

@@ -96,7 +96,9 @@ pub enum Error {
         pattern: String,
     },
     /// Two attribute patterns that contradict each other.
-    #[error("in the overlay {overlay}, the attributes for {first:?} and {second:?} give /{path} a different {what}")]
+    #[error(
+        "in the overlay {overlay}, the attributes for {first:?} and {second:?} give /{path} a different {what}"
+    )]
     Contradiction {
         /// The overlay.
         overlay: String,
@@ -176,9 +178,11 @@ fn walk(overlay: &model::Overlay, dir: &Path, below: &TreePath, out: &mut Vec<It
     for entry in fs::read_dir(dir).map_err(|e| read(dir, e))? {
         let entry = entry.map_err(|e| read(dir, e))?;
         let host = entry.path();
-        let path = below
-            .join(entry.file_name().as_bytes())
-            .map_err(|source| Error::Name { overlay: name(), path: host.clone(), source })?;
+        let path = below.join(entry.file_name().as_bytes()).map_err(|source| Error::Name {
+            overlay: name(),
+            path: host.clone(),
+            source,
+        })?;
         let file_type = entry.file_type().map_err(|e| read(&host, e))?;
         let kind = if file_type.is_dir() {
             walk(overlay, &host, &path, out)?;

@@ -7,23 +7,23 @@ use std::collections::BTreeMap;
 
 /// What a header says of one member.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Records {
+pub(super) struct Records {
     /// `path`.
-    pub path: Option<Vec<u8>>,
+    pub(super) path: Option<Vec<u8>>,
     /// `linkpath`.
-    pub linkpath: Option<Vec<u8>>,
+    pub(super) linkpath: Option<Vec<u8>>,
     /// `uname`.
-    pub uname: Option<String>,
+    pub(super) uname: Option<String>,
     /// `gname`.
-    pub gname: Option<String>,
+    pub(super) gname: Option<String>,
     /// `uid`.
-    pub uid: Option<u64>,
+    pub(super) uid: Option<u64>,
     /// `gid`.
-    pub gid: Option<u64>,
+    pub(super) gid: Option<u64>,
     /// `size`.
-    pub size: Option<u64>,
+    pub(super) size: Option<u64>,
     /// `SCHILY.xattr.*`, by name without the prefix.
-    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(super) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 /// Parses the body of an extension header: `length key=value\n`, repeated.
@@ -31,7 +31,7 @@ pub struct Records {
 ///
 /// # Errors
 /// With what is wrong, for a message.
-pub fn parse(mut bytes: &[u8]) -> Result<Records, &'static str> {
+pub(super) fn parse(mut bytes: &[u8]) -> Result<Records, &'static str> {
     let mut out = Records::default();
     while !bytes.is_empty() {
         let (key, value, rest) = record(bytes).ok_or("a damaged extension header")?;
@@ -55,7 +55,9 @@ pub fn parse(mut bytes: &[u8]) -> Result<Records, &'static str> {
                 out.xattrs.insert(name.to_vec(), value.to_vec());
             }
             _ if key.starts_with(b"GNU.sparse.") => return Err("a sparse file, which is not supported"),
-            _ if key.starts_with(b"SCHILY.acl.") => return Err("an access control list, which is not supported"),
+            _ if key.starts_with(b"SCHILY.acl.") => {
+                return Err("an access control list, which is not supported");
+            }
             _ => {}
         }
     }

@@ -112,7 +112,9 @@ mod tests {
 
     #[test]
     fn only_the_links_of_the_merged_usr_are_followed() {
-        for (from, to) in [("lib/x", "usr/lib/x"), ("lib", "lib"), ("library/x", "library/x"), ("etc/lib/x", "etc/lib/x")] {
+        for (from, to) in
+            [("lib/x", "usr/lib/x"), ("lib", "lib"), ("library/x", "library/x"), ("etc/lib/x", "etc/lib/x")]
+        {
             assert_eq!(canonical(&p(from)), p(to));
         }
         assert!(agrees_with_alias(&p("lib"), &EntryKind::Symlink(b"usr/lib".to_vec())));

@@ -52,7 +52,9 @@ pub enum Error {
     #[error("it has the member {0:?} twice")]
     Twice(String),
     /// A path below something that is not a directory.
-    #[error("its member {member:?} must not be unpacked: it goes through {through:?}, which is not a directory")]
+    #[error(
+        "its member {member:?} must not be unpacked: it goes through {through:?}, which is not a directory"
+    )]
     Through {
         /// The path.
         member: String,
@@ -86,14 +88,16 @@ pub enum Error {
 /// # Errors
 /// At the first thing that is not right. What was written to `out` is then of no use.
 pub fn read(stream: &mut dyn Read, out: &mut dyn Write) -> Result<Vec<Entry>, Error> {
-    let mut tail = Tail { inner: stream, zeros: 0 };
+    let mut tail = Tail { inner: stream, total: 0, zeros: 0 };
     let mut members = Members::default();
     let mut archive = tar::Archive::new(&mut tail);
     for entry in archive.entries().map_err(Error::Stream)?.raw(true) {
         members.add(entry.map_err(Error::Stream)?, out)?;
     }
     io::copy(&mut tail, &mut io::sink()).map_err(Error::Stream)?;
-    if tail.zeros < 512 || members.extensions != Extensions::default() {
+    // Two blocks of zeros, which may not be the content of the last member.
+    let ended = tail.zeros.min(tail.total.saturating_sub(members.end)) >= 1024;
+    if !ended || members.extensions != Extensions::default() {
         return Err(Error::NoEnd);
     }
     members.check_ancestors()?;
@@ -108,6 +112,8 @@ struct Members {
     owners: BTreeMap<(String, u32), Owner>,
     /// For the next member.
     extensions: Extensions,
+    /// Where the last member ends in the stream.
+    end: u64,
     content: u64,
     metadata: usize,
     buf: Vec<u8>,
@@ -123,6 +129,11 @@ struct Extensions {
 impl Members {
     fn add(&mut self, mut body: tar::Entry<'_, impl Read>, out: &mut dyn Write) -> Result<(), Error> {
         let header = body.header().clone();
+        self.end = body
+            .raw_file_position()
+            .saturating_add(body.size())
+            .checked_next_multiple_of(512)
+            .unwrap_or(u64::MAX);
         let kind = header.entry_type();
         let bad = |what| member(&header.path_bytes(), what);
         let slot = match kind {
@@ -165,15 +176,26 @@ impl Members {
         }
         let link = pax.linkpath.or(ext.long_link).or_else(|| header.link_name_bytes().map(Into::into));
         let link = link.unwrap_or_default();
-        self.metadata += name.len() + link.len() + pax.xattrs.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>();
+        self.metadata +=
+            name.len() + link.len() + pax.xattrs.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>();
         if self.metadata > MAX_METADATA {
             return Err(Error::TooLarge("64 MiB of names"));
         }
         if self.entries.len() >= MAX_ENTRIES {
             return Err(Error::TooLarge("250 000 members"));
         }
-        let user = self.owner(&name, pax.uname, header.username_bytes(), pax.uid.map_or_else(|| number(header.uid()), Ok)?)?;
-        let group = self.owner(&name, pax.gname, header.groupname_bytes(), pax.gid.map_or_else(|| number(header.gid()), Ok)?)?;
+        let user = self.owner(
+            &name,
+            pax.uname,
+            header.username_bytes(),
+            pax.uid.map_or_else(|| number(header.uid()), Ok)?,
+        )?;
+        let group = self.owner(
+            &name,
+            pax.gname,
+            header.groupname_bytes(),
+            pax.gid.map_or_else(|| number(header.gid()), Ok)?,
+        )?;
         // Before POSIX, a directory was a file with a slash at the end.
         let is_dir = header.entry_type().is_dir() || header.entry_type().is_file() && name.ends_with(b"/");
         let kind = match header.entry_type() {
@@ -185,7 +207,8 @@ impl Members {
             EntryType::Symlink => EntryKind::Symlink(link),
             EntryType::Link => self.hardlink(&name, &link)?,
             EntryType::Char | EntryType::Block => {
-                let device = |n: io::Result<Option<u32>>| n.map_err(Error::Stream).map(Option::unwrap_or_default);
+                let device =
+                    |n: io::Result<Option<u32>>| n.map_err(Error::Stream).map(Option::unwrap_or_default);
                 let (major, minor) = (device(header.device_major())?, device(header.device_minor())?);
                 if header.entry_type() == EntryType::Char {
                     EntryKind::CharDev { major, minor }
@@ -216,7 +239,13 @@ impl Members {
         Ok(())
     }
 
-    fn owner(&mut self, member_name: &[u8], pax: Option<String>, header: Option<&[u8]>, id: u64) -> Result<Owner, Error> {
+    fn owner(
+        &mut self,
+        member_name: &[u8],
+        pax: Option<String>,
+        header: Option<&[u8]>,
+        id: u64,
+    ) -> Result<Owner, Error> {
         let name = match (pax, header) {
             (Some(name), _) => name,
             (None, Some(name)) => std::str::from_utf8(name)
@@ -238,7 +267,8 @@ impl Members {
     /// Copies the bytes of a file, hashing them on the way.
     fn content(&mut self, len: u64, body: &mut dyn Read, out: &mut dyn Write) -> Result<FileData, Error> {
         let offset = self.content;
-        self.content = offset.checked_add(len).filter(|c| *c <= MAX_CONTENT).ok_or(Error::TooLarge("8 GiB"))?;
+        self.content =
+            offset.checked_add(len).filter(|c| *c <= MAX_CONTENT).ok_or(Error::TooLarge("8 GiB"))?;
         let mut sha256 = sha2::Sha256::new();
         let mut crcs = Vec::new();
         let mut left = len;
@@ -270,7 +300,10 @@ impl Members {
             for above in entry.path.ancestors() {
                 let found = self.by_path.get(&above).and_then(|i| self.entries.get(*i));
                 if found.is_some_and(|e| e.kind != EntryKind::Dir) {
-                    return Err(Error::Through { member: entry.path.to_string(), through: above.to_string() });
+                    return Err(Error::Through {
+                        member: entry.path.to_string(),
+                        through: above.to_string(),
+                    });
                 }
             }
         }
@@ -305,17 +338,19 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Counts the zero bytes a stream ends with.
+/// Counts the bytes of a stream, and the zero bytes it ends with.
 struct Tail<'a> {
     inner: &'a mut dyn Read,
-    zeros: usize,
+    total: u64,
+    zeros: u64,
 }
 
 impl Read for Tail<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
         let zeros = buf.iter().take(n).rev().take_while(|b| **b == 0).count();
-        self.zeros = if zeros == n { self.zeros.saturating_add(n) } else { zeros };
+        self.zeros = if zeros == n { self.zeros + n as u64 } else { zeros as u64 };
+        self.total += n as u64;
         Ok(n)
     }
 }

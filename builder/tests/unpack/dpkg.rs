@@ -69,7 +69,11 @@ fn real_packages_are_as_dpkg_unpacks_them() {
             continue;
         }
         let bytes = fs::read(&file).unwrap();
-        let show = Command::new("dpkg-deb").args(["-W", "--showformat=${Package} ${Version} ${Architecture}"]).arg(&file).output().unwrap();
+        let show = Command::new("dpkg-deb")
+            .args(["-W", "--showformat=${Package} ${Version} ${Architecture}"])
+            .arg(&file)
+            .output()
+            .unwrap();
         let show = String::from_utf8(show.stdout).unwrap();
         let mut fields = show.split(' ');
         let mut field = || fields.next().unwrap();
@@ -85,11 +89,16 @@ fn real_packages_are_as_dpkg_unpacks_them() {
         symlink(format!("usr/{link}"), out.join(link)).unwrap();
     }
     for package in &all {
-        let script = "dpkg-deb --fsys-tarfile \"$0\" | tar -xp --keep-directory-symlink --no-overwrite-dir -C \"$1\"";
-        run(Command::new("sh").arg("-c").arg(script).arg(bench.cache.deb_path(&package.sha256)).arg(&out), "tar");
+        let script =
+            "dpkg-deb --fsys-tarfile \"$0\" | tar -xp --keep-directory-symlink --no-overwrite-dir -C \"$1\"";
+        run(
+            Command::new("sh").arg("-c").arg(script).arg(bench.cache.deb_path(&package.sha256)).arg(&out),
+            "tar",
+        );
     }
     let packages = bench.open(&all).unwrap();
-    let groups = [("_ssh", 101), ("messagebus", 102), ("systemd-journal", 999), ("_chrony", 103), ("_lldpd", 104)];
+    let groups =
+        [("_ssh", 101), ("messagebus", 102), ("systemd-journal", 999), ("_chrony", 103), ("_lldpd", 104)];
     let read = |f: &str| fs::read_to_string(Path::new("/usr/share/base-passwd").join(f)).unwrap();
     let mut extra = String::new();
     for (name, gid) in groups {
@@ -191,7 +200,9 @@ fn what_is_left_out_cannot_collide_and_keeps_what_others_need() {
     let tree = merge::merge(&bench.open(&[a, b]).unwrap(), &ids(), &wanted).unwrap();
     assert!(tree.get(&p("usr/doc/x")).is_none() && tree.get(&p("usr/doc/empty")).is_none());
     assert_eq!(tree.get(&p("usr/doc/deep")).unwrap().mode, 0o700);
-    let Kind::File(content) = &tree.get(&p("usr/linked")).unwrap().kind else { panic!("a hard link to nothing") };
+    let Kind::File(content) = &tree.get(&p("usr/linked")).unwrap().kind else {
+        panic!("a hard link to nothing")
+    };
     assert_eq!(content.to_vec().unwrap(), b"x");
 }
 

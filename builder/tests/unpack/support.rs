@@ -38,7 +38,13 @@ impl Bench {
         self.deb_with(&["-Zxz"], name, fields, fill)
     }
 
-    pub(crate) fn deb_with(&self, options: &[&str], name: &str, fields: &str, fill: impl FnOnce(&Path)) -> Locked {
+    pub(crate) fn deb_with(
+        &self,
+        options: &[&str],
+        name: &str,
+        fields: &str,
+        fill: impl FnOnce(&Path),
+    ) -> Locked {
         let root = self.dir.path().join(format!("root-{name}"));
         fs::create_dir_all(root.join("DEBIAN")).unwrap();
         fs::write(root.join("DEBIAN/control"), control(name, fields)).unwrap();
@@ -233,8 +239,12 @@ pub(crate) fn listing(tree: &Tree) -> BTreeMap<String, String> {
             Kind::Hardlink(_) => panic!("{path} is a hard link to a hard link"),
         };
         let links = match &node.kind {
-            Kind::Hardlink(to) => tree.iter().filter(|(_, n)| matches!(&n.kind, Kind::Hardlink(t) if t == to)).count() + 1,
-            Kind::File(_) => tree.iter().filter(|(_, n)| matches!(&n.kind, Kind::Hardlink(t) if t == path)).count() + 1,
+            Kind::Hardlink(to) => {
+                tree.iter().filter(|(_, n)| matches!(&n.kind, Kind::Hardlink(t) if t == to)).count() + 1
+            }
+            Kind::File(_) => {
+                tree.iter().filter(|(_, n)| matches!(&n.kind, Kind::Hardlink(t) if t == path)).count() + 1
+            }
             _ => 1,
         };
         format!("{what} {:o} {}:{} links {links}", node.mode, node.uid, node.gid)
@@ -269,7 +279,8 @@ pub(crate) fn listing_of_host(root: &Path) -> BTreeMap<String, String> {
                 "fifo".into()
             };
             let links = if kind.is_file() { meta.nlink() } else { 1 };
-            let line = format!("{what} {:o} {}:{} links {links}", meta.mode() & 0o7777, meta.uid(), meta.gid());
+            let line =
+                format!("{what} {:o} {}:{} links {links}", meta.mode() & 0o7777, meta.uid(), meta.gid());
             out.insert(path.strip_prefix(root).unwrap().to_string_lossy().into_owned(), line);
         }
     }

@@ -58,7 +58,8 @@ impl<'a> Allocator<'a> {
     /// Adds blocks at the cursor to the last run where they continue it.
     fn push(&mut self, runs: &mut Vec<Run>, mut len: u64) {
         while len > 0 {
-            let last = runs.last_mut().filter(|r| r.start + u64::from(r.len) == self.cursor && r.len < Run::MAX);
+            let last =
+                runs.last_mut().filter(|r| r.start + u64::from(r.len) == self.cursor && r.len < Run::MAX);
             let room = Run::MAX - last.as_ref().map_or(0, |r| r.len);
             let part = u16::try_from(len).unwrap_or(Run::MAX).min(room);
             match last {

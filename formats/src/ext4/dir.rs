@@ -27,7 +27,13 @@ pub(super) struct Entry<'a> {
 }
 
 /// The blocks of a directory, at least `min_blocks`.
-pub(super) fn blocks(inode: u32, parent: u32, entries: &[Entry<'_>], min_blocks: usize, seed: Seed) -> Vec<Vec<u8>> {
+pub(super) fn blocks(
+    inode: u32,
+    parent: u32,
+    entries: &[Entry<'_>],
+    min_blocks: usize,
+    seed: Seed,
+) -> Vec<Vec<u8>> {
     let dots = [
         Entry { inode, name: b".", file_type: FileType::Dir },
         Entry { inode: parent, name: b"..", file_type: FileType::Dir },

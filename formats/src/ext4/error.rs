@@ -16,7 +16,9 @@ pub enum Error {
         must_be: &'static str,
     },
     /// The tree is larger than the filesystem.
-    #[error("ext4: the tree does not fit into {size} bytes: {missing} bytes more are needed; enlarge the filesystem or put less into it")]
+    #[error(
+        "ext4: the tree does not fit into {size} bytes: {missing} bytes more are needed; enlarge the filesystem or put less into it"
+    )]
     TooSmall {
         /// Size of the filesystem, bytes.
         size: u64,
@@ -25,7 +27,9 @@ pub enum Error {
         missing: u64,
     },
     /// More nodes than the filesystem can have inodes.
-    #[error("ext4: the tree has {nodes} nodes, but {size} bytes can have at most {inodes} inodes; enlarge the filesystem")]
+    #[error(
+        "ext4: the tree has {nodes} nodes, but {size} bytes can have at most {inodes} inodes; enlarge the filesystem"
+    )]
     TooManyNodes {
         /// Nodes in the tree, and the filesystem's own inodes.
         nodes: u64,
@@ -35,7 +39,9 @@ pub enum Error {
         size: u64,
     },
     /// A hard link to something that is not there, or that cannot have links.
-    #[error("ext4: the hard link /{path} leads to /{target}, which is not a file; link to a file that is in the tree")]
+    #[error(
+        "ext4: the hard link /{path} leads to /{target}, which is not a file; link to a file that is in the tree"
+    )]
     Hardlink {
         /// The link.
         path: String,
@@ -49,7 +55,9 @@ pub enum Error {
         path: String,
     },
     /// A symbolic link without a target, with a NUL in it, or of more than 4095 bytes.
-    #[error("ext4: the symbolic link /{path} has a target of {len} bytes; 1 to 4095 bytes without NUL are possible")]
+    #[error(
+        "ext4: the symbolic link /{path} has a target of {len} bytes; 1 to 4095 bytes without NUL are possible"
+    )]
     Symlink {
         /// The link.
         path: String,
@@ -77,10 +85,10 @@ pub enum Error {
         /// Its mode.
         mode: u16,
     },
-    /// A file or a directory past what ext4 can address.
-    #[error("ext4: /{path} is {len} bytes long, more than ext4 can address")]
+    /// A file of 16 TiB or more.
+    #[error("ext4: /{path} has {len} bytes; a file must have less than 16 TiB")]
     TooLong {
-        /// The file or directory.
+        /// The file.
         path: String,
         /// Its length, bytes.
         len: u64,

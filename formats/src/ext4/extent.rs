@@ -1,9 +1,9 @@
 //! Extent trees: which blocks hold the bytes of an inode.
 
+use super::BLOCK;
 use super::alloc::{Allocator, Run};
 use super::inode::Seed;
 use super::write::Block;
-use super::{BLOCK, Error};
 
 const MAGIC: u16 = 0xf30a;
 const ENTRY: usize = 12;
@@ -24,19 +24,11 @@ pub(super) struct ExtentTree {
 type Entry = (u32, [u8; ENTRY]);
 
 /// Builds the tree for consecutive runs of blocks, taking blocks for its own nodes.
-///
-/// # Errors
-/// `Err(())` turned into `too_long` when there are more than 2³² blocks.
-pub(super) fn tree(
-    runs: &[Run],
-    alloc: &mut Allocator<'_>,
-    seed: Seed,
-    too_long: impl Fn() -> Error,
-) -> Result<ExtentTree, Error> {
+pub(super) fn tree(runs: &[Run], alloc: &mut Allocator<'_>, seed: Seed) -> ExtentTree {
     let mut entries: Vec<Entry> = Vec::with_capacity(runs.len());
     let mut logical: u64 = 0;
     for run in runs {
-        let at = u32::try_from(logical).map_err(|_| too_long())?;
+        let at = u32::try_from(logical).expect("a file was checked to have less than 2³² blocks");
         entries.push((at, leaf_entry(at, *run)));
         logical += u64::from(run.len);
     }
@@ -57,7 +49,7 @@ pub(super) fn tree(
     }
     let mut root = [0; 60];
     root.copy_from_slice(&node(&entries, IN_INODE, depth, 60));
-    Ok(ExtentTree { root, nodes })
+    ExtentTree { root, nodes }
 }
 
 fn node(entries: &[Entry], max: usize, depth: u16, len: usize) -> Vec<u8> {

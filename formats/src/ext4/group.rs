@@ -27,7 +27,8 @@ impl Group {
         let used = used_blocks(layout, group, plan.cursor);
         let len = layout.group_len(group);
         // The kernel makes up the bitmap of a group with nothing but superblock copies in it.
-        let implied = used == layout.super_len(group) && group + 1 < layout.groups && group != layout.flex_first(group);
+        let implied =
+            used == layout.super_len(group) && group + 1 < layout.groups && group != layout.flex_first(group);
         let mut block_crc = 0;
         if implied {
             flags |= BLOCK_UNINIT;

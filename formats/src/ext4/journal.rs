@@ -13,7 +13,9 @@ const MAX: u64 = 10_240_000;
 pub(super) fn blocks(options: &Options, filesystem: u64) -> Result<Option<u64>, Error> {
     match options.journal {
         Journal::None => Ok(None),
-        Journal::Bytes(bytes) if bytes % BLOCK_SIZE == 0 && (MIN..=MAX).contains(&(bytes / BLOCK_SIZE)) => {
+        Journal::Bytes(bytes)
+            if bytes.is_multiple_of(BLOCK_SIZE) && (MIN..=MAX).contains(&(bytes / BLOCK_SIZE)) =>
+        {
             Ok(Some(bytes / BLOCK_SIZE))
         }
         Journal::Bytes(bytes) => Err(Error::Option {

@@ -45,7 +45,7 @@ pub(super) struct Layout {
 impl Layout {
     /// The layout for these options, with at least `inodes` inodes.
     pub(super) fn new(options: &Options, inodes: u64) -> Result<Self, Error> {
-        if options.size % BLOCK_SIZE != 0 || !(MIN_SIZE..=MAX_SIZE).contains(&options.size) {
+        if !options.size.is_multiple_of(BLOCK_SIZE) || !(MIN_SIZE..=MAX_SIZE).contains(&options.size) {
             return Err(Error::Option {
                 option: "size",
                 value: format!("{} bytes", options.size),
@@ -199,15 +199,23 @@ mod tests {
 
     #[test]
     fn tables_of_all_groups_lie_apart_and_inside() {
-        for (size, grow_to, inodes) in
-            [(8 << 20, 0, 20), (512 << 20, 6 << 40, 20), (40 << 30, 0, 20), (3 << 30, 0, 700_000), (16 << 40, 0, 0)]
-        {
+        for (size, grow_to, inodes) in [
+            (8 << 20, 0, 20),
+            (512 << 20, 6 << 40, 20),
+            (40 << 30, 0, 20),
+            (3 << 30, 0, 700_000),
+            (16 << 40, 0, 0),
+        ] {
             let l = layout(size, grow_to, inodes).unwrap();
             for first in (0..l.groups).step_by(1 << l.log_flex).take(40) {
                 let members = (l.groups - first).min(1 << l.log_flex);
                 let mut ranges: Vec<(u64, u64)> = (first..first + members)
                     .flat_map(|g| {
-                        [(l.block_bitmap(g), 1), (l.inode_bitmap(g), 1), (l.inode_table(g), l.inode_table_len())]
+                        [
+                            (l.block_bitmap(g), 1),
+                            (l.inode_bitmap(g), 1),
+                            (l.inode_table(g), l.inode_table_len()),
+                        ]
                     })
                     .collect();
                 ranges.sort_unstable();

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::alloc::{Allocator, Run};
 use super::dir::{self, FileType};
 use super::inode::{
-    EXTENTS_FL, Inode, JOURNAL, LOST_AND_FOUND, ROOT, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK,
-    S_IFREG, Seed,
+    EXTENTS_FL, Inode, JOURNAL, LOST_AND_FOUND, ROOT, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG,
+    Seed,
 };
 use super::layout::{FIRST_INODE, Layout};
 use super::write::Block;
@@ -15,6 +15,8 @@ use crate::tree::{Content, Kind, Node, Tree, TreePath};
 
 /// Most names that one file can have.
 const MAX_LINKS: u64 = 65_000;
+/// Most blocks that extents can count.
+const MAX_FILE_BLOCKS: u64 = u32::MAX as u64;
 /// Blocks of `lost+found`: fsck must not need new ones.
 const LOST_AND_FOUND_BLOCKS: usize = 4;
 const LOST_AND_FOUND_NAME: &[u8] = b"lost+found";
@@ -91,7 +93,7 @@ impl<'a> Plan<'a> {
             let runs = build.alloc.take(len);
             build.blocks.extend(runs.first().map(|run| journal::superblock(run.start, len, &options.uuid)));
             let mut inode = Inode::plain(JOURNAL, S_IFREG | 0o600, 1);
-            build.extents(&mut inode, &runs, len * BLOCK_SIZE, &TreePath::root())?;
+            build.extents(&mut inode, &runs, len * BLOCK_SIZE);
             build.inodes.push(inode);
         }
 
@@ -169,7 +171,8 @@ impl<'a> Names<'a> {
             let (number, file_type) = match &node.kind {
                 Kind::Hardlink(target) => {
                     let bad = || Error::Hardlink { path: path.to_string(), target: target.to_string() };
-                    let file = tree.get(target).and_then(|n| file_type(&n.kind)).filter(|t| *t != FileType::Dir);
+                    let file =
+                        tree.get(target).and_then(|n| file_type(&n.kind)).filter(|t| *t != FileType::Dir);
                     let number = numbers.get(target).ok_or_else(bad)?;
                     (*number, file.ok_or_else(bad)?)
                 }
@@ -227,8 +230,13 @@ impl<'a> Build<'a, '_> {
             Kind::Hardlink(_) => return Ok(()),
             Kind::File(content) => {
                 inode.mode |= S_IFREG;
-                let runs = self.alloc.take(content.len().div_ceil(BLOCK_SIZE));
-                self.extents(&mut inode, &runs, content.len(), path)?;
+                let len = content.len();
+                let blocks = len.div_ceil(BLOCK_SIZE);
+                if blocks > MAX_FILE_BLOCKS {
+                    return Err(Error::TooLong { path: path.to_string(), len });
+                }
+                let runs = self.alloc.take(blocks);
+                self.extents(&mut inode, &runs, len);
                 self.files.push(FileData { path, content, runs });
             }
             Kind::Symlink(target) => {
@@ -258,8 +266,7 @@ impl<'a> Build<'a, '_> {
         let min_blocks = if number == LOST_AND_FOUND { LOST_AND_FOUND_BLOCKS } else { 1 };
         let blocks = dir::blocks(number, *parent, entries, min_blocks, self.seed.of_inode(number));
         let size = blocks.len() as u64 * BLOCK_SIZE;
-        let root = TreePath::root();
-        self.data_blocks(&mut inode, blocks, size, n.map_or(&root, |n| n.path))?;
+        self.data_blocks(&mut inode, blocks, size);
         self.finish(inode, n)
     }
 
@@ -275,34 +282,26 @@ impl<'a> Build<'a, '_> {
         }
         let mut bytes = target.to_vec();
         bytes.resize(super::BLOCK, 0);
-        self.data_blocks(inode, vec![bytes], len as u64, path)
-    }
-
-    /// Gives an inode these blocks as its data.
-    fn data_blocks(
-        &mut self,
-        inode: &mut Inode,
-        data: Vec<Vec<u8>>,
-        size: u64,
-        path: &TreePath,
-    ) -> Result<(), Error> {
-        let runs = self.alloc.take(data.len() as u64);
-        self.extents(inode, &runs, size, path)?;
-        let places = runs.iter().flat_map(|run| run.start..run.start + u64::from(run.len));
-        self.blocks.extend(places.zip(data).map(|(block, bytes)| Block { block, bytes }));
+        self.data_blocks(inode, vec![bytes], len as u64);
         Ok(())
     }
 
+    /// Gives an inode these blocks as its data.
+    fn data_blocks(&mut self, inode: &mut Inode, data: Vec<Vec<u8>>, size: u64) {
+        let runs = self.alloc.take(data.len() as u64);
+        self.extents(inode, &runs, size);
+        let places = runs.iter().flat_map(|run| run.start..run.start + u64::from(run.len));
+        self.blocks.extend(places.zip(data).map(|(block, bytes)| Block { block, bytes }));
+    }
+
     /// Writes down where the data of an inode is.
-    fn extents(&mut self, inode: &mut Inode, runs: &[Run], size: u64, path: &TreePath) -> Result<(), Error> {
-        let too_long = || Error::TooLong { path: path.to_string(), len: size };
-        let tree = extent::tree(runs, &mut self.alloc, self.seed.of_inode(inode.number), too_long)?;
+    fn extents(&mut self, inode: &mut Inode, runs: &[Run], size: u64) {
+        let tree = extent::tree(runs, &mut self.alloc, self.seed.of_inode(inode.number));
         inode.flags |= EXTENTS_FL;
         inode.i_block = tree.root;
         inode.size = size;
         inode.blocks = runs.iter().map(|run| u64::from(run.len)).sum::<u64>() + tree.nodes.len() as u64;
         self.blocks.extend(tree.nodes);
-        Ok(())
     }
 
     /// Adds what all kinds of nodes have.

@@ -1,12 +1,13 @@
 //! Carries out a plan.
 
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Seek, Write};
 
 use super::group::Group;
 use super::inode::Seed;
 use super::layout::{INODE_SIZE, Layout};
 use super::plan::{FileData, Plan};
 use super::{BLOCK, BLOCK_SIZE, Error, Options, superblock};
+use crate::sparse::Sparse;
 
 /// A block of metadata and where it goes.
 pub(super) struct Block {
@@ -23,7 +24,7 @@ const CHUNK: usize = 256 * BLOCK;
 pub(super) fn write<W: Write + Seek>(out: &mut W, plan: &Plan<'_>, options: &Options) -> Result<(), Error> {
     let layout = &plan.layout;
     let seed = Seed::of_filesystem(&options.uuid);
-    let mut out = Out { origin: out.stream_position()?, end: 0, inner: out };
+    let mut out = Sparse::new(out)?;
 
     let mut descriptors = Vec::new();
     let (mut free_blocks, mut free_inodes) = (0, 0);
@@ -51,15 +52,11 @@ pub(super) fn write<W: Write + Seek>(out: &mut W, plan: &Plan<'_>, options: &Opt
     for file in &plan.files {
         write_file(&mut out, file)?;
     }
-    if out.end < options.size {
-        // The last byte gives the file its length.
-        out.put(options.size - 1, &[0])?;
-    }
-    Ok(())
+    Ok(out.finish(options.size)?)
 }
 
 fn inode_tables<W: Write + Seek>(
-    out: &mut Out<'_, W>,
+    out: &mut Sparse<'_, W>,
     plan: &Plan<'_>,
     mtime: u32,
     seed: Seed,
@@ -83,7 +80,7 @@ fn inode_tables<W: Write + Seek>(
     Ok(())
 }
 
-fn write_file<W: Write + Seek>(out: &mut Out<'_, W>, file: &FileData<'_>) -> Result<(), Error> {
+fn write_file<W: Write + Seek>(out: &mut Sparse<'_, W>, file: &FileData<'_>) -> Result<(), Error> {
     let mut buf = vec![0; CHUNK];
     let mut offset: u64 = 0;
     for run in &file.runs {
@@ -103,21 +100,4 @@ fn write_file<W: Write + Seek>(out: &mut Out<'_, W>, file: &FileData<'_>) -> Res
         }
     }
     Ok(())
-}
-
-/// The output, with positions counted from where the filesystem starts.
-struct Out<'a, W> {
-    inner: &'a mut W,
-    origin: u64,
-    /// How far it was written.
-    end: u64,
-}
-
-impl<W: Write + Seek> Out<'_, W> {
-    fn put(&mut self, at: u64, bytes: &[u8]) -> Result<(), Error> {
-        self.inner.seek(SeekFrom::Start(self.origin + at))?;
-        self.inner.write_all(bytes)?;
-        self.end = self.end.max(at + bytes.len() as u64);
-        Ok(())
-    }
 }

@@ -6,10 +6,10 @@ use std::ops::Range;
 use rayon::prelude::*;
 use sha2::Digest as _;
 
-use super::cache::{self, BlockCache, Entry};
+use super::Error;
+use super::cache::{self, BlockCache, Entry, UNCOMPRESSED};
 use super::compress::{Block, Workers};
 use super::plan::{Item, Job, Plan};
-use super::{Error, cache::UNCOMPRESSED};
 use crate::tree::Digest;
 
 /// Bytes of content compressed at one time, besides the same amount that is

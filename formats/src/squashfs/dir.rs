@@ -103,3 +103,85 @@ fn index_entry(index: &mut Vec<u8>, offset: usize, block: u32, name: &[u8]) {
     index.extend(length.to_le_bytes());
     index.extend_from_slice(name);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::meta::UNCOMPRESSED;
+    use super::*;
+
+    /// The table from the metadata block at `block` on, before compression.
+    fn unpack(table: &[u8], block: u32) -> Vec<u8> {
+        let mut rest = &table[usize::try_from(block).unwrap()..];
+        let mut out = Vec::new();
+        while let Some((header, body)) = rest.split_first_chunk() {
+            let header = u16::from_le_bytes(*header);
+            let (block, later) = body.split_at(usize::from(header & !UNCOMPRESSED));
+            match header & UNCOMPRESSED {
+                0 => out.extend(zstd::bulk::decompress(block, BLOCK).unwrap()),
+                _ => out.extend_from_slice(block),
+            }
+            rest = later;
+        }
+        out
+    }
+
+    fn number(bytes: &[u8], at: usize) -> usize {
+        usize::try_from(u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())).unwrap()
+    }
+
+    /// The names of a listing, read from a header on.
+    fn names(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut out = Vec::new();
+        while bytes.len() > HEADER {
+            let count = number(bytes, 0) + 1;
+            bytes = &bytes[HEADER..];
+            for _ in 0..count {
+                let end = 8 + usize::from(bytes[6]) + 1;
+                out.push(bytes[8..end].to_vec());
+                bytes = &bytes[end..];
+            }
+        }
+        out
+    }
+
+    /// The kernel starts at an index entry and reads on from there; no other
+    /// reader uses the index.
+    #[test]
+    fn reading_from_any_index_entry_finds_all_later_names() {
+        let all: Vec<Vec<u8>> =
+            (0..3000).map(|i| format!("{i:05}{}", "y".repeat(i % 150)).into_bytes()).collect();
+        let entries: Vec<_> = (0u16..)
+            .zip(&all)
+            .map(|(i, name)| {
+                let inode = Position { block: u32::from(i / 2000), offset: i % 2000 };
+                Entry { name, inode, number: u32::from(i), kind: 2 }
+            })
+            .collect();
+        for before in [0, 1, 5000, 8191] {
+            let mut table = Writer::new().unwrap();
+            table.write(&vec![7; before]).unwrap();
+            let listing = write(&mut table, &entries).unwrap();
+            let table = table.finish().unwrap().0;
+            let start = usize::from(listing.start.offset);
+            assert_eq!(names(&unpack(&table, listing.start.block)[start..]), all);
+
+            let mut index = listing.index.as_slice();
+            let mut indexed = 0;
+            let mut last_block = usize::try_from(listing.start.block).unwrap();
+            while !index.is_empty() {
+                let (offset, block, length) = (number(index, 0), number(index, 4), number(index, 8) + 1);
+                let name = &index[12..12 + length];
+                let from = (start + offset) % BLOCK;
+                let rest = names(&unpack(&table, u32::try_from(block).unwrap())[from..]);
+                assert_eq!(rest[0], name);
+                assert_eq!(rest, all[all.len() - rest.len()..]);
+                assert!(block > last_block, "one entry per metadata block");
+                last_block = block;
+                indexed += 1;
+                index = &index[12 + length..];
+            }
+            assert_eq!(indexed, usize::from(listing.indexed));
+            assert!(indexed >= usize::try_from(listing.size).unwrap() / BLOCK - 1);
+        }
+    }
+}

@@ -128,7 +128,11 @@ impl TreePath {
 
 impl Ord for TreePath {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.components().cmp(other.components())
+        // Component by component is byte by byte with the slash before all other
+        // bytes, as names have no NUL.
+        let weight = |b: u8| if b == b'/' { 0 } else { b };
+        let differ = self.0.iter().zip(&other.0).find(|(a, b)| a != b);
+        differ.map_or_else(|| self.0.len().cmp(&other.0.len()), |(a, b)| weight(*a).cmp(&weight(*b)))
     }
 }
 
@@ -164,5 +168,12 @@ mod tests {
         let up: Vec<_> = p.ancestors().map(|p| p.to_string()).collect();
         assert_eq!(up, ["a/b", "a", ""]);
         assert_eq!(p.name(), b"c");
+    }
+    proptest::proptest! {
+        #[test]
+        fn the_order_is_that_of_the_components(a in "[-ab/.é]{0,8}", b in "[-ab/.é]{0,8}") {
+            let (Ok(a), Ok(b)) = (TreePath::parse(a.as_bytes()), TreePath::parse(b.as_bytes())) else { return Ok(()) };
+            proptest::prop_assert_eq!(a.cmp(&b), a.components().cmp(b.components()));
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Looking at the disks: sysfs says which there are, the disks what is on them.
 
-use super::{Content, Disk, Partition, gpt};
+use super::{Content, Disk};
+use formats::gpt::{self, HeaderError, Partition, ReadError};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -30,8 +31,7 @@ fn disk(name: &str) -> Option<Disk> {
     }
     // In units of 512 bytes, whatever the sectors are.
     let bytes = number(&dir.join("size"))?.checked_mul(512).filter(|bytes| *bytes > 0)?;
-    let sector =
-        number(&dir.join("queue/logical_block_size")).filter(|s| s.is_power_of_two() && *s >= 512)?;
+    let sector = u32::try_from(number(&dir.join("queue/logical_block_size"))?).ok()?;
     let model = fs::read_to_string(dir.join("device/model")).unwrap_or_default();
     Some(Disk {
         name: name.to_owned(),
@@ -41,15 +41,17 @@ fn disk(name: &str) -> Option<Disk> {
     })
 }
 
-fn content(name: &str, bytes: u64, sector: u64) -> Content {
+fn content(name: &str, bytes: u64, sector: u32) -> Content {
     // Opening a disk makes the kernel look for its partitions first.
     let disk = match File::open(node(name)) {
         Ok(disk) => disk,
         Err(error) => return Content::Unreadable(format!("does not open ({error})")),
     };
-    match gpt::read(&|at, buffer| disk.read_exact_at(buffer, at), bytes, sector) {
-        Ok(gpt) => Content::Gpt(gpt),
-        Err(gpt::Error::None) => Content::Other,
+    match gpt::read(bytes, sector, |at, buffer| disk.read_exact_at(buffer, at)) {
+        Ok(table) => Content::Gpt(table),
+        Err(ReadError::Unusable { primary: HeaderError::Signature, backup: HeaderError::Signature }) => {
+            Content::Other
+        }
         Err(error) => Content::Unreadable(error.to_string()),
     }
 }
@@ -64,7 +66,7 @@ pub fn device_of(disk: &str, partition: &Partition) -> io::Result<PathBuf> {
         return Ok(node);
     }
     let open = File::open(node(disk))?;
-    syscalls::blkpg::add_partition(&open, partition.number, partition.start, partition.bytes)?;
+    syscalls::blkpg::add_partition(&open, partition.number, partition.start, partition.size)?;
     known(disk, partition).ok_or_else(|| io::Error::other("the kernel does not show the partition"))
 }
 
@@ -74,7 +76,7 @@ fn known(disk: &str, partition: &Partition) -> Option<PathBuf> {
         let is = |file: &str, value| number(&entry.path().join(file)) == Some(value);
         let same = is("partition", partition.number.into())
             && is("start", partition.start / 512)
-            && is("size", partition.bytes / 512);
+            && is("size", partition.size / 512);
         same.then(|| entry.file_name())
     });
     names.next().map(|name| Path::new("/dev").join(name))

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-use super::{Attempt, Client, Error, Problem, Progress};
+use super::{Client, Error, Problem, Progress, try_mirrors};
 use crate::apt::digest;
 use crate::apt::sources::{MirrorList, Mirrors};
 use crate::lock::Lock;
@@ -40,6 +40,17 @@ impl DebCache {
     /// Where the .deb with this hash is, or would be.
     pub fn path(&self, sha256: &[u8; 32]) -> PathBuf {
         self.dir.join(format!("{}.deb", digest::hex(sha256)))
+    }
+
+    /// Held while files are added. Dropping it ends it.
+    fn lock(&self) -> Result<File, Error> {
+        let path = self.dir.join("lock");
+        let lock = || {
+            let file = File::options().create(true).write(true).truncate(false).open(&path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        lock().map_err(|source| Error::Cache { action: "lock", file: path.clone(), source })
     }
 
     /// Whether it is there and right. A damaged one is removed.
@@ -92,6 +103,18 @@ impl<'a> LockedFetcher<'a> {
                 missing.push(package);
             }
         }
+        if missing.is_empty() {
+            return Ok(self.paths());
+        }
+        // Two builds with one cache: the second waits and finds what the first got.
+        let _guard = self.cache.lock()?;
+        let mut wanted = Vec::new();
+        for package in missing {
+            if !self.cache.holds(package)? {
+                wanted.push(package);
+            }
+        }
+        let mut missing = wanted;
         // Two names may share one file, which then is one download.
         missing.sort_by_key(|package| (package.sha256, &package.name));
         missing.dedup_by_key(|package| package.sha256);
@@ -108,7 +131,11 @@ impl<'a> LockedFetcher<'a> {
             result
         });
         results.into_iter().collect::<Result<(), Error>>()?;
-        Ok(packages.iter().map(|package| self.cache.path(&package.sha256)).collect())
+        Ok(self.paths())
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        self.lock.packages.iter().map(|package| self.cache.path(&package.sha256)).collect()
     }
 
     fn download(&self, package: &Package, progress: &dyn Progress) -> Result<(), Error> {
@@ -121,33 +148,20 @@ impl<'a> LockedFetcher<'a> {
                 suite: name(|r| &r.suite),
             }
         })?;
-        let mut attempts: Vec<Attempt> = Vec::new();
-        for (index, mirror) in mirrors.in_order() {
-            if let Some(last) = attempts.last() {
-                progress.note(&format!("{}: {}; asking {}", last.url, last.problem, mirror.url));
-            }
-            let url = format!("{}/{}", mirror.url, package.path);
-            let result = match self.attempt(&url, package, true, progress)? {
+        let what = format!("{} {}", package.name, package.version);
+        try_mirrors(&what, mirrors, &package.path, progress, |url| {
+            match self.attempt(url, package, true, progress)? {
                 // A part that cannot be continued, or is the wrong beginning.
-                Err(Problem::Status(_) | Problem::WrongHash | Problem::TooLarge { .. })
+                Err(Problem::Status(200..500) | Problem::WrongHash | Problem::TooLarge { .. })
                     if self.part(package).exists() =>
                 {
-                    self.attempt(&url, package, false, progress)?
+                    self.attempt(url, package, false, progress)
                 }
-                result => result,
-            };
-            match result {
-                Ok(()) => {
-                    mirrors.worked(index);
-                    progress.finished(&package.name);
-                    return Ok(());
-                }
-                Err(problem) => {
-                    attempts.push(Attempt { url, origin: mirror.origin.clone(), problem });
-                }
+                result => Ok(result),
             }
-        }
-        Err(Error::Mirrors { what: format!("{} {}", package.name, package.version), attempts })
+        })?;
+        progress.finished(&package.name);
+        Ok(())
     }
 
     fn part(&self, package: &Package) -> PathBuf {

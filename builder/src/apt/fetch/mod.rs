@@ -82,6 +82,13 @@ pub enum Problem {
     Io(io::Error),
 }
 
+impl Problem {
+    /// Whether the same mirror may well do better when asked again.
+    fn may_pass(&self) -> bool {
+        matches!(self, Problem::Stalled | Problem::Truncated { .. } | Problem::Status(500..))
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -178,20 +185,7 @@ impl Client {
         limit: u64,
         sha256: Option<[u8; 32]>,
     ) -> Result<(Vec<u8>, &'m Mirror), Error> {
-        let mut attempts = Vec::new();
-        for (index, mirror) in mirrors.in_order() {
-            let url = format!("{}/{path}", mirror.url);
-            match self.read_all(&url, limit, sha256) {
-                Ok(bytes) => {
-                    mirrors.worked(index);
-                    return Ok((bytes, mirror));
-                }
-                Err(problem) => {
-                    attempts.push(Attempt { url, origin: mirror.origin.clone(), problem });
-                }
-            }
-        }
-        Err(Error::Mirrors { what: what.to_owned(), attempts })
+        try_mirrors(what, mirrors, path, &Silent, |url| Ok(self.read_all(url, limit, sha256)))
     }
 
     fn read_all(&self, url: &str, limit: u64, sha256: Option<[u8; 32]>) -> Result<Vec<u8>, Problem> {
@@ -205,4 +199,33 @@ impl Client {
         }
         Ok(bytes)
     }
+}
+
+/// Asks one mirror after the other, and those that only stumbled a second time.
+/// The outer error of `attempt` is none of a mirror's and ends it all.
+fn try_mirrors<'m, T>(
+    what: &str,
+    mirrors: &'m MirrorList,
+    path: &str,
+    progress: &dyn Progress,
+    mut attempt: impl FnMut(&str) -> Result<Result<T, Problem>, Error>,
+) -> Result<(T, &'m Mirror), Error> {
+    let mut attempts: Vec<Attempt> = Vec::new();
+    for (index, mirror) in mirrors.in_order().chain(mirrors.in_order()) {
+        let url = format!("{}/{path}", mirror.url);
+        if attempts.iter().any(|a| a.url == url && !a.problem.may_pass()) {
+            continue;
+        }
+        if let Some(last) = attempts.last() {
+            progress.note(&format!("{}: {}; asking {}", last.url, last.problem, mirror.url));
+        }
+        match attempt(&url)? {
+            Ok(file) => {
+                mirrors.worked(index);
+                return Ok((file, mirror));
+            }
+            Err(problem) => attempts.push(Attempt { url, origin: mirror.origin.clone(), problem }),
+        }
+    }
+    Err(Error::Mirrors { what: what.to_owned(), attempts })
 }

@@ -69,10 +69,10 @@ pub(super) fn check_subkey(
     if !binding.key_flags().sign() {
         return Err(Unfit::Other("it is not a subkey for signing data"));
     }
-    let back = binding.embedded_signature().filter(|sig| strong(sig));
-    if !back.is_some_and(|sig| sig.verify_primary_key_binding(&subkey.key, &key.primary_key).is_ok()) {
-        return Err(Unfit::Other("the subkey does not confirm its primary key"));
-    }
+    // Without this signature the primary key could claim a stranger's key as its own.
+    let unconfirmed = Unfit::Other("the subkey does not confirm its primary key");
+    let back = binding.embedded_signature().filter(|sig| strong(sig)).ok_or(unconfirmed)?;
+    back.verify_primary_key_binding(&subkey.key, &key.primary_key).map_err(|_| unconfirmed)?;
     check_expiry(i64::from(subkey.key.created_at().as_secs()), binding, times)
 }
 

@@ -26,7 +26,9 @@ pub(super) fn verify(bytes: &[u8], keyring: &Keyring, clock: Clock) -> Result<Ve
     let not_signed = |problem: &dyn std::fmt::Display| Error::NotSigned { problem: problem.to_string() };
     let file = std::str::from_utf8(bytes).map_err(|error| not_signed(&error))?;
     check_frame(file)?;
-    let (message, _) = CleartextSignedMessage::from_string(file).map_err(|error| not_signed(&error))?;
+    // `pgp` takes an empty line at the end for text.
+    let (message, _) =
+        CleartextSignedMessage::from_string(file.trim_end()).map_err(|error| not_signed(&error))?;
     let signed = message.signed_text();
     let (mut signed_by, mut refused, mut unknown) = (None, None, Vec::new());
     for signature in message.signatures() {

@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn the_nearest_come_first() {
         let names = ["docker.io", "docker.ii", "dockerx", "mdadm", "docker"];
-        assert_eq!(near("docker.oi", names.into_iter()), ["docker.ii", "docker.io"]);
+        assert_eq!(near("docker.oi", names.into_iter()), ["docker.ii", "docker.io", "docker"]);
         assert_eq!(near("dokcer", names.into_iter()), ["docker"]);
     }
 }

@@ -108,7 +108,7 @@ impl<'a> Pool<'a> {
     }
 
     /// What satisfies `atom`: groups of one name each, the better first (the real
-    /// package, then those that provide it, by name), each best first.
+    /// package, then those that provide it, by priority and name), each best first.
     pub(super) fn matching(&self, atom: &Atom<'_>) -> Vec<(&'a str, Vec<u32>)> {
         let own_arch = |arch: &str| arch == "any" || arch == "native" || arch == self.arch;
         if !atom.arch.is_none_or(own_arch) {
@@ -122,6 +122,7 @@ impl<'a> Pool<'a> {
         if let Some(first) = real.first() {
             groups.push((self.get(*first).record.name, real));
         }
+        let mut provided: Vec<(&'a str, Vec<u32>)> = Vec::new();
         // Ids ascend, so one name's are neighbours and best first.
         for (id, version) in self.providers.get(atom.name).into_iter().flatten() {
             let name = self.get(*id).record.name;
@@ -133,11 +134,15 @@ impl<'a> Pool<'a> {
             if !fits || name == atom.name {
                 continue;
             }
-            match groups.last_mut() {
+            match provided.last_mut() {
                 Some((last, ids)) if *last == name => ids.push(*id),
-                _ => groups.push((name, vec![*id])),
+                _ => provided.push((name, vec![*id])),
             }
         }
+        // As apt does: the awk of every Debian is the one that is required.
+        let priority = |ids: &[u32]| ids.iter().map(|id| self.get(*id).record.priority).min();
+        provided.sort_by_key(|(_, ids)| priority(ids));
+        groups.extend(provided);
         groups
     }
 }

@@ -1,0 +1,112 @@
+//! The manifest and the summary of a build.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use formats::squashfs;
+use sha2::{Digest as _, Sha256};
+
+use super::assemble::Assembled;
+use super::boot::{INIT, Initramfs};
+use super::write::Usr;
+use super::{Error, budget};
+use crate::image::ImagePlan;
+use crate::image::ids::hex;
+use crate::image::manifest::{Artefact, Inputs, Kernel, Manifest, Partition};
+use crate::lock::Lock;
+use crate::output::{StagedDir, write_sums};
+use crate::recipe::Recipe;
+use crate::summary::Summary;
+
+/// What a manifest is made from.
+pub(super) struct Facts<'a> {
+    pub(super) recipe: &'a Recipe,
+    pub(super) lock: &'a Lock,
+    pub(super) plan: &'a ImagePlan,
+    pub(super) assembled: &'a Assembled,
+    pub(super) options: &'a squashfs::Options,
+    pub(super) initramfs_level: i32,
+    pub(super) root_hash: &'a [u8; 32],
+    pub(super) cmdline: &'a str,
+    pub(super) partitions: Vec<Partition>,
+}
+
+/// Hashes the artefacts, writes `manifest.json` and then `SHA256SUMS`, which covers it.
+pub(super) fn manifest(facts: &Facts<'_>, staged: &StagedDir) -> Result<Manifest, Error> {
+    let sums = write_sums(staged.path(), &BTreeMap::new())?;
+    let mut artefacts = BTreeMap::new();
+    for (name, sum) in &sums {
+        let path = staged.path().join(name);
+        let size = std::fs::metadata(&path).map_err(|source| Error::Io { what: "reading", path, source })?.len();
+        artefacts.insert(name.clone(), Artefact { size, sha256: hex(sum) });
+    }
+    let nics = facts.assembled.contract.iter().map(|entry| {
+        serde_json::to_value(entry).expect("a contract entry has only strings, numbers and lists")
+    });
+    let manifest = Manifest {
+        format: 1,
+        image: facts.plan.name.clone(),
+        version: facts.plan.version.clone(),
+        time: facts.plan.time,
+        builder: concat!("sledos ", env!("CARGO_PKG_VERSION")).to_owned(),
+        root_hash: hex(facts.root_hash),
+        kernel: Kernel {
+            release: facts.assembled.catalog.version.clone(),
+            cmdline: facts.cmdline.to_owned(),
+        },
+        inputs: Inputs {
+            recipe: hex(&facts.lock.request),
+            lock: hex(&Sha256::digest(facts.lock.to_text(&facts.recipe.name))),
+            init: hex(&Sha256::digest(INIT)),
+            usr_level: facts.options.level,
+            block_size: facts.options.block_size,
+            initramfs_level: facts.initramfs_level,
+        },
+        partitions: facts.partitions.clone(),
+        artefacts,
+        packages: facts.lock.packages.iter().map(|p| (p.name.clone(), p.version.clone())).collect(),
+        components: facts.assembled.components.clone(),
+        missing_components: facts.assembled.missing_components.clone(),
+        nics: nics.collect(),
+    };
+    staged.write("manifest.json", manifest.to_json().as_bytes())?;
+    write_sums(staged.path(), &sums)?;
+    Ok(manifest)
+}
+
+/// What the build prints at its end.
+pub(super) fn summary(
+    manifest: &Manifest,
+    dir: &Path,
+    assembled: &Assembled,
+    usr: &Usr,
+    initramfs: &Initramfs,
+    lock: &Lock,
+    stages: Vec<(String, Duration)>,
+) -> Summary {
+    let mut notes = assembled.notes.clone();
+    for name in &assembled.missing_components {
+        notes.push(format!(
+            "{name} is not in this image; its unit stays off. Give it with --component {name}=FILE"
+        ));
+    }
+    if !lock.unreviewed.is_empty() {
+        let names: Vec<_> = lock.unreviewed.keys().map(String::as_str).collect();
+        notes.push(format!(
+            "the maintainer scripts of {} do something nobody has reviewed; see the lock",
+            names.join(", ")
+        ));
+    }
+    Summary {
+        title: format!("{} {}", manifest.image, manifest.version),
+        directory: dir.display().to_string(),
+        root_hash: manifest.root_hash.clone(),
+        partitions: manifest.partitions.iter().map(|p| (p.label.clone(), p.used, p.size)).collect(),
+        usr: budget::by_origin(&assembled.tree, usr).into_iter().collect(),
+        initramfs: initramfs.parts.clone(),
+        initramfs_size: initramfs.bytes.len() as u64,
+        stages,
+        notes,
+    }
+}

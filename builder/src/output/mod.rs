@@ -1,0 +1,16 @@
+//! What a build leaves behind, all of it or nothing.
+//!
+//! Artefacts are written into a [`StagedDir`] and appear under their final name at
+//! once. An error or Ctrl-C ([`Interrupt`]) removes what was written so far.
+
+mod error;
+mod interrupt;
+mod sparse;
+mod staged;
+mod sums;
+
+pub use error::Error;
+pub use interrupt::{Interrupt, Interrupted};
+pub use sparse::SparseFile;
+pub use staged::StagedDir;
+pub use sums::{SUMS, write_sums};

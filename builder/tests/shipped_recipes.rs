@@ -1,0 +1,82 @@
+//! The recipes and overlays of the repository, as far as they can be judged
+//! without any package. Needs `sh` (dash) and python3 for JSON.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sledos::recipe::{self, Recipe};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn shipped() -> Vec<Recipe> {
+    ["compute", "storage", "anynic"]
+        .map(|name| {
+            let file = repository().join(format!("recipes/{name}.yaml"));
+            recipe::load(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
+        })
+        .into()
+}
+
+fn files(dir: &Path, out: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files(&path, out) } else { out.push(path) }
+    }
+}
+
+#[test]
+fn every_shipped_recipe_loads_and_extends_compute() {
+    let recipes = shipped();
+    for recipe in &recipes {
+        assert!(recipe.packages.contains("systemd-boot-efi"), "{}: no EFI stub", recipe.name);
+        assert!(recipe.components.contains_key("mesos-agent"), "{}", recipe.name);
+        assert!(recipe.enable.contains_key("docker.service"), "{}", recipe.name);
+        for package in &recipe.packages {
+            assert!(
+                !recipe.provided.contains_key(package),
+                "{}: {package} is asked for and left out",
+                recipe.name
+            );
+        }
+    }
+    let all = recipes.iter().find(|r| r.name == "anynic").unwrap();
+    assert!(all.nics.iter().all(|n| n.initramfs), "anynic leaves a family out of the initramfs");
+}
+
+#[test]
+fn units_of_ours_that_are_enabled_are_in_an_overlay() {
+    for recipe in shipped() {
+        for unit in recipe.enable.keys().filter(|u| u.starts_with("sledos-") || u.starts_with("mesos-")) {
+            let path = format!("usr/lib/systemd/system/{unit}");
+            assert!(
+                recipe.overlays.iter().any(|o| o.dir.join(&path).is_file()),
+                "{}: no {path}",
+                recipe.name
+            );
+        }
+    }
+}
+
+#[test]
+fn scripts_and_json_of_the_overlays_can_be_parsed() {
+    let mut all = Vec::new();
+    files(&repository().join("overlays"), &mut all);
+    let judge = |program: &str, args: &[&str], file: &Path| {
+        let output = Command::new(program).args(args).arg(file).output();
+        let output = output.unwrap_or_else(|e| panic!("cannot run {program}: {e}; install dash, python3"));
+        assert!(output.status.success(), "{}: {}", file.display(), String::from_utf8_lossy(&output.stderr));
+    };
+    let (mut scripts, mut json) = (0, 0);
+    for file in &all {
+        if std::fs::read(file).unwrap().starts_with(b"#!/bin/sh\n") {
+            judge("sh", &["-n"], file);
+            scripts += 1;
+        } else if file.extension().is_some_and(|e| e == "json") {
+            judge("python3", &["-m", "json.tool"], file);
+            json += 1;
+        }
+    }
+    assert!(scripts >= 2 && json >= 1, "{scripts} scripts, {json} JSON files: the overlays have moved?");
+}
