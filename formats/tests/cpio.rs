@@ -17,9 +17,7 @@ fn p(s: &[u8]) -> TreePath {
 }
 
 fn archive(tree: &Tree) -> Vec<u8> {
-    let mut out = Vec::new();
-    cpio::write(tree, TIME, &mut out).unwrap();
-    out
+    cpio::write(tree, TIME).unwrap()
 }
 
 /// Runs GNU cpio on an archive and returns what it printed.
