@@ -49,7 +49,8 @@ pub(super) fn initramfs(
         [(conf_path, conf)],
     )?;
     let parts = parts(&tree);
-    let archive = cpio::write(&tree, plan.mtime)?;
+    let mut archive = Vec::new();
+    cpio::write(&tree, plan.mtime, &mut archive)?;
     let mut key = Sha256::new_with_prefix(b"initramfs zstd");
     key.update(level.to_be_bytes());
     key.update(&archive);
