@@ -69,15 +69,15 @@ struct Header {
     rdev: (u32, u32),
 }
 
-/// Writes the whole tree as a newc archive, the root as `.`. `mtime` is in
-/// seconds since 1970 and goes to every node. Archives may be put one after the
-/// other; the kernel unpacks all of them.
+/// Appends the whole tree as a newc archive, the root as `.`. `mtime` is in
+/// seconds since 1970 and goes to every node. What `out` has already, another
+/// archive perhaps, is padded to 4 bytes first, as the kernel wants it.
 ///
 /// # Errors
-/// See [`Error`].
-pub fn write(tree: &Tree, mtime: u32) -> Result<Vec<u8>, Error> {
+/// See [`Error`]; `out` then has part of an archive at its end.
+pub fn write(tree: &Tree, mtime: u32, out: &mut Vec<u8>) -> Result<(), Error> {
     let links = Links::of(tree)?;
-    let mut out = Vec::new();
+    pad(out, 4);
     let mut inodes: BTreeMap<&TreePath, u32> = BTreeMap::new();
     let mut next_ino = 1;
     for (path, node) in tree.iter() {
@@ -112,14 +112,14 @@ pub fn write(tree: &Tree, mtime: u32) -> Result<Vec<u8>, Error> {
             rdev,
         };
         let name = if path.is_root() { b"." } else { path.as_bytes() };
-        entry(&mut out, &header, name);
+        entry(out, &header, name);
         out.extend_from_slice(&body);
-        pad(&mut out, 4);
+        pad(out, 4);
     }
     let trailer = Header { ino: 0, mode: 0, uid: 0, gid: 0, nlink: 1, mtime: 0, size: 0, rdev: (0, 0) };
-    entry(&mut out, &trailer, b"TRAILER!!!");
-    pad(&mut out, 512);
-    Ok(out)
+    entry(out, &trailer, b"TRAILER!!!");
+    pad(out, 512);
+    Ok(())
 }
 
 /// Which names a regular file has, beside its own.
@@ -238,14 +238,14 @@ mod tests {
         let mut ping = Node::file(*b"x", 0o755, O);
         ping.xattrs.insert(b"security.capability".to_vec(), vec![1]);
         t.insert(p("bin/ping"), ping).unwrap();
-        assert!(matches!(write(&t, 0), Err(Error::Xattr(at)) if at == p("bin/ping")));
+        assert!(matches!(write(&t, 0, &mut Vec::new()), Err(Error::Xattr(at)) if at == p("bin/ping")));
     }
 
     #[test]
     fn a_dangling_hard_link_is_refused() {
         let mut t = Tree::new(Node::dir(O));
         t.insert(p("l"), Node::new(Kind::Hardlink(p("gone")), 0o644, O)).unwrap();
-        assert!(matches!(write(&t, 0), Err(Error::DanglingHardlink { .. })));
+        assert!(matches!(write(&t, 0, &mut Vec::new()), Err(Error::DanglingHardlink { .. })));
     }
 
     #[test]

@@ -17,7 +17,9 @@ fn p(s: &[u8]) -> TreePath {
 }
 
 fn archive(tree: &Tree) -> Vec<u8> {
-    cpio::write(tree, TIME).unwrap()
+    let mut out = Vec::new();
+    cpio::write(tree, TIME, &mut out).unwrap();
+    out
 }
 
 /// Runs GNU cpio on an archive and returns what it printed.

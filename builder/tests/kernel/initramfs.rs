@@ -85,7 +85,7 @@ fn unknown_names_are_reported_together_with_hints() {
     let mut kernel = recipe("compute").kernel;
     kernel.initramfs.extend(["ixbge", "squashsf", "efivarfs_", "zzzz"].map(str::to_owned));
     let error = select::initramfs(catalog(), &kernel, &[]).unwrap_err().to_string();
-    assert!(error.contains("\n  ixbge; did you mean") && error.contains("ixgbe"), "{error}");
+    assert!(error.contains("\n  ixbge; did you mean ixgbe?"), "{error}");
     assert!(error.contains("\n  squashsf; did you mean squashfs?"), "{error}");
     assert!(error.ends_with("\n  zzzz"), "{error}");
     // A built-in driver is no mistake.
@@ -99,7 +99,8 @@ fn size(name: &str) -> usize {
     let (catalog, source, recipe) = (catalog(), tree(), recipe(name));
     let selection = select::initramfs(catalog, &recipe.kernel, &recipe.nics).unwrap();
     let tree = initramfs::tree(b"", &source, catalog, &selection, []).unwrap();
-    let archive = cpio::write(&tree, 0).unwrap();
+    let mut archive = Vec::new();
+    cpio::write(&tree, 0, &mut archive).unwrap();
     let packed = cpio::compress(&archive, recipe.compression.initramfs_level).unwrap();
     println!(
         "{name}: {} modules, {} firmware files: {} bytes, {} compressed; the index has {}",
