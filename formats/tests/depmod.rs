@@ -1,4 +1,6 @@
 //! Judge: depmod, on modules made to be awkward. Real ones are tried by the builder's tests.
+#![cfg(feature = "write")]
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::Path;

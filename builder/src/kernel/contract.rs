@@ -252,7 +252,7 @@ fn check_id(catalog: &Catalog, pci: PciId, driver: &str) -> Option<Problem> {
     if found.is_empty() {
         return Some(Problem::NoDriver { pci });
     }
-    (!found.contains(&wanted)).then(|| Problem::OtherDriver { pci, wanted, found })
+    if found.contains(&wanted) { None } else { Some(Problem::OtherDriver { pci, wanted, found }) }
 }
 
 /// Whether a PCI alias is for a network card with this vendor and device.

@@ -5,7 +5,7 @@ use sledos::kernel::contract::{ContractEntry, ContractError, Problem, check};
 use sledos::kernel::{Catalog, Selection, select};
 use sledos::recipe::model::{Kernel, NicFamily, PciId};
 
-use super::fixture::{catalog, kernel, nics, p, tree};
+use super::fixture::{catalog, p, recipe, tree};
 
 fn checked(
     catalog: &Catalog,
@@ -19,15 +19,24 @@ fn checked(
 }
 
 fn everywhere() -> Vec<NicFamily> {
-    let mut nics = nics();
+    let mut nics = recipe("compute").nics;
     nics.iter_mut().for_each(|family| family.initramfs = true);
     nics
 }
 
 #[test]
-fn the_shipped_contract_holds() {
+fn the_shipped_recipes_keep_it() {
+    for name in ["compute", "storage", "anynic"] {
+        let recipe = recipe(name);
+        checked(catalog(), &tree(), &recipe.kernel, &recipe.nics).unwrap_or_else(|e| panic!("{name}: {e}"));
+    }
+}
+
+#[test]
+fn every_family_can_be_in_the_initramfs() {
     let nics = everywhere();
-    let entries = checked(catalog(), &tree(), &kernel(), &nics).unwrap_or_else(|e| panic!("{e}"));
+    let entries =
+        checked(catalog(), &tree(), &recipe("compute").kernel, &nics).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(entries.len(), nics.len());
     let of = |driver: &str| entries.iter().find(|e| e.driver == driver).unwrap();
     assert!(of("ixgbe").modules.iter().any(|m| m.ends_with("/mdio.ko")), "{:?}", of("ixgbe").modules);
@@ -63,7 +72,7 @@ fn all_that_is_missing_is_named_at_once() {
     let mut tree = tree();
     assert!(tree.remove(&p("usr/lib/firmware/bnx2x/bnx2x-e2-7.13.21.0.fw")));
     let catalog = Catalog::scan(&tree).unwrap();
-    let mut kernel = kernel();
+    let mut kernel = recipe("compute").kernel;
     kernel.drop.push("kernel/drivers/net/ethernet/aquantia".to_owned());
     kernel.drop_firmware.push("qed/*".to_owned());
 
@@ -97,7 +106,7 @@ fn all_that_is_missing_is_named_at_once() {
 #[test]
 fn what_the_initramfs_lacks_is_named() {
     let nics = everywhere();
-    let usr = select::usr(catalog(), &tree(), &kernel()).selection;
+    let usr = select::usr(catalog(), &tree(), &recipe("compute").kernel).selection;
     let error = check(catalog(), &nics, &usr, &Selection::default()).unwrap_err().to_string();
     assert!(error.contains("the module ixgbe is not in the initramfs"), "{error}");
     assert!(

@@ -1,15 +1,13 @@
 //! Debian's kernel and firmware packages, downloaded once per target directory.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
 use formats::tree::{Content, Node, Origin, Tree, TreePath};
-use serde::Deserialize;
 use sledos::kernel::Catalog;
-use sledos::recipe::model::{Kernel, NicFamily, PciId};
+use sledos::recipe::Recipe;
 
 pub(crate) const O: Origin = Origin::Fixup("test");
 
@@ -139,79 +137,8 @@ pub(crate) fn catalog() -> &'static Catalog {
     CATALOG.get_or_init(|| Catalog::scan(&tree()).unwrap())
 }
 
-#[derive(Deserialize)]
-struct Nics {
-    nics: Vec<Nic>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Nic {
-    name: String,
-    driver: String,
-    #[serde(default)]
-    with: Vec<String>,
-    pci: Vec<String>,
-    initramfs: bool,
-    #[serde(default)]
-    without_firmware: BTreeMap<String, String>,
-}
-
-/// `recipes/nics.yaml`.
-pub(crate) fn nics() -> Vec<NicFamily> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../recipes/nics.yaml");
-    let nics: Nics = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();
-    let hex = |text: &str| u16::from_str_radix(text, 16).unwrap();
-    let id = |text: &String| {
-        let (vendor, device) = text.split_once(':').unwrap();
-        PciId { vendor: hex(vendor), device: hex(device) }
-    };
-    let family = |nic: Nic| NicFamily {
-        pci: nic.pci.iter().map(id).collect(),
-        name: nic.name,
-        driver: nic.driver,
-        with: nic.with,
-        initramfs: nic.initramfs,
-        without_firmware: nic.without_firmware,
-    };
-    nics.nics.into_iter().map(family).collect()
-}
-
-/// A kernel section with what a compute sled's PID 1 needs beside NICs.
-pub(crate) fn kernel() -> Kernel {
-    let names = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
-    Kernel {
-        package: "linux-image-amd64".to_owned(),
-        cmdline: Vec::new(),
-        drop: names(&[
-            "kernel/sound",
-            "kernel/drivers/gpu",
-            "kernel/drivers/media",
-            "kernel/drivers/net/wireless",
-        ]),
-        initramfs: names(&[
-            "virtio_pci",
-            "virtio_blk",
-            "virtio_scsi",
-            "virtio_net",
-            "vmxnet3",
-            "ahci",
-            "nvme",
-            "mpt3sas",
-            "megaraid_sas",
-            "sd_mod",
-            "dm-mod",
-            "dm-verity",
-            "squashfs",
-            "ext4",
-            "overlay",
-            "loop",
-            "vfat",
-            "nls_cp437",
-            "nls_ascii",
-            "raid1",
-        ]),
-        drop_firmware: Vec::new(),
-        load: names(&["overlay", "loop"]),
-    }
+/// A shipped recipe.
+pub(crate) fn recipe(name: &str) -> Recipe {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../recipes/{name}.yaml"));
+    sledos::recipe::load(&file).unwrap_or_else(|e| panic!("{e}"))
 }

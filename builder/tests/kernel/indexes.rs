@@ -5,12 +5,12 @@ use std::path::Path;
 
 use sledos::kernel::{indexes, select};
 
-use super::fixture::{catalog, kernel, p, root, run, tree};
+use super::fixture::{catalog, p, recipe, root, run, tree};
 
 #[test]
 fn the_same_as_depmod_for_what_stays_in_usr() {
     let (catalog, mut tree) = (catalog(), tree());
-    let usr = select::usr(catalog, &tree, &kernel());
+    let usr = select::usr(catalog, &tree, &recipe("compute").kernel);
     assert!(usr.unused_drops.is_empty(), "{:?}", usr.unused_drops);
     for path in &usr.remove {
         tree.remove(path);
@@ -61,7 +61,7 @@ fn the_same_as_depmod_for_what_stays_in_usr() {
 #[test]
 fn what_is_dropped_and_what_stays() {
     let (catalog, tree) = (catalog(), tree());
-    let mut kernel = kernel();
+    let mut kernel = recipe("compute").kernel;
     kernel.drop.extend(["kernel/net/xfrm".to_owned(), "kernel/sonud".to_owned()]);
     kernel.drop_firmware.push("qed/*".to_owned());
     let usr = select::usr(catalog, &tree, &kernel);

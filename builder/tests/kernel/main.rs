@@ -1,4 +1,5 @@
 //! Planning over Debian's real kernel and firmware. Judges: depmod, modprobe, cpio, zstd.
+#![allow(clippy::unwrap_used)]
 
 mod contract;
 mod fixture;
