@@ -175,7 +175,7 @@ impl MachineSpec {
                 Bus::Nvme => format!("nvme,drive=disk{i},serial=disk{i}"),
                 Bus::Scsi => format!("scsi-hd,drive=disk{i},bus=scsi.0"),
             };
-            args.extend(["-device".into(), format!("{device},bootindex={i}").into()]);
+            args.extend(["-device".into(), format!("{device},bootindex={}", i + 1).into()]);
         }
         if let Boot::Kernel { kernel, initrd, cmdline } = &self.boot {
             args.extend(["-kernel".into(), kernel.into(), "-initrd".into(), initrd.into()]);
