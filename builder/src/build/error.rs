@@ -162,7 +162,7 @@ pub enum Error {
     #[error("{}", over_budget(.0))]
     Budget(Vec<OverBudget>),
     /// A version that cannot be a file name.
-    #[error("the version {0:?} is not one: letters, digits, `.`, `-`, `_`, `~` and `^` make it up, at most 64 of them")]
+    #[error("the version {0:?} is not one: letters, digits, `.`, `-`, `_`, `~` and `^` make it up, at most 64 of them, a letter or digit first")]
     Version(String),
     /// Something in the way in a tree of our own.
     #[error(transparent)]
