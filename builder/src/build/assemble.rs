@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use formats::tree::{Content, Kind, Tree, TreePath};
 
-use super::Error;
+use super::{Error, pinned};
+use crate::apt::fetch::Patience;
 use crate::cache::Cache;
 use crate::fixups::{self, Context};
 use crate::image::ids::hex;
@@ -58,6 +59,7 @@ pub(super) fn assemble(
     packages: &[unpack::Package],
     given: &[(String, PathBuf)],
     cache: &Arc<Cache>,
+    patience: Patience,
 ) -> Result<Assembled, Error> {
     let accounts = Ids::of(packages, &recipe.users, &recipe.groups)?;
     let (exclude, keep) = (globs(&recipe.exclude), globs(&recipe.keep));
@@ -65,7 +67,7 @@ pub(super) fn assemble(
     let wanted = |path: &TreePath| needed_for_boot(path) || any(&keep, path) || !any(&exclude, path);
     let mut tree = unpack::merge::merge(packages, &accounts, &wanted)?;
 
-    let (components, missing_components) = add_components(recipe, &mut tree, &accounts, given, cache)?;
+    let (components, missing_components) = add_components(recipe, &mut tree, &accounts, given, cache, patience)?;
     for overlay in &recipe.overlays {
         let patterns: BTreeMap<&str, Glob> =
             overlay.attributes.keys().filter_map(|text| Some((text.as_str(), Glob::parse(text).ok()?))).collect();
@@ -152,6 +154,7 @@ fn add_components(
     accounts: &Ids,
     given: &[(String, PathBuf)],
     cache: &Arc<Cache>,
+    patience: Patience,
 ) -> Result<Components, Error> {
     if let Some((name, _)) = given.iter().find(|(name, _)| !recipe.components.contains_key(name)) {
         let known = recipe.components.keys().cloned().collect();
@@ -163,7 +166,7 @@ fn add_components(
         let from_command_line = given.iter().rev().find(|(n, _)| n == name).map(|(_, file)| file.clone());
         let file = match (from_command_line, source) {
             (Some(file), _) => file,
-            (None, Some(source)) => PathBuf::from(&source.location),
+            (None, Some(source)) => pinned::file(name, source, cache, patience)?,
             // A package of one of the recipe's repositories may have brought it.
             (None, None) if tree.get(&wanted.provides).is_some() => continue,
             (None, None) => {
@@ -172,7 +175,7 @@ fn add_components(
             }
         };
         // A pin in the recipe is for the file the recipe names, not for another one.
-        let pinned = source.filter(|s| PathBuf::from(&s.location) == file).and_then(|s| s.sha256.as_deref());
+        let pinned = source.filter(|_| !given.iter().any(|(n, _)| n == name)).and_then(|s| s.sha256.as_deref());
         let sha256 = pinned.map(|text| parse_sha256(name, text)).transpose()?;
         let added = component::add(tree, cache, &component::Given {
             name,
