@@ -278,3 +278,56 @@ fn booting_what_is_no_image() {
     fs::write(dir.path().join("manifest.json"), "{\"format\": 1, \"na").unwrap();
     check(&boot(), 1, &["manifest.json is not a manifest", "build the image again"]);
 }
+
+/// Every second package of the cache has a flipped byte in its data, the others in
+/// their index, and so has every block: the image is made of good bytes all the same.
+#[test]
+fn damaged_cache() {
+    let case = Case::new("");
+    let sums = |cache: &Path, output: &str| {
+        let args = ["--output", output, "--progress", "none", "--cache"];
+        let built = case.command(&args).arg(cache).output().unwrap();
+        check(&built, 0, &[]);
+        let image = fs::read_dir(case.path(output).join("compute")).unwrap().next().unwrap().unwrap();
+        fs::read_to_string(image.path().join("SHA256SUMS")).unwrap()
+    };
+    let shared = std::env::var_os("XDG_CACHE_HOME")
+        .map_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"), PathBuf::from)
+        .join("sledos");
+    let good = sums(&shared, "good");
+
+    // Copied, not linked: the shared cache must stay whole.
+    let own = case.path("cache");
+    assert!(Command::new("cp").arg("-a").arg(&shared).arg(&own).status().unwrap().success());
+    let mut damaged = 0;
+    for (n, file) in files(&own.join("unpacked")).iter().enumerate() {
+        let extension = if n % 4 < 2 { "data" } else { "index" };
+        if file.extension().is_some_and(|e| e == extension) {
+            damaged += flip(file);
+        }
+    }
+    damaged += files(&own.join("blocks")).iter().map(|file| flip(file)).sum::<usize>();
+    assert!(damaged > 100, "only {damaged} files are in the cache");
+    assert_eq!(sums(&own, "again"), good);
+}
+
+/// All files below a directory, sorted.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+/// Flips the bits of the byte in the middle. Returns how many files that changed.
+fn flip(file: &Path) -> usize {
+    let mut bytes = fs::read(file).unwrap();
+    let middle = bytes.len() / 2;
+    let Some(byte) = bytes.get_mut(middle) else { return 0 };
+    *byte ^= 0xff;
+    fs::write(file, bytes).unwrap();
+    1
+}
