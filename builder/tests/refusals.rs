@@ -188,8 +188,9 @@ fn components() {
     fs::write(case.path("cut.deb"), "!<arch>\ndebian-binary   0  ").unwrap();
     case.refused(&["--component", "mesos-agent=cut.deb"], 3, &["cannot unpack", "cut.deb"]);
     fs::write(case.path("f"), "outside").unwrap();
-    let tar = Command::new("tar").args(["-cPf", "up.tar", "--transform", "s,f,../f,", "f"]).current_dir(case.dir.path());
-    assert!({ tar }.status().unwrap().success());
+    let mut tar = Command::new("tar");
+    tar.args(["-cPf", "up.tar", "--transform", "s,f,../f,", "f"]).current_dir(case.dir.path());
+    assert!(tar.status().unwrap().success());
     case.refused(&["--component", "mesos-agent=up.tar"], 3, &["up.tar", ".."]);
 }
 
