@@ -29,7 +29,6 @@ impl Case {
         }
         symlink(root.join("overlays"), dir.path().join("overlays")).unwrap();
         fs::write(recipes.join("x.yaml"), format!("include: [compute.yaml]\nname: compute\n{overrides}")).unwrap();
-        fs::copy(root.join("recipes/compute.lock"), recipes.join("x.lock")).unwrap();
         let earlier = dir.path().join(EARLIER);
         fs::create_dir_all(earlier.parent().unwrap()).unwrap();
         fs::write(earlier, "earlier").unwrap();
@@ -41,7 +40,7 @@ impl Case {
     }
 
     fn edit_lock(&self, edit: impl FnOnce(String) -> String) {
-        let path = self.path("recipes/x.lock");
+        let path = self.path("recipes/compute.lock");
         fs::write(&path, edit(fs::read_to_string(&path).unwrap())).unwrap();
     }
 
@@ -212,9 +211,9 @@ fn locks() {
     let case = Case::new("");
     case.refused(&["--locked", "--lock", "no.lock"], 6, &["no.lock does not exist", "sledos lock"]);
     case.edit_lock(|text| text.replacen("timestamp: ", "timestamp: [", 1));
-    case.refused(&[], 6, &["x.lock is no valid lock", "line", "column", "sledos lock"]);
-    fs::write(case.path("recipes/x.lock"), [0xff, 0xfe, 0]).unwrap();
-    case.refused(&[], 6, &["x.lock is no valid lock", "UTF-8", "sledos lock"]);
+    case.refused(&[], 6, &["compute.lock is no valid lock", "line", "column", "sledos lock"]);
+    fs::write(case.path("recipes/compute.lock"), [0xff, 0xfe, 0]).unwrap();
+    case.refused(&[], 6, &["compute.lock is no valid lock", "UTF-8", "sledos lock"]);
     Case::new("packages: [nano]\n").refused(&[], 6, &["the lock is older than the recipe: +nano"]);
 }
 

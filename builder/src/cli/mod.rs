@@ -48,7 +48,7 @@ pub struct FetchArgs {
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
 
-    /// The lock [default: beside the recipe, with the extension .lock].
+    /// The lock [default: NAME.lock beside the recipe, NAME being what it calls itself].
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
 
