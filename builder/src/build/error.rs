@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use formats::{ext4, fat};
 use formats::tree::{NotADirectory, PathError, TreePath};
 
 use crate::exit::{Classify, Exit};
@@ -162,7 +163,7 @@ pub enum Error {
     #[error("{}", over_budget(.0))]
     Budget(Vec<OverBudget>),
     /// A version that cannot be a file name.
-    #[error("the version {0:?} is not one: letters, digits, `.`, `-`, `_`, `~` and `^` make it up, at most 64 of them")]
+    #[error("the version {0:?} is not one: letters, digits, `.`, `-`, `_`, `~` and `^` make it up, at most 64 of them, a letter or digit first")]
     Version(String),
     /// Something in the way in a tree of our own.
     #[error(transparent)]
@@ -239,9 +240,21 @@ impl Classify for Error {
             Self::Lock(error) => lock_exit(error),
             Self::Unpack(_) | Self::Modules(_) => Exit::Verification,
             Self::Contract(_) | Self::TooLarge { .. } | Self::Budget(_) => Exit::Contract,
+            // A partition whose size in the recipe is too small for its file system.
+            Self::Fat(fat::Error::Size { .. } | fat::Error::TooSmall { .. })
+            | Self::Ext4(ext4::Error::Option { .. } | ext4::Error::TooSmall { .. } | ext4::Error::TooManyNodes { .. }) => {
+                Exit::Contract
+            }
             Self::Version(_) | Self::Time(_) | Self::Epoch(_) => Exit::Usage,
             Self::Interrupted(_) => Exit::Interrupted,
             _ => Exit::Failure,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Output(error) => error.hint(),
+            _ => None,
         }
     }
 }

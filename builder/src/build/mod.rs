@@ -224,7 +224,8 @@ fn fetch(request: &Request, recipe: &Recipe, lock: &Lock, progress: &Progress) -
 /// os-release(5), which gives its characters.
 fn check_version(version: &str) -> Result<(), Error> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._-~^".contains(c);
-    if version.is_empty() || version.len() > 64 || version.starts_with('.') || !version.chars().all(fits) {
+    let begins = version.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if !begins || version.len() > 64 || !version.chars().all(fits) {
         return Err(Error::Version(version.to_owned()));
     }
     Ok(())

@@ -29,7 +29,7 @@ pub(super) struct Usr {
 
 fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
-    move |source| Error::Io { what, path, source }
+    move |source| crate::output::Error::new(what, &path, None, source).into()
 }
 
 /// Writes `usr.squashfs` and `usr.verity`.
@@ -48,23 +48,26 @@ pub(super) fn usr(
         tree.remove(&path);
     }
     let path = dir.join("usr.squashfs");
-    let mut out = BufWriter::with_capacity(1 << 20, File::create_new(&path).map_err(io("creating", &path))?);
+    let mut out = BufWriter::with_capacity(1 << 20, File::create_new(&path).map_err(io("create", &path))?);
     let squash = squashfs::Plan::new(&tree, options)?;
     let stage = progress.stage("compress /usr", Unit::Bytes, Some(squash.content_bytes()));
-    let stats = squash.write(&mut out, blocks, &|bytes| stage.add(bytes))?;
-    out.flush().map_err(io("writing", &path))?;
+    let stats = squash.write(&mut out, blocks, &|bytes| stage.add(bytes)).map_err(|error| match error {
+        squashfs::Error::Write(source) => io("write", &path)(source),
+        other => other.into(),
+    })?;
+    out.flush().map_err(io("write", &path))?;
     stage.finish();
     interrupt.check()?;
     let stage = progress.stage("verity", Unit::Time, None);
 
-    let data = File::open(&path).map_err(io("reading", &path))?;
-    let squashfs_size = data.metadata().map_err(io("reading", &path))?.len();
+    let data = File::open(&path).map_err(io("read", &path))?;
+    let squashfs_size = data.metadata().map_err(io("read", &path))?.len();
     let salt = plan.seed.bytes("verity salt");
-    let built = verity::build(data, salt, plan.seed.uuid("verity")).map_err(io("hashing", &path))?;
+    let built = verity::build(data, salt, plan.seed.uuid("verity")).map_err(io("hash", &path))?;
     let verity_path = dir.join("usr.verity");
-    let mut out = BufWriter::new(File::create_new(&verity_path).map_err(io("creating", &verity_path))?);
-    built.write(&mut out).map_err(io("writing", &verity_path))?;
-    out.flush().map_err(io("writing", &verity_path))?;
+    let mut out = BufWriter::new(File::create_new(&verity_path).map_err(io("create", &verity_path))?);
+    built.write(&mut out).map_err(io("write", &verity_path))?;
+    out.flush().map_err(io("write", &verity_path))?;
     stage.finish();
     Ok(Usr { squashfs: path, verity: verity_path, squashfs_size, root_hash: built.root, stats })
 }
@@ -78,8 +81,8 @@ pub(super) fn disk(
     dir: &Path,
 ) -> Result<Vec<manifest::Partition>, Error> {
     let path = dir.join("disk.raw");
-    let failed = || io("writing", &path);
-    let mut disk = File::options().read(true).write(true).create_new(true).open(&path).map_err(io("creating", &path))?;
+    let failed = || io("write", &path);
+    let mut disk = File::options().read(true).write(true).create_new(true).open(&path).map_err(io("create", &path))?;
     disk.set_len(plan.disk_size).map_err(failed())?;
     let mut written = Vec::new();
     for partition in &plan.partitions {
@@ -156,13 +159,13 @@ fn used_by(tree: &Tree) -> u64 {
 
 /// Copies a file into a partition; it must fit.
 fn copy(from: &Path, disk: &mut File, partition: &Partition, to: &Path) -> Result<u64, Error> {
-    let mut source = File::open(from).map_err(io("reading", from))?;
-    let size = source.metadata().map_err(io("reading", from))?.len();
+    let mut source = File::open(from).map_err(io("read", from))?;
+    let size = source.metadata().map_err(io("read", from))?.len();
     if size > partition.size {
         let label = partition.role.label();
         return Err(Error::TooLarge { partition: label, size, room: partition.size });
     }
-    io::copy(&mut source, disk).map_err(io("writing", to))
+    io::copy(&mut source, disk).map_err(io("write", to))
 }
 
 /// The GPT type of a partition. OEM and ROOT are plain Linux data, so that no

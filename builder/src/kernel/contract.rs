@@ -64,7 +64,7 @@ impl fmt::Display for Place {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// A driver, or a module in `with`, that the kernel does not have.
-    #[error("the kernel has no module {module}{hint}")]
+    #[error("the kernel has no module {module}{hint}; correct `driver:` or `with:`, or choose another `kernel: package:`")]
     NoModule {
         /// Its name.
         module: String,
@@ -103,7 +103,7 @@ pub enum Problem {
     /// A firmware file no package of the image has.
     #[error(
         "the firmware {file}, which {module} asks for, is in no package of the image; add {package}, \
-         or give a reason to do without in `without-firmware:`",
+         take it out of `exclude:` if it is there, or give a reason to do without in `without-firmware:`",
         package = debian_package(.file)
     )]
     NoFirmware {

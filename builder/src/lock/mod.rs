@@ -104,6 +104,9 @@ impl Lock {
     pub fn read(file: &Path) -> Result<Lock, Error> {
         let text = fs::read_to_string(file).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => Error::Missing { file: file.to_owned() },
+            io::ErrorKind::InvalidData => {
+                Error::Corrupt { file: file.to_owned(), problem: "it is not UTF-8 text".to_owned() }
+            }
             _ => Error::Io { action: "read", file: file.to_owned(), source },
         })?;
         read::parse(&text).map_err(|problem| Error::Corrupt { file: file.to_owned(), problem })
