@@ -67,8 +67,11 @@ pub(super) fn assemble(
 
     let (components, missing_components) = add_components(recipe, &mut tree, &accounts, given, cache)?;
     for overlay in &recipe.overlays {
-        let patterns: BTreeMap<&str, Glob> =
-            overlay.attributes.keys().filter_map(|text| Some((text.as_str(), Glob::parse(text).ok()?))).collect();
+        let patterns: BTreeMap<&str, Glob> = overlay
+            .attributes
+            .keys()
+            .filter_map(|text| Some((text.as_str(), Glob::parse(text).ok()?)))
+            .collect();
         let matches = |pattern: &str, path: &TreePath| {
             patterns.get(pattern).is_some_and(|glob| glob.matches(path.as_bytes()))
         };
@@ -88,7 +91,17 @@ pub(super) fn assemble(
         .map(|dir| format!("`kernel: drop:` names {dir}, but this kernel has no modules there"))
         .collect();
     kernel::indexes::write(&mut tree, &catalog, &usr.selection)?;
-    Ok(Assembled { tree, boot, catalog, initramfs, contract, components, missing_components, notes, remove: usr.remove })
+    Ok(Assembled {
+        tree,
+        boot,
+        catalog,
+        initramfs,
+        contract,
+        components,
+        missing_components,
+        notes,
+        remove: usr.remove,
+    })
 }
 
 /// All users and groups: base-passwd's and the recipe's.
@@ -174,13 +187,18 @@ fn add_components(
         // A pin in the recipe is for the file the recipe names, not for another one.
         let pinned = source.filter(|s| PathBuf::from(&s.location) == file).and_then(|s| s.sha256.as_deref());
         let sha256 = pinned.map(|text| parse_sha256(name, text)).transpose()?;
-        let added = component::add(tree, cache, &component::Given {
-            name,
-            file: &file,
-            sha256: sha256.as_ref(),
-            provides: &wanted.provides,
-            arch: &recipe.debian.arch,
-        }, accounts)?;
+        let added = component::add(
+            tree,
+            cache,
+            &component::Given {
+                name,
+                file: &file,
+                sha256: sha256.as_ref(),
+                provides: &wanted.provides,
+                arch: &recipe.debian.arch,
+            },
+            accounts,
+        )?;
         let version = added.package.map(|package| package.version);
         present.insert(name.clone(), ComponentEntry { sha256: hex(&added.sha256), version });
     }

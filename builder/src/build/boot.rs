@@ -93,12 +93,15 @@ pub(super) fn uki(assembled: &Assembled, initramfs: &[u8], cmdline: &str) -> Res
         Some(content) => content.to_vec().map_err(|source| Error::Content { path, source })?,
         None => Vec::new(),
     };
-    Ok(uki::build(&assembled.boot.stub, &uki::Parts {
-        os_release: &os_release,
-        cmdline,
-        uname: &assembled.catalog.version,
-        linux: &assembled.boot.kernel,
-        initrd: initramfs,
-        ..uki::Parts::default()
-    })?)
+    Ok(uki::build(
+        &assembled.boot.stub,
+        &uki::Parts {
+            os_release: &os_release,
+            cmdline,
+            uname: &assembled.catalog.version,
+            linux: &assembled.boot.kernel,
+            initrd: initramfs,
+            ..uki::Parts::default()
+        },
+    )?)
 }

@@ -38,7 +38,8 @@ pub(super) fn manifest(facts: &Facts<'_>, staged: &StagedDir) -> Result<Manifest
     let mut artefacts = BTreeMap::new();
     for (name, sum) in &sums {
         let path = staged.path().join(name);
-        let size = std::fs::metadata(&path).map_err(|source| Error::Io { what: "reading", path, source })?.len();
+        let size =
+            std::fs::metadata(&path).map_err(|source| Error::Io { what: "reading", path, source })?.len();
         artefacts.insert(name.clone(), Artefact { size, sha256: hex(sum) });
     }
     let nics = facts.assembled.contract.iter().map(|entry| {

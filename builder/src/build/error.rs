@@ -110,7 +110,9 @@ pub enum Error {
         source: io::Error,
     },
     /// Not exactly one kernel.
-    #[error("the packages bring {found} kernels, and an image has one; `kernel: package:` names the package it comes from")]
+    #[error(
+        "the packages bring {found} kernels, and an image has one; `kernel: package:` names the package it comes from"
+    )]
     Kernels {
         /// How many.
         found: usize,
@@ -162,7 +164,9 @@ pub enum Error {
     #[error("{}", over_budget(.0))]
     Budget(Vec<OverBudget>),
     /// A version that cannot be a file name.
-    #[error("the version {0:?} is not one: letters, digits, `.`, `-`, `_`, `~` and `^` make it up, at most 64 of them")]
+    #[error(
+        "the version {0:?} is not one: letters, digits, `.`, `-`, `_`, `~` and `^` make it up, at most 64 of them"
+    )]
     Version(String),
     /// Something in the way in a tree of our own.
     #[error(transparent)]
@@ -179,7 +183,9 @@ pub enum Error {
         source: rayon::ThreadPoolBuildError,
     },
     /// A time that FAT, ext4 or squashfs cannot hold.
-    #[error("the time {0} (seconds since 1970) is not one an image can have: 1980 to 2106; look at SOURCE_DATE_EPOCH")]
+    #[error(
+        "the time {0} (seconds since 1970) is not one an image can have: 1980 to 2106; look at SOURCE_DATE_EPOCH"
+    )]
     Time(i64),
     /// `SOURCE_DATE_EPOCH` is no number.
     #[error("SOURCE_DATE_EPOCH is {0:?}; it must be a number of seconds since 1970")]
@@ -215,7 +221,6 @@ fn over_budget(all: &[OverBudget]) -> String {
 fn listed(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
-
 
 impl Classify for Error {
     fn exit(&self) -> Exit {
@@ -256,7 +261,9 @@ fn fetch_exit(error: &crate::apt::fetch::Error) -> Exit {
 fn lock_exit(error: &crate::lock::Error) -> Exit {
     use crate::lock::Error as Lock;
     match error {
-        Lock::Missing { .. } | Lock::Stale { .. } | Lock::Corrupt { .. } | Lock::Resolve(_) => Exit::Dependencies,
+        Lock::Missing { .. } | Lock::Stale { .. } | Lock::Corrupt { .. } | Lock::Resolve(_) => {
+            Exit::Dependencies
+        }
         Lock::Io { .. } => Exit::Failure,
         Lock::Sources(_) => Exit::Network,
         Lock::Archive(error) => archive_exit(error),

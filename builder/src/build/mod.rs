@@ -17,8 +17,8 @@ use std::sync::Arc;
 use formats::squashfs;
 
 use crate::apt::fetch::{Client, DebCache, LockedFetcher, Patience};
-use crate::apt::{LockRequest, lock_recipe, mirrors};
 use crate::apt::release::Clock;
+use crate::apt::{LockRequest, lock_recipe, mirrors};
 use crate::cache::Cache;
 use crate::image::ImagePlan;
 use crate::image::manifest::Manifest;
@@ -153,17 +153,20 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
     interrupt.check()?;
 
     let stage = progress.stage("checksums", Unit::Time, None);
-    let manifest = describe::manifest(&describe::Facts {
-        recipe: &recipe,
-        lock: &lock,
-        plan: &plan,
-        assembled: &assembled,
-        options: &options,
-        initramfs_level,
-        root_hash: &usr.root_hash,
-        cmdline: &cmdline,
-        partitions,
-    }, &staged)?;
+    let manifest = describe::manifest(
+        &describe::Facts {
+            recipe: &recipe,
+            lock: &lock,
+            plan: &plan,
+            assembled: &assembled,
+            options: &options,
+            initramfs_level,
+            root_hash: &usr.root_hash,
+            cmdline: &cmdline,
+            partitions,
+        },
+        &staged,
+    )?;
     stage.finish();
     let stage = progress.stage("sync", Unit::Time, None);
     let dir = staged.target().to_owned();

@@ -101,7 +101,8 @@ fn request(recipe: &std::path::Path, args: &FetchArgs) -> Result<Request, Error>
         None => Cache::default_dir()?,
     };
     // The only look at the clock: whether signatures have expired. It never gets into an image.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| i64::try_from(t.as_secs()).unwrap_or(0));
+    let now =
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| i64::try_from(t.as_secs()).unwrap_or(0));
     Ok(Request {
         recipe: recipe.to_owned(),
         lock: args.lock.clone(),
