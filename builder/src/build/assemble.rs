@@ -8,6 +8,7 @@ use std::sync::Arc;
 use formats::tree::{Content, Kind, Tree, TreePath};
 
 use super::Error;
+use crate::accounts::Ids;
 use crate::cache::Cache;
 use crate::fixups::{self, Context};
 use crate::image::ids::hex;
@@ -18,7 +19,7 @@ use crate::kernel::contract::ContractEntry;
 use crate::kernel::select::Selection;
 use crate::recipe::Recipe;
 use crate::recipe::glob::Glob;
-use crate::unpack::{self, Ids, component, overlay};
+use crate::unpack::{self, component, overlay};
 
 /// The finished tree and what was decided on the way.
 #[derive(Debug)]
@@ -59,13 +60,13 @@ pub(super) fn assemble(
     given: &[(String, PathBuf)],
     cache: &Arc<Cache>,
 ) -> Result<Assembled, Error> {
-    let accounts = Ids::of(packages, &recipe.users, &recipe.groups)?;
+    let ids = Ids::of(packages, &recipe.users, &recipe.groups)?;
     let (exclude, keep) = (globs(&recipe.exclude), globs(&recipe.keep));
     let any = |globs: &[Glob], path: &TreePath| globs.iter().any(|glob| glob.matches(path.as_bytes()));
     let wanted = |path: &TreePath| needed_for_boot(path) || any(&keep, path) || !any(&exclude, path);
-    let mut tree = unpack::merge::merge(packages, &accounts, &wanted)?;
+    let mut tree = unpack::merge::merge(packages, &ids, &wanted)?;
 
-    let (components, missing_components) = add_components(recipe, &mut tree, &accounts, given, cache)?;
+    let (components, missing_components) = add_components(recipe, &mut tree, &ids, given, cache)?;
     for overlay in &recipe.overlays {
         let patterns: BTreeMap<&str, Glob> = overlay
             .attributes
@@ -75,10 +76,9 @@ pub(super) fn assemble(
         let matches = |pattern: &str, path: &TreePath| {
             patterns.get(pattern).is_some_and(|glob| glob.matches(path.as_bytes()))
         };
-        overlay::apply(&mut tree, overlay, &accounts, &matches)?;
+        overlay::apply(&mut tree, overlay, &ids, &matches)?;
     }
     let boot = take_boot_parts(&mut tree)?;
-    let ids = masters(packages, recipe)?;
     fixups::apply(&mut tree, &Context { recipe, ids: &ids, version })?;
 
     let catalog = Catalog::scan(&tree)?;
@@ -102,13 +102,6 @@ pub(super) fn assemble(
         notes,
         remove: usr.remove,
     })
-}
-
-/// All users and groups: base-passwd's and the recipe's.
-fn masters(packages: &[unpack::Package], recipe: &Recipe) -> Result<fixups::Ids, Error> {
-    let passwd = unpack::ids::master(packages, "usr/share/base-passwd/passwd.master")?;
-    let group = unpack::ids::master(packages, "usr/share/base-passwd/group.master")?;
-    Ok(fixups::ids(passwd.as_bytes(), group.as_bytes(), recipe)?)
 }
 
 /// Patterns were checked when the recipe was loaded.
@@ -162,7 +155,7 @@ type Components = (BTreeMap<String, ComponentEntry>, Vec<String>);
 fn add_components(
     recipe: &Recipe,
     tree: &mut Tree,
-    accounts: &Ids,
+    ids: &Ids,
     given: &[(String, PathBuf)],
     cache: &Arc<Cache>,
 ) -> Result<Components, Error> {
@@ -197,7 +190,7 @@ fn add_components(
                 provides: &wanted.provides,
                 arch: &recipe.debian.arch,
             },
-            accounts,
+            ids,
         )?;
         let version = added.package.map(|package| package.version);
         present.insert(name.clone(), ComponentEntry { sha256: hex(&added.sha256), version });

@@ -38,12 +38,9 @@ pub enum Error {
     /// An overlay cannot be laid over the tree.
     #[error(transparent)]
     Overlay(#[from] crate::unpack::overlay::Error),
-    /// The users and groups of the recipe are not right.
+    /// The users and groups of the recipe and of base-passwd do not go together.
     #[error(transparent)]
-    Accounts(#[from] crate::unpack::ids::Error),
-    /// The users and groups of the recipe and of base-passwd contradict each other.
-    #[error(transparent)]
-    Ids(#[from] crate::fixups::IdsError),
+    Accounts(#[from] crate::accounts::Error),
     /// A fix-up gave up.
     #[error(transparent)]
     Fixup(#[from] crate::fixups::Error),
@@ -230,7 +227,6 @@ impl Classify for Error {
             | Self::Component(_)
             | Self::Overlay(_)
             | Self::Accounts(_)
-            | Self::Ids(_)
             | Self::Fixup(_)
             | Self::UnknownModules(_)
             | Self::Kernels { .. }

@@ -13,7 +13,6 @@ pub mod control;
 pub mod deb;
 pub mod decode;
 pub mod entry;
-pub mod ids;
 pub mod index;
 pub mod merge;
 pub mod overlay;
@@ -29,7 +28,6 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 pub use control::Control;
-pub use ids::Ids;
 pub use store::Archive;
 
 use crate::cache::Cache;

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::Command;
 
 use formats::tree::{Kind, Origin, TreePath};
-use sledos::unpack::{Ids, merge};
+use sledos::accounts::Ids;
+use sledos::unpack::merge;
 
 use crate::support::{Bench, chain, ids, listing, listing_of_host, locked, p, run, sha256, write};
 
