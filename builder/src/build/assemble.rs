@@ -10,8 +10,8 @@ use formats::tree::{Content, Kind, Tree, TreePath};
 use super::Error;
 use crate::accounts::Ids;
 use crate::cache::Cache;
+use crate::digest::hex;
 use crate::fixups::{self, Context};
-use crate::image::ids::hex;
 use crate::image::manifest::ComponentEntry;
 use crate::kernel;
 use crate::kernel::catalog::Catalog;
@@ -199,6 +199,6 @@ fn add_components(
 }
 
 fn parse_sha256(name: &str, text: &str) -> Result<[u8; 32], Error> {
-    crate::apt::digest::parse_sha256(text)
+    crate::digest::parse_sha256(text)
         .ok_or_else(|| Error::Pin { component: name.to_owned(), text: text.to_owned() })
 }

@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 use super::Error;
 use super::assemble::Assembled;
 use crate::cache::Cache;
+use crate::digest::hex;
 use crate::image::ImagePlan;
-use crate::image::ids::hex;
 use crate::kernel;
 use crate::recipe::Recipe;
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use formats::tree::{NotADirectory, PathError, TreePath};
 
 use crate::exit::{Classify, Exit};
-use crate::summary::size;
+use crate::progress::bytes;
 
 /// Why a build gave up. Nothing is left under the image's final name then.
 #[derive(Debug, thiserror::Error)]
@@ -148,7 +148,7 @@ pub enum Error {
         text: String,
     },
     /// Does not fit into its partition.
-    #[error("{} do not fit into the partition {partition} of {}; enlarge it under `layout:` or leave more out", crate::summary::size(*size), crate::summary::size(*room))]
+    #[error("{} do not fit into the partition {partition} of {}; enlarge it under `layout:` or leave more out", bytes(*size), bytes(*room))]
     TooLarge {
         /// GPT name.
         partition: &'static str,
@@ -208,9 +208,9 @@ pub struct OverBudget {
 fn over_budget(all: &[OverBudget]) -> String {
     let mut lines = vec!["over budget (`budgets:` in the recipe):".to_owned()];
     for over in all {
-        let (is, may) = (size(over.size), size(over.budget));
+        let (is, may) = (bytes(over.size), bytes(over.budget));
         lines.push(format!("  {}: {is}, {may} allowed; the largest in it:", over.artefact));
-        lines.extend(over.largest.iter().map(|(name, bytes)| format!("    {:>10}  {name}", size(*bytes))));
+        lines.extend(over.largest.iter().map(|(name, size)| format!("    {:>10}  {name}", bytes(*size))));
     }
     lines.join("\n")
 }

@@ -19,7 +19,8 @@ use super::place::{self, Place};
 use super::store::{Archive, Form, Source};
 use super::{ar, control_of};
 use crate::accounts::{Ids, Unknown};
-use crate::cache::{Cache, hex};
+use crate::cache::Cache;
+use crate::digest::hex;
 
 /// A component as given to the build.
 #[derive(Clone, Copy, Debug)]
