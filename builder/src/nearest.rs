@@ -54,10 +54,7 @@ mod tests {
     #[test]
     fn the_nearest_come_first() {
         let names = ["docker.io", "docker.ii", "dockerx", "mdadm", "docker", "docker.io"];
-        assert_eq!(
-            near("docker.oi", names),
-            ["docker.ii", "docker.io", "docker", "dockerx"]
-        );
+        assert_eq!(near("docker.oi", names), ["docker.ii", "docker.io", "docker", "dockerx"]);
         assert_eq!(near("dokcer", names).first(), Some(&"docker"));
     }
 }

@@ -16,7 +16,7 @@ pub struct LockArgs {
     #[arg(value_name = "RECIPE")]
     pub recipe: PathBuf,
 
-    /// Where packages come from.
+    /// Where packages come from and where they are kept.
     #[command(flatten)]
     pub fetch: FetchArgs,
 

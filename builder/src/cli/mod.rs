@@ -37,7 +37,7 @@ pub enum Verb {
     Boot(boot::BootArgs),
 }
 
-/// Where packages come from and what is kept: shared by the verbs that fetch.
+/// Where packages come from and where they are kept: shared by the verbs that fetch.
 #[derive(Args, Clone, Debug, Default)]
 pub struct FetchArgs {
     /// Debian mirror to use instead of those in the host's apt sources; several are tried in order.
@@ -48,7 +48,7 @@ pub struct FetchArgs {
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
 
-    /// The lock [default: beside the recipe, with the extension .lock].
+    /// The lock [default: NAME.lock beside the recipe, NAME being the recipe's].
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
 

@@ -242,6 +242,6 @@ fn an_owner_nobody_knows_is_named() {
     assert_eq!(
         chain(&error),
         "cannot tell the owner of /usr/f in the package a: \
-         the group tty does not exist in the image; add it to the recipe's groups"
+         the group tty does not exist in the image; add it to the recipe's `groups:`"
     );
 }
