@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use formats::tree::{Content, Kind, Tree, TreePath};
 
-use super::Error;
+use super::{Error, pinned};
 use crate::accounts::Ids;
+use crate::apt::fetch::Patience;
 use crate::cache::Cache;
 use crate::digest::hex;
 use crate::fixups::{self, Context};
@@ -59,6 +60,7 @@ pub(super) fn assemble(
     packages: &[unpack::Package],
     given: &[(String, PathBuf)],
     cache: &Arc<Cache>,
+    patience: Patience,
 ) -> Result<Assembled, Error> {
     let ids = Ids::of(packages, &recipe.users, &recipe.groups)?;
     let (exclude, keep) = (globs(&recipe.exclude), globs(&recipe.keep));
@@ -66,7 +68,7 @@ pub(super) fn assemble(
     let wanted = |path: &TreePath| needed_for_boot(path) || any(&keep, path) || !any(&exclude, path);
     let mut tree = unpack::merge::merge(packages, &ids, &wanted)?;
 
-    let (components, missing_components) = add_components(recipe, &mut tree, &ids, given, cache)?;
+    let (components, missing_components) = add_components(recipe, &mut tree, &ids, given, cache, patience)?;
     for overlay in &recipe.overlays {
         let patterns: BTreeMap<&str, Glob> = overlay
             .attributes
@@ -158,6 +160,7 @@ fn add_components(
     ids: &Ids,
     given: &[(String, PathBuf)],
     cache: &Arc<Cache>,
+    patience: Patience,
 ) -> Result<Components, Error> {
     if let Some((name, _)) = given.iter().find(|(name, _)| !recipe.components.contains_key(name)) {
         let known = recipe.components.keys().cloned().collect();
@@ -169,7 +172,7 @@ fn add_components(
         let from_command_line = given.iter().rev().find(|(n, _)| n == name).map(|(_, file)| file.clone());
         let file = match (from_command_line, source) {
             (Some(file), _) => file,
-            (None, Some(source)) => PathBuf::from(&source.location),
+            (None, Some(source)) => pinned::file(name, source, cache, patience)?,
             // A package of one of the recipe's repositories may have brought it.
             (None, None) if tree.get(&wanted.provides).is_some() => continue,
             (None, None) => {
@@ -178,7 +181,8 @@ fn add_components(
             }
         };
         // A pin in the recipe is for the file the recipe names, not for another one.
-        let pinned = source.filter(|s| PathBuf::from(&s.location) == file).and_then(|s| s.sha256.as_deref());
+        let pinned =
+            source.filter(|_| !given.iter().any(|(n, _)| n == name)).and_then(|s| s.sha256.as_deref());
         let sha256 = pinned.map(|text| parse_sha256(name, text)).transpose()?;
         let added = component::add(
             tree,

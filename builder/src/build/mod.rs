@@ -6,6 +6,7 @@ mod budget;
 mod describe;
 mod downloads;
 mod error;
+mod pinned;
 mod write;
 
 pub use boot::INIT;
@@ -111,7 +112,8 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
     interrupt.check()?;
 
     let stage = progress.stage("assemble", Unit::Time, None);
-    let assembled = assemble::assemble(&recipe, &version, &packages, &request.components, &cache)?;
+    let assembled =
+        assemble::assemble(&recipe, &version, &packages, &request.components, &cache, request.patience)?;
     if request.require_components && !assembled.missing_components.is_empty() {
         return Err(Error::MissingComponents { names: assembled.missing_components });
     }

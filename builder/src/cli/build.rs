@@ -46,8 +46,8 @@ pub struct BuildArgs {
     pub locked: bool,
 
     /// Threads [default: one per CPU]. The image does not depend on it.
-    #[arg(long, value_name = "N")]
-    pub jobs: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
 
     /// Print the result as JSON.
     #[arg(long)]
@@ -71,7 +71,7 @@ pub(super) fn run_verb(args: &BuildArgs) -> Result<(), Failure> {
         require_components: args.require_components,
         fast: args.fast,
         time: source_date_epoch()?,
-        jobs: args.jobs,
+        jobs: args.jobs.map(usize::from),
         ..super::request(&args.recipe, &args.fetch)?
     };
     let interrupt = Interrupt::on_signals().map_err(|source| Error::Io {

@@ -102,11 +102,11 @@ pub fn path_of(recipe: &Recipe) -> PathBuf {
 impl Lock {
     /// Reads and checks a lock file.
     pub fn read(file: &Path) -> Result<Lock, Error> {
-        let text = fs::read_to_string(file).map_err(|source| match source.kind() {
+        let bytes = fs::read(file).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => Error::Missing { file: file.to_owned() },
             _ => Error::Io { action: "read", file: file.to_owned(), source },
         })?;
-        read::parse(file, &text).map_err(|source| Error::Corrupt { file: file.to_owned(), source })
+        read::parse(file, bytes).map_err(|source| Error::Corrupt { file: file.to_owned(), source })
     }
 
     /// Writes it, so that the file is the old or the new one, never a half.

@@ -8,8 +8,8 @@ use crate::digest::parse_sha256;
 use crate::yaml::{self, Cursor, Problems, Wrong};
 
 /// The errors say where and what.
-pub(super) fn parse(file: &Path, text: &str) -> Result<Lock, Diagnostics> {
-    let node = yaml::parse(&Source::new(file, text))?;
+pub(super) fn parse(file: &Path, bytes: Vec<u8>) -> Result<Lock, Diagnostics> {
+    let node = yaml::parse(&Source::from_utf8(file, bytes)?)?;
     let problems = Problems::default();
     let lock = lock(&Cursor::root(&node, &problems));
     problems.finish(lock)
@@ -134,7 +134,7 @@ mod tests {
         asked: []\nreleases: []\npackages: []\nunreviewed: {}\n";
 
     fn read(text: &str) -> Result<Lock, String> {
-        parse(Path::new("x.lock"), text).map_err(|error| error.to_string())
+        parse(Path::new("x.lock"), text.into()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -156,6 +156,8 @@ mod tests {
         };
         let (a, b) = (package("a", "d e", "f"), package("b", "d e", "f"));
         assert!(read(&with(&[a.clone(), b.clone()])).is_ok());
+        let error = parse(Path::new("x.lock"), vec![b'a', 0xff]).unwrap_err().to_string();
+        assert!(error.contains("UTF-8") && error.contains("x.lock:1:2"), "{error}");
         for (bad, line, says) in [
             (GOOD.replace("asked: []", "asked: []\nextra: 1"), 5, "unknown key `extra`"),
             (GOOD.replace("timestamp: 1", "timestamp: soon"), 2, "`timestamp` should be a number"),

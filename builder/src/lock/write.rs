@@ -106,7 +106,7 @@ mod tests {
     use crate::lock::read;
 
     fn parse(text: &str) -> Lock {
-        read::parse(std::path::Path::new("x.lock"), text).unwrap()
+        read::parse(std::path::Path::new("x.lock"), text.into()).unwrap()
     }
 
     fn lock() -> Lock {
