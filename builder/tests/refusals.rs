@@ -28,7 +28,8 @@ impl Case {
             fs::copy(entry.path(), recipes.join(entry.file_name())).unwrap();
         }
         symlink(root.join("overlays"), dir.path().join("overlays")).unwrap();
-        fs::write(recipes.join("x.yaml"), format!("include: [compute.yaml]\nname: compute\n{overrides}")).unwrap();
+        fs::write(recipes.join("x.yaml"), format!("include: [compute.yaml]\nname: compute\n{overrides}"))
+            .unwrap();
         fs::copy(root.join("recipes/compute.lock"), recipes.join("x.lock")).unwrap();
         let earlier = dir.path().join(EARLIER);
         fs::create_dir_all(earlier.parent().unwrap()).unwrap();
@@ -64,8 +65,10 @@ impl Case {
     #[track_caller]
     fn nothing_left(&self) {
         assert_eq!(fs::read_to_string(self.path(EARLIER)).unwrap(), "earlier");
-        for (dir, only) in [("output", "compute"), ("output/compute", "1"), ("output/compute/1", "disk.raw")] {
-            let names: Vec<_> = fs::read_dir(self.path(dir)).unwrap().map(|e| e.unwrap().file_name()).collect();
+        for (dir, only) in [("output", "compute"), ("output/compute", "1"), ("output/compute/1", "disk.raw")]
+        {
+            let names: Vec<_> =
+                fs::read_dir(self.path(dir)).unwrap().map(|e| e.unwrap().file_name()).collect();
             assert_eq!(names, [only], "in {dir}");
         }
     }
@@ -89,7 +92,8 @@ fn signal(pid: u32, name: &str) {
 #[track_caller]
 fn interrupted_at(stage: &str, signals: usize) {
     let case = Case::new("");
-    let mut child = case.command(&["--progress", "json"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut child =
+        case.command(&["--progress", "json"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let seen = lines.by_ref().map_while(Result::ok).any(|line| line.contains(stage));
     assert!(seen, "no event of the stage {stage}");
@@ -122,10 +126,12 @@ fn disk_full() {
     let case = Case::new("");
     let mount = case.path("small");
     fs::create_dir(&mount).unwrap();
-    let status = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"]).arg(&mount).status().unwrap();
+    let status =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"]).arg(&mount).status().unwrap();
     assert!(status.success(), "this test mounts a tmpfs and runs as root");
     let output = case.command(&["--output", "small", "--progress", "none"]).output().unwrap();
-    let left: Vec<_> = fs::read_dir(mount.join("compute")).into_iter().flatten().map(|e| e.unwrap().path()).collect();
+    let left: Vec<_> =
+        fs::read_dir(mount.join("compute")).into_iter().flatten().map(|e| e.unwrap().path()).collect();
     assert!(Command::new("umount").arg(&mount).status().unwrap().success());
     check(&output, 1, &["the disk is full", "usr.squashfs", "MiB free", "--output"]);
     assert_eq!(left, Vec::<PathBuf>::new());
@@ -175,8 +181,16 @@ fn include_cycle() {
 
 #[test]
 fn overlays() {
-    Case::new("overlays: [{name: ../../etc}]\n").refused(&[], 3, &["`../../etc` is not a name", "x.yaml:3:19"]);
-    Case::new("overlays: [{name: nothere}]\n").refused(&[], 3, &["no directory overlays/nothere", "x.yaml:3:19"]);
+    Case::new("overlays: [{name: ../../etc}]\n").refused(
+        &[],
+        3,
+        &["`../../etc` is not a name", "x.yaml:3:19"],
+    );
+    Case::new("overlays: [{name: nothere}]\n").refused(
+        &[],
+        3,
+        &["no directory overlays/nothere", "x.yaml:3:19"],
+    );
 }
 
 #[test]
@@ -197,7 +211,9 @@ fn components() {
 #[test]
 fn component_with_another_hash() {
     let pin = "0".repeat(64);
-    let case = Case::new(&format!("components: {{mesos-agent: {{source: {{location: f.tar, sha256: \"{pin}\"}}}}}}\n"));
+    let case = Case::new(&format!(
+        "components: {{mesos-agent: {{source: {{location: f.tar, sha256: \"{pin}\"}}}}}}\n"
+    ));
     fs::write(case.path("recipes/f.tar"), "f").unwrap();
     fs::write(case.path("f.tar"), "f").unwrap();
     let output = case.command(&["--progress", "none"]).output().unwrap();
@@ -221,7 +237,11 @@ fn locks() {
 #[test]
 fn mirror_that_is_down() {
     let case = Case::new("");
-    case.refused(&["--mirror", "http://127.0.0.1:9/", "--cache", "cache"], 4, &["cannot fetch", "127.0.0.1:9", "no connection"]);
+    case.refused(
+        &["--mirror", "http://127.0.0.1:9/", "--cache", "cache"],
+        4,
+        &["cannot fetch", "127.0.0.1:9", "no connection"],
+    );
 }
 
 #[test]

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::Command;
 
 use formats::tree::{Kind, Origin, TreePath};
-use sledos::unpack::{Ids, merge};
+use sledos::accounts::Ids;
+use sledos::unpack::merge;
 
 use crate::support::{Bench, chain, ids, listing, listing_of_host, locked, p, run, sha256, write};
 
@@ -241,6 +242,6 @@ fn an_owner_nobody_knows_is_named() {
     assert_eq!(
         chain(&error),
         "cannot tell the owner of /usr/f in the package a: \
-         the group tty does not exist in the image; add it to the recipe's groups"
+         the group tty does not exist in the image; add it to the recipe's `groups:`"
     );
 }
