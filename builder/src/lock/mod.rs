@@ -104,9 +104,6 @@ impl Lock {
     pub fn read(file: &Path) -> Result<Lock, Error> {
         let bytes = fs::read(file).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => Error::Missing { file: file.to_owned() },
-            io::ErrorKind::InvalidData => {
-                Error::Corrupt { file: file.to_owned(), problem: "it is not UTF-8 text".to_owned() }
-            }
             _ => Error::Io { action: "read", file: file.to_owned(), source },
         })?;
         read::parse(file, bytes).map_err(|source| Error::Corrupt { file: file.to_owned(), source })
