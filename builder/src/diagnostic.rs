@@ -32,6 +32,24 @@ impl Source {
     pub fn new(file: impl Into<PathBuf>, text: impl Into<String>) -> Arc<Self> {
         Arc::new(Self { file: file.into(), text: text.into() })
     }
+
+    /// A file's bytes, which must be UTF-8.
+    ///
+    /// # Errors
+    /// With the place of the first byte that is not.
+    pub fn from_utf8(file: impl Into<PathBuf>, bytes: Vec<u8>) -> Result<Arc<Self>, Diagnostics> {
+        let file = file.into();
+        String::from_utf8(bytes).map(|text| Self::new(&file, text)).map_err(|e| {
+            let good = e.as_bytes().get(..e.utf8_error().valid_up_to()).unwrap_or_default();
+            let before = String::from_utf8_lossy(good);
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+            let text = String::from_utf8_lossy(e.as_bytes());
+            Diagnostic::at(&Place::new(&Self::new(&file, text), line, column), "this is not UTF-8")
+                .hint("save the file as UTF-8")
+                .into()
+        })
+    }
 }
 
 /// A place in a file.

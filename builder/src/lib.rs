@@ -7,16 +7,20 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod accounts;
 pub mod apt;
 pub mod build;
 pub mod cache;
 pub mod cli;
+pub mod date;
 pub mod diagnostic;
+pub mod digest;
 pub mod exit;
 pub mod fixups;
 pub mod image;
 pub mod kernel;
 pub mod lock;
+pub mod nearest;
 pub mod output;
 pub mod progress;
 pub mod qemu;

@@ -20,8 +20,8 @@ fn shipped() -> Vec<Recipe> {
 }
 
 fn files(dir: &Path, out: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in std::fs::read_dir(dir).expect("a directory of the repository") {
+        let path = entry.expect("a directory of the repository").path();
         if path.is_dir() { files(&path, out) } else { out.push(path) }
     }
 }

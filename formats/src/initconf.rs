@@ -46,7 +46,9 @@ impl InitConf {
             match key {
                 "image" => value.clone_into(&mut conf.image),
                 "version" => value.clone_into(&mut conf.version),
-                "time" => conf.time = value.parse().map_err(|_| Error { line, what: "time is not a number" })?,
+                "time" => {
+                    conf.time = value.parse().map_err(|_| Error { line, what: "time is not a number" })?
+                }
                 "load" => conf.load = value.split(',').filter(|m| !m.is_empty()).map(str::to_owned).collect(),
                 _ => {}
             }

@@ -19,9 +19,9 @@ pub mod modules;
 #[cfg(feature = "write")]
 pub mod pe;
 #[cfg(feature = "write")]
-pub mod squashfs;
-#[cfg(feature = "write")]
 mod sparse;
+#[cfg(feature = "write")]
+pub mod squashfs;
 #[cfg(feature = "write")]
 pub mod tree;
 #[cfg(feature = "write")]

@@ -37,33 +37,60 @@ pub fn request(recipe: &str, output: &Path) -> Request {
     }
 }
 
-/// Builds it. Mirrors drop packages that a newer version replaced: a lock that
-/// has become too old is made again beside the output.
+/// An image and the lock it was made from.
+#[derive(Debug)]
+pub struct Image {
+    /// Where its artefacts are.
+    pub dir: PathBuf,
+    /// The lock.
+    pub lock: PathBuf,
+}
+
+/// Builds it.
 ///
 /// # Panics
 /// When the build fails: this is test code, and that is the test's result.
-pub fn build(mut request: Request) -> Built {
+pub fn build(request: Request) -> Built {
+    build_with_lock(request).0
+}
+
+/// Builds it; returns the lock as well. Mirrors drop packages that a newer
+/// version replaced: a lock that has become too old is made again beside the output.
+///
+/// # Panics
+/// As [`build`].
+pub fn build_with_lock(mut request: Request) -> (Built, PathBuf) {
     let progress = Progress::on_stderr(Style::Plain);
     let interrupt = Interrupt::new();
+    let recipe = sledos::recipe::load(&request.recipe).expect("a shipped recipe is right");
     let built = match build::run(&request, &progress, &interrupt) {
         Err(Error::Fetch(gone)) => {
             progress.warn(format!("{gone}\nlocking again for this test"));
             std::fs::create_dir_all(&request.output).expect("the output directory can be made");
             request.lock = Some(request.output.join("test.lock"));
-            let recipe = sledos::recipe::load(&request.recipe).expect("it was loaded a moment ago");
             build::lock(&request, &recipe, &progress).expect("the mirror has some version of everything");
             build::run(&request, &progress, &interrupt)
         }
         other => other,
     };
-    built.unwrap_or_else(|error| {
+    let built = built.unwrap_or_else(|error| {
         let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source());
         panic!("the build failed: {}", causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+    });
+    (built, request.lock.unwrap_or_else(|| sledos::lock::path_of(&recipe)))
+}
+
+/// The compute image with its lock, shared by all tests of a process. `scratch`
+/// is where to build it.
+pub fn compute_with_lock(scratch: &Path) -> &'static Image {
+    static IMAGE: OnceLock<Image> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let (built, lock) = build_with_lock(request("compute.yaml", &scratch.join("output")));
+        Image { dir: built.dir, lock }
     })
 }
 
-/// The compute image, shared by all tests of a process. `scratch` is where to build it.
+/// Where the artefacts of the compute image are.
 pub fn compute(scratch: &Path) -> &'static Path {
-    static IMAGE: OnceLock<PathBuf> = OnceLock::new();
-    IMAGE.get_or_init(|| build(request("compute.yaml", &scratch.join("output"))).dir)
+    &compute_with_lock(scratch).dir
 }

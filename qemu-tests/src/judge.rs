@@ -13,6 +13,7 @@ pub fn run<S: AsRef<OsStr>>(package: &str, tool: &str, args: impl IntoIterator<I
     let out = Command::new(tool)
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .env("LC_ALL", "C.UTF-8")
+        .env("TZ", "UTC")
         .args(&args)
         .output()
         .unwrap_or_else(|e| panic!("{tool}: {e}; on Debian it is in the package {package}"));

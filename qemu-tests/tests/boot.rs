@@ -85,9 +85,13 @@ fn uefi_boot_to_docker_and_back_with_the_same_identity() {
     assert_eq!(guest.run("docker run --rm hello").trim(), line);
 
     // ROOT fills the disk: 6 GiB less the 1.3 GiB before it.
-    let root: u64 = guest.run("df --output=size -B1 /var | tail -n1").trim().parse().expect("df prints a number");
+    let root: u64 =
+        guest.run("df --output=size -B1 /var | tail -n1").trim().parse().expect("df prints a number");
     assert!(root > 4 << 30, "/var has {root} bytes");
-    println!("{}", guest.run("systemd-analyze; systemd-analyze blame | head -n 12; cat /run/sledos/boot.json"));
+    println!(
+        "{}",
+        guest.run("systemd-analyze; systemd-analyze blame | head -n 12; cat /run/sledos/boot.json")
+    );
     let identity = "cat /etc/machine-id /var/lib/sledos/ssh/*.pub";
     let first = guest.run(identity);
     let said = guest.power_off().expect("goes off");
@@ -142,7 +146,10 @@ fn a_flipped_byte_in_usr_is_an_error_and_never_data() {
 
 /// Starts PID 1 and waits for the machine to end with its verdict.
 fn verdict(name: &str, spec: &MachineSpec, dir: &Path) -> String {
-    Machine::start(name, spec, dir).expect("QEMU starts").wait_off(VERDICT).expect("PID 1 gives up and reboots")
+    Machine::start(name, spec, dir)
+        .expect("QEMU starts")
+        .wait_off(VERDICT)
+        .expect("PID 1 gives up and reboots")
 }
 
 #[test]

@@ -9,8 +9,8 @@ use super::fetch::{self, Client, Progress};
 use super::index::{self, Compression};
 use super::release::{self, Clock, IndexFile, Keyring, Release};
 use super::sources::{DEBIAN, MirrorList, Mirrors, Origin};
-use super::{date, digest};
 use crate::recipe::model::Recipe;
+use crate::{date, digest};
 
 /// Debian's keyring on a Debian host.
 const HOST_KEYRINGS: [&str; 2] =

@@ -6,7 +6,8 @@ use std::io::Read;
 use rayon::prelude::*;
 
 use super::deb822::{self, Stanza};
-use super::{digest, relation};
+use super::relation;
+use crate::digest;
 
 /// Larger indices are refused, compressed or not. Debian's `main` has 48 MB.
 pub const LIMIT: u64 = 512 << 20;

@@ -8,9 +8,7 @@
 //! stands in a signed text; mirrors are trusted with nothing.
 
 pub mod archive;
-pub mod date;
 pub mod deb822;
-pub mod digest;
 pub mod fetch;
 pub mod index;
 pub mod relation;

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use formats::tree::{Content, Kind, Tree, TreePath};
 
 use super::{Error, pinned};
+use crate::accounts::Ids;
 use crate::apt::fetch::Patience;
 use crate::cache::Cache;
+use crate::digest::hex;
 use crate::fixups::{self, Context};
-use crate::image::ids::hex;
 use crate::image::manifest::ComponentEntry;
 use crate::kernel;
 use crate::kernel::catalog::Catalog;
@@ -19,7 +20,7 @@ use crate::kernel::contract::ContractEntry;
 use crate::kernel::select::Selection;
 use crate::recipe::Recipe;
 use crate::recipe::glob::Glob;
-use crate::unpack::{self, Ids, component, overlay};
+use crate::unpack::{self, component, overlay};
 
 /// The finished tree and what was decided on the way.
 #[derive(Debug)]
@@ -61,23 +62,25 @@ pub(super) fn assemble(
     cache: &Arc<Cache>,
     patience: Patience,
 ) -> Result<Assembled, Error> {
-    let accounts = Ids::of(packages, &recipe.users, &recipe.groups)?;
+    let ids = Ids::of(packages, &recipe.users, &recipe.groups)?;
     let (exclude, keep) = (globs(&recipe.exclude), globs(&recipe.keep));
     let any = |globs: &[Glob], path: &TreePath| globs.iter().any(|glob| glob.matches(path.as_bytes()));
     let wanted = |path: &TreePath| needed_for_boot(path) || any(&keep, path) || !any(&exclude, path);
-    let mut tree = unpack::merge::merge(packages, &accounts, &wanted)?;
+    let mut tree = unpack::merge::merge(packages, &ids, &wanted)?;
 
-    let (components, missing_components) = add_components(recipe, &mut tree, &accounts, given, cache, patience)?;
+    let (components, missing_components) = add_components(recipe, &mut tree, &ids, given, cache, patience)?;
     for overlay in &recipe.overlays {
-        let patterns: BTreeMap<&str, Glob> =
-            overlay.attributes.keys().filter_map(|text| Some((text.as_str(), Glob::parse(text).ok()?))).collect();
+        let patterns: BTreeMap<&str, Glob> = overlay
+            .attributes
+            .keys()
+            .filter_map(|text| Some((text.as_str(), Glob::parse(text).ok()?)))
+            .collect();
         let matches = |pattern: &str, path: &TreePath| {
             patterns.get(pattern).is_some_and(|glob| glob.matches(path.as_bytes()))
         };
-        overlay::apply(&mut tree, overlay, &accounts, &matches)?;
+        overlay::apply(&mut tree, overlay, &ids, &matches)?;
     }
     let boot = take_boot_parts(&mut tree)?;
-    let ids = masters(packages, recipe)?;
     fixups::apply(&mut tree, &Context { recipe, ids: &ids, version })?;
 
     let catalog = Catalog::scan(&tree)?;
@@ -90,14 +93,17 @@ pub(super) fn assemble(
         .map(|dir| format!("`kernel: drop:` names {dir}, but this kernel has no modules there"))
         .collect();
     kernel::indexes::write(&mut tree, &catalog, &usr.selection)?;
-    Ok(Assembled { tree, boot, catalog, initramfs, contract, components, missing_components, notes, remove: usr.remove })
-}
-
-/// All users and groups: base-passwd's and the recipe's.
-fn masters(packages: &[unpack::Package], recipe: &Recipe) -> Result<fixups::Ids, Error> {
-    let passwd = unpack::ids::master(packages, "usr/share/base-passwd/passwd.master")?;
-    let group = unpack::ids::master(packages, "usr/share/base-passwd/group.master")?;
-    Ok(fixups::ids(passwd.as_bytes(), group.as_bytes(), recipe)?)
+    Ok(Assembled {
+        tree,
+        boot,
+        catalog,
+        initramfs,
+        contract,
+        components,
+        missing_components,
+        notes,
+        remove: usr.remove,
+    })
 }
 
 /// Patterns were checked when the recipe was loaded.
@@ -151,7 +157,7 @@ type Components = (BTreeMap<String, ComponentEntry>, Vec<String>);
 fn add_components(
     recipe: &Recipe,
     tree: &mut Tree,
-    accounts: &Ids,
+    ids: &Ids,
     given: &[(String, PathBuf)],
     cache: &Arc<Cache>,
     patience: Patience,
@@ -175,15 +181,21 @@ fn add_components(
             }
         };
         // A pin in the recipe is for the file the recipe names, not for another one.
-        let pinned = source.filter(|_| !given.iter().any(|(n, _)| n == name)).and_then(|s| s.sha256.as_deref());
+        let pinned =
+            source.filter(|_| !given.iter().any(|(n, _)| n == name)).and_then(|s| s.sha256.as_deref());
         let sha256 = pinned.map(|text| parse_sha256(name, text)).transpose()?;
-        let added = component::add(tree, cache, &component::Given {
-            name,
-            file: &file,
-            sha256: sha256.as_ref(),
-            provides: &wanted.provides,
-            arch: &recipe.debian.arch,
-        }, accounts)?;
+        let added = component::add(
+            tree,
+            cache,
+            &component::Given {
+                name,
+                file: &file,
+                sha256: sha256.as_ref(),
+                provides: &wanted.provides,
+                arch: &recipe.debian.arch,
+            },
+            ids,
+        )?;
         let version = added.package.map(|package| package.version);
         present.insert(name.clone(), ComponentEntry { sha256: hex(&added.sha256), version });
     }
@@ -191,6 +203,6 @@ fn add_components(
 }
 
 fn parse_sha256(name: &str, text: &str) -> Result<[u8; 32], Error> {
-    crate::apt::digest::parse_sha256(text)
+    crate::digest::parse_sha256(text)
         .ok_or_else(|| Error::Pin { component: name.to_owned(), text: text.to_owned() })
 }

@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 use super::Error;
 use super::assemble::Assembled;
 use crate::cache::Cache;
+use crate::digest::hex;
 use crate::image::ImagePlan;
-use crate::image::ids::hex;
 use crate::kernel;
 use crate::recipe::Recipe;
 
@@ -93,12 +93,15 @@ pub(super) fn uki(assembled: &Assembled, initramfs: &[u8], cmdline: &str) -> Res
         Some(content) => content.to_vec().map_err(|source| Error::Content { path, source })?,
         None => Vec::new(),
     };
-    Ok(uki::build(&assembled.boot.stub, &uki::Parts {
-        os_release: &os_release,
-        cmdline,
-        uname: &assembled.catalog.version,
-        linux: &assembled.boot.kernel,
-        initrd: initramfs,
-        ..uki::Parts::default()
-    })?)
+    Ok(uki::build(
+        &assembled.boot.stub,
+        &uki::Parts {
+            os_release: &os_release,
+            cmdline,
+            uname: &assembled.catalog.version,
+            linux: &assembled.boot.kernel,
+            initrd: initramfs,
+            ..uki::Parts::default()
+        },
+    )?)
 }

@@ -11,8 +11,8 @@ use super::assemble::Assembled;
 use super::boot::{INIT, Initramfs};
 use super::write::Usr;
 use super::{Error, budget};
+use crate::digest::hex;
 use crate::image::ImagePlan;
-use crate::image::ids::hex;
 use crate::image::manifest::{Artefact, Inputs, Kernel, Manifest, Partition};
 use crate::lock::Lock;
 use crate::output::{StagedDir, write_sums};
@@ -38,7 +38,8 @@ pub(super) fn manifest(facts: &Facts<'_>, staged: &StagedDir) -> Result<Manifest
     let mut artefacts = BTreeMap::new();
     for (name, sum) in &sums {
         let path = staged.path().join(name);
-        let size = std::fs::metadata(&path).map_err(|source| Error::Io { what: "reading", path, source })?.len();
+        let size =
+            std::fs::metadata(&path).map_err(|source| Error::Io { what: "reading", path, source })?.len();
         artefacts.insert(name.clone(), Artefact { size, sha256: hex(sum) });
     }
     let nics = facts.assembled.contract.iter().map(|entry| {

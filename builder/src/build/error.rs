@@ -3,11 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use formats::{ext4, fat};
 use formats::tree::{NotADirectory, PathError, TreePath};
+use formats::{ext4, fat};
 
 use crate::exit::{Classify, Exit};
-use crate::summary::size;
+use crate::progress::bytes;
 
 /// Why a build gave up. Nothing is left under the image's final name then.
 #[derive(Debug, thiserror::Error)]
@@ -39,12 +39,9 @@ pub enum Error {
     /// An overlay cannot be laid over the tree.
     #[error(transparent)]
     Overlay(#[from] crate::unpack::overlay::Error),
-    /// The users and groups of the recipe are not right.
+    /// The users and groups of the recipe and of base-passwd do not go together.
     #[error(transparent)]
-    Accounts(#[from] crate::unpack::ids::Error),
-    /// The users and groups of the recipe and of base-passwd contradict each other.
-    #[error(transparent)]
-    Ids(#[from] crate::fixups::IdsError),
+    Accounts(#[from] crate::accounts::Error),
     /// A fix-up gave up.
     #[error(transparent)]
     Fixup(#[from] crate::fixups::Error),
@@ -111,7 +108,9 @@ pub enum Error {
         source: io::Error,
     },
     /// Not exactly one kernel.
-    #[error("the packages bring {found} kernels, and an image has one; `kernel: package:` names the package it comes from")]
+    #[error(
+        "the packages bring {found} kernels, and an image has one; `kernel: package:` names the package it comes from"
+    )]
     Kernels {
         /// How many.
         found: usize,
@@ -150,7 +149,7 @@ pub enum Error {
         text: String,
     },
     /// Does not fit into its partition.
-    #[error("{} do not fit into the partition {partition} of {}; enlarge it under `layout:` or leave more out", crate::summary::size(*size), crate::summary::size(*room))]
+    #[error("{} do not fit into the partition {partition} of {}; enlarge it under `layout:` or leave more out", bytes(*size), bytes(*room))]
     TooLarge {
         /// GPT name.
         partition: &'static str,
@@ -163,7 +162,9 @@ pub enum Error {
     #[error("{}", over_budget(.0))]
     Budget(Vec<OverBudget>),
     /// A version that cannot be a file name.
-    #[error("the version {0:?} is not one: letters, digits, `.`, `-`, `_`, `~` and `^` make it up, at most 64 of them, a letter or digit first")]
+    #[error(
+        "the version {0:?} is not one: letters, digits, `.`, `-`, `_`, `~` and `^` make it up, at most 64 of them, a letter or digit first"
+    )]
     Version(String),
     /// Something in the way in a tree of our own.
     #[error(transparent)]
@@ -180,7 +181,9 @@ pub enum Error {
         source: rayon::ThreadPoolBuildError,
     },
     /// A time that FAT, ext4 or squashfs cannot hold.
-    #[error("the time {0} (seconds since 1970) is not one an image can have: 1980 to 2106; look at SOURCE_DATE_EPOCH")]
+    #[error(
+        "the time {0} (seconds since 1970) is not one an image can have: 1980 to 2106; look at SOURCE_DATE_EPOCH"
+    )]
     Time(i64),
     /// `SOURCE_DATE_EPOCH` is no number.
     #[error("SOURCE_DATE_EPOCH is {0:?}; it must be a number of seconds since 1970")]
@@ -206,9 +209,9 @@ pub struct OverBudget {
 fn over_budget(all: &[OverBudget]) -> String {
     let mut lines = vec!["over budget (`budgets:` in the recipe):".to_owned()];
     for over in all {
-        let (is, may) = (size(over.size), size(over.budget));
+        let (is, may) = (bytes(over.size), bytes(over.budget));
         lines.push(format!("  {}: {is}, {may} allowed; the largest in it:", over.artefact));
-        lines.extend(over.largest.iter().map(|(name, bytes)| format!("    {:>10}  {name}", size(*bytes))));
+        lines.extend(over.largest.iter().map(|(name, size)| format!("    {:>10}  {name}", bytes(*size))));
     }
     lines.join("\n")
 }
@@ -216,7 +219,6 @@ fn over_budget(all: &[OverBudget]) -> String {
 fn listed(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
-
 
 impl Classify for Error {
     fn exit(&self) -> Exit {
@@ -226,7 +228,6 @@ impl Classify for Error {
             | Self::Component(_)
             | Self::Overlay(_)
             | Self::Accounts(_)
-            | Self::Ids(_)
             | Self::Fixup(_)
             | Self::UnknownModules(_)
             | Self::Kernels { .. }
@@ -242,9 +243,9 @@ impl Classify for Error {
             Self::Contract(_) | Self::TooLarge { .. } | Self::Budget(_) => Exit::Contract,
             // A partition whose size in the recipe is too small for its file system.
             Self::Fat(fat::Error::Size { .. } | fat::Error::TooSmall { .. })
-            | Self::Ext4(ext4::Error::Option { .. } | ext4::Error::TooSmall { .. } | ext4::Error::TooManyNodes { .. }) => {
-                Exit::Contract
-            }
+            | Self::Ext4(
+                ext4::Error::Option { .. } | ext4::Error::TooSmall { .. } | ext4::Error::TooManyNodes { .. },
+            ) => Exit::Contract,
             Self::Version(_) | Self::Time(_) | Self::Epoch(_) => Exit::Usage,
             Self::Interrupted(_) => Exit::Interrupted,
             _ => Exit::Failure,
@@ -269,7 +270,9 @@ fn fetch_exit(error: &crate::apt::fetch::Error) -> Exit {
 fn lock_exit(error: &crate::lock::Error) -> Exit {
     use crate::lock::Error as Lock;
     match error {
-        Lock::Missing { .. } | Lock::Stale { .. } | Lock::Corrupt { .. } | Lock::Resolve(_) => Exit::Dependencies,
+        Lock::Missing { .. } | Lock::Stale { .. } | Lock::Corrupt { .. } | Lock::Resolve(_) => {
+            Exit::Dependencies
+        }
         Lock::Io { .. } => Exit::Failure,
         Lock::Sources(_) => Exit::Network,
         Lock::Archive(error) => archive_exit(error),

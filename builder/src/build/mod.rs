@@ -18,8 +18,8 @@ use std::sync::Arc;
 use formats::squashfs;
 
 use crate::apt::fetch::{Client, DebCache, LockedFetcher, Patience};
-use crate::apt::{LockRequest, lock_recipe, mirrors};
 use crate::apt::release::Clock;
+use crate::apt::{LockRequest, lock_recipe, mirrors};
 use crate::cache::Cache;
 use crate::image::ImagePlan;
 use crate::image::manifest::Manifest;
@@ -112,7 +112,8 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
     interrupt.check()?;
 
     let stage = progress.stage("assemble", Unit::Time, None);
-    let assembled = assemble::assemble(&recipe, &version, &packages, &request.components, &cache, request.patience)?;
+    let assembled =
+        assemble::assemble(&recipe, &version, &packages, &request.components, &cache, request.patience)?;
     if request.require_components && !assembled.missing_components.is_empty() {
         return Err(Error::MissingComponents { names: assembled.missing_components });
     }
@@ -154,17 +155,20 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
     interrupt.check()?;
 
     let stage = progress.stage("checksums", Unit::Time, None);
-    let manifest = describe::manifest(&describe::Facts {
-        recipe: &recipe,
-        lock: &lock,
-        plan: &plan,
-        assembled: &assembled,
-        options: &options,
-        initramfs_level,
-        root_hash: &usr.root_hash,
-        cmdline: &cmdline,
-        partitions,
-    }, &staged)?;
+    let manifest = describe::manifest(
+        &describe::Facts {
+            recipe: &recipe,
+            lock: &lock,
+            plan: &plan,
+            assembled: &assembled,
+            options: &options,
+            initramfs_level,
+            root_hash: &usr.root_hash,
+            cmdline: &cmdline,
+            partitions,
+        },
+        &staged,
+    )?;
     stage.finish();
     let stage = progress.stage("sync", Unit::Time, None);
     let dir = staged.target().to_owned();

@@ -5,10 +5,10 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use super::Error;
-use crate::apt::digest::{hex, parse_sha256, sha256_reader};
 use crate::apt::fetch::{Client, Patience};
 use crate::apt::sources::{Mirror, MirrorList, Origin};
 use crate::cache::Cache;
+use crate::digest::{hex, parse_sha256, sha256_reader};
 use crate::recipe::model::ComponentSource;
 
 /// The largest component that is fetched, in bytes.
@@ -22,7 +22,8 @@ pub(super) fn file(
     cache: &Cache,
     patience: Patience,
 ) -> Result<PathBuf, Error> {
-    let Some((base, name)) = source.location.rsplit_once('/').filter(|_| source.location.contains("://")) else {
+    let Some((base, name)) = source.location.rsplit_once('/').filter(|_| source.location.contains("://"))
+    else {
         return Ok(PathBuf::from(&source.location));
     };
     let text = source.sha256.clone().unwrap_or_default();

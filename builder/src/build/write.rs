@@ -9,11 +9,11 @@ use formats::{ext4, fat, gpt, squashfs, verity};
 
 use super::Error;
 use super::assemble::Assembled;
+use crate::cache::Cache;
+use crate::image::esp;
 use crate::image::ids::{usr_uuids, uuid_text};
 use crate::image::manifest;
 use crate::image::plan::{ImagePlan, Partition, Role};
-use crate::image::esp;
-use crate::cache::Cache;
 use crate::output::Interrupt;
 use crate::progress::{Progress, Unit};
 
@@ -82,7 +82,8 @@ pub(super) fn disk(
 ) -> Result<Vec<manifest::Partition>, Error> {
     let path = dir.join("disk.raw");
     let failed = || io("write", &path);
-    let mut disk = File::options().read(true).write(true).create_new(true).open(&path).map_err(io("create", &path))?;
+    let mut disk =
+        File::options().read(true).write(true).create_new(true).open(&path).map_err(io("create", &path))?;
     disk.set_len(plan.disk_size).map_err(failed())?;
     let mut written = Vec::new();
     for partition in &plan.partitions {
@@ -91,12 +92,16 @@ pub(super) fn disk(
         let used = match partition.role {
             Role::Esp => {
                 let tree = esp::tree(plan, boot_loader, uki)?;
-                fat::write(&mut disk, &tree, &fat::Options {
-                    size: partition.size,
-                    label: "EFI-SYSTEM".to_owned(),
-                    volume_id: plan.seed.u32("EFI-SYSTEM"),
-                    mtime: plan.mtime,
-                })?;
+                fat::write(
+                    &mut disk,
+                    &tree,
+                    &fat::Options {
+                        size: partition.size,
+                        label: "EFI-SYSTEM".to_owned(),
+                        volume_id: plan.seed.u32("EFI-SYSTEM"),
+                        mtime: plan.mtime,
+                    },
+                )?;
                 used_by(&tree)
             }
             Role::UsrA => copy(&usr.squashfs, &mut disk, partition, &path)?,

@@ -8,7 +8,8 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use super::{Cache, add, hex};
+use super::{Cache, add};
+use crate::digest::hex;
 
 const MAGIC: [u8; 4] = *b"SLB1";
 const HEADER: usize = 16;

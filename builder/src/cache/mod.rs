@@ -23,6 +23,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use formats::tree::Digest;
 use tempfile::NamedTempFile;
 
+use crate::digest::hex;
+
 /// An open cache.
 #[derive(Debug)]
 pub struct Cache {
@@ -186,15 +188,6 @@ fn prepare(dir: &Path) -> io::Result<File> {
     lock.lock_shared()?;
     NamedTempFile::new_in(dir.join("tmp"))?;
     Ok(lock)
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
-        let _ = write!(out, "{b:02x}");
-        out
-    })
 }
 
 #[cfg(test)]

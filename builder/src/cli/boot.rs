@@ -140,8 +140,11 @@ pub fn run(args: &BootArgs) -> Result<(), Error> {
     spec.memory = args.memory;
     spec.cpus = args.cpus;
     if let Some(file) = &args.ssh_key {
-        let key = std::fs::read_to_string(file)
-            .map_err(|source| Error::Io { what: "reading", path: file.clone(), source })?;
+        let key = std::fs::read_to_string(file).map_err(|source| Error::Io {
+            what: "reading",
+            path: file.clone(),
+            source,
+        })?;
         spec.oem_strings.push(ssh_key_credential(key.trim()));
     }
     eprintln!("The console follows. Ctrl-A X ends the machine, Ctrl-A C opens QEMU's monitor;");

@@ -17,7 +17,7 @@ pub struct BuildArgs {
     #[arg(value_name = "RECIPE")]
     pub recipe: PathBuf,
 
-    /// Where packages come from.
+    /// Where packages come from and where they are kept.
     #[command(flatten)]
     pub fetch: FetchArgs,
 

@@ -16,14 +16,20 @@ pub struct LockArgs {
     #[arg(value_name = "RECIPE")]
     pub recipe: PathBuf,
 
-    /// Where packages come from.
+    /// Where packages come from and where they are kept.
     #[command(flatten)]
     pub fetch: FetchArgs,
+
+    /// The archive is an old one on purpose (a snapshot): neither its Valid-Until nor a key
+    /// that has expired since it signed counts.
+    #[arg(long)]
+    pub archived: bool,
 }
 
 /// Runs `sledos lock`.
 pub(super) fn run_verb(args: &LockArgs) -> Result<(), Failure> {
-    let request = super::request(&args.recipe, &args.fetch)?;
+    let mut request = super::request(&args.recipe, &args.fetch)?;
+    request.clock.archived = args.archived;
     let progress = Progress::on_stderr(args.fetch.progress.into());
     let recipe = crate::recipe::load(&args.recipe).map_err(Error::Recipe)?;
     let lock = build::lock(&request, &recipe, &progress)?;

@@ -37,7 +37,7 @@ pub enum Verb {
     Boot(boot::BootArgs),
 }
 
-/// Where packages come from and what is kept: shared by the verbs that fetch.
+/// Where packages come from and where they are kept: shared by the verbs that fetch.
 #[derive(Args, Clone, Debug, Default)]
 pub struct FetchArgs {
     /// Debian mirror to use instead of those in the host's apt sources; several are tried in order.
@@ -48,7 +48,7 @@ pub struct FetchArgs {
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
 
-    /// The lock [default: NAME.lock beside the recipe, NAME being what it calls itself].
+    /// The lock [default: NAME.lock beside the recipe, NAME being the recipe's].
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
 
@@ -101,7 +101,8 @@ fn request(recipe: &std::path::Path, args: &FetchArgs) -> Result<Request, Error>
         None => Cache::default_dir()?,
     };
     // The only look at the clock: whether signatures have expired. It never gets into an image.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| i64::try_from(t.as_secs()).unwrap_or(0));
+    let now =
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| i64::try_from(t.as_secs()).unwrap_or(0));
     Ok(Request {
         recipe: recipe.to_owned(),
         lock: args.lock.clone(),

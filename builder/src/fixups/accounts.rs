@@ -31,7 +31,7 @@ pub(super) fn run(edit: &mut Edit<'_>, context: &Context<'_>) -> Result<(), Erro
     edit.write("etc/passwd", passwd, 0o644)?;
     edit.write("etc/group", group, 0o644)?;
     let shadow_group =
-        ids.gid("shadow").ok_or_else(|| edit.unexpected("etc/shadow", "there is no group shadow"))?;
+        ids.gid("shadow").map_err(|_| edit.unexpected("etc/shadow", "there is no group shadow"))?;
     for (path, text) in [("etc/shadow", shadow), ("etc/gshadow", gshadow)] {
         edit.write(path, text, 0o640)?;
         let path = edit.path(path)?;
@@ -51,8 +51,8 @@ fn everyone_is_known(edit: &Edit<'_>, context: &Context<'_>) -> Result<(), Error
             let mut words = line.split_whitespace();
             let (kind, Some(name)) = (words.next().unwrap_or_default(), words.next()) else { continue };
             let (known, key) = match kind.trim_end_matches('!') {
-                "u" => (context.ids.uid(name).is_some(), "users"),
-                "g" => (context.ids.gid(name).is_some(), "groups"),
+                "u" => (context.ids.uid(name).is_ok(), "users"),
+                "g" => (context.ids.gid(name).is_ok(), "groups"),
                 _ => continue,
             };
             if !known {

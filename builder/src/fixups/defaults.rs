@@ -40,7 +40,7 @@ pub(super) fn run(edit: &mut Edit<'_>, context: &Context<'_>) -> Result<(), Erro
             continue;
         }
         let Some(bytes) = edit.read(from)? else { continue };
-        let gid = context.ids.gid(group).ok_or_else(|| {
+        let gid = context.ids.gid(group).map_err(|_| {
             edit.unexpected(to, format!("belongs to the group {group}; add it to the recipe's `users:`"))
         })?;
         edit.write(to, bytes, *mode)?;

@@ -14,7 +14,6 @@ mod defaults;
 mod edit;
 mod elf;
 mod etc;
-mod ids;
 mod ld_so_cache;
 mod nsswitch;
 mod os_release;
@@ -25,11 +24,10 @@ mod units;
 mod var;
 mod x509_name;
 
-pub use ids::{Account, Ids, IdsError, MASTERS, ids};
-
 use edit::Edit;
 use formats::tree::{NotADirectory, PathError, Tree, TreePath};
 
+use crate::accounts::Ids;
 use crate::recipe::Recipe;
 
 /// What fix-ups know besides the tree.
@@ -37,7 +35,7 @@ use crate::recipe::Recipe;
 pub struct Context<'a> {
     /// The recipe: users, alternatives, units, the image's name.
     pub recipe: &'a Recipe,
-    /// All users and groups of the image, from [`ids`].
+    /// All users and groups of the image.
     pub ids: &'a Ids,
     /// Version of the image, as in `IMAGE_VERSION=` of os-release(5).
     pub version: &'a str,

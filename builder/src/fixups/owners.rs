@@ -40,7 +40,7 @@ pub(super) fn run(edit: &mut Edit<'_>, context: &Context<'_>) -> Result<(), Erro
         if edit.tree.get(&path).is_none() {
             continue;
         }
-        let (Some(uid), Some(gid)) = (context.ids.uid(entry.user), context.ids.gid(entry.group)) else {
+        let (Ok(uid), Ok(gid)) = (context.ids.uid(entry.user), context.ids.gid(entry.group)) else {
             let problem = format!(
                 "belongs to {}:{}; add it to the recipe's `users:` or `groups:`",
                 entry.user, entry.group

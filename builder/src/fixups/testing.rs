@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use formats::tree::{Kind, Node, Origin, Tree, TreePath};
 
-use super::{Context, Edit, Error, ids};
+use super::{Context, Edit, Error};
+use crate::accounts::Ids;
 use crate::recipe::Recipe;
 use crate::recipe::model::{Budgets, Compression, Debian, Kernel, Layout, User};
 
-pub(super) const PASSWD_MASTER: &[u8] =
-    b"root:*:0:0:root:/root:/bin/bash\nnobody:*:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
-pub(super) const GROUP_MASTER: &[u8] = b"root:*:0:\nadm:*:4:\nshadow:*:42:\nnogroup:*:65534:\n";
+pub(super) const PASSWD_MASTER: &str =
+    "root:*:0:0:root:/root:/bin/bash\nnobody:*:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
+pub(super) const GROUP_MASTER: &str = "root:*:0:\nadm:*:4:\nshadow:*:42:\nnogroup:*:65534:\n";
 const PACKAGE: fn() -> Origin = || Origin::Package("test".into());
 
 /// A recipe that asks for nothing.
@@ -108,7 +109,8 @@ impl Fixture {
         &mut self,
         fixup: fn(&mut Edit<'_>, &Context<'_>) -> Result<(), Error>,
     ) -> Result<usize, Error> {
-        let ids = ids(PASSWD_MASTER, GROUP_MASTER, &self.recipe).unwrap();
+        let ids = Ids::from_masters(PASSWD_MASTER, GROUP_MASTER).unwrap();
+        let ids = ids.with(&self.recipe.users, &self.recipe.groups).unwrap();
         let context = Context { recipe: &self.recipe, ids: &ids, version: "1.2.3" };
         let mut edit = Edit::new(&mut self.tree, "test");
         fixup(&mut edit, &context)?;

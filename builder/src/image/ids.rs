@@ -5,6 +5,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::digest::hex;
+
 /// Source of all ids of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seed([u8; 32]);
@@ -49,11 +51,6 @@ fn derive(seed: &[u8], purpose: &str) -> [u8; 32] {
 pub fn uuid_text(uuid: &[u8; 16]) -> String {
     let hex = hex(uuid);
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// The partition UUIDs of a /usr and of its verity tree: the two halves of the

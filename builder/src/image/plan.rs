@@ -155,21 +155,9 @@ impl fmt::Display for ImagePlan {
 
 /// The default version: the lock's time as `YYYYMMDD.HHMM` (UTC).
 pub fn default_version(time: i64) -> String {
-    let (y, m, d) = civil_date(time.div_euclid(86_400));
+    let (year, month, day) = crate::date::civil(time.div_euclid(86_400));
     let seconds = time.rem_euclid(86_400);
-    format!("{y:04}{m:02}{d:02}.{:02}{:02}", seconds / 3600, seconds / 60 % 60)
-}
-
-/// The proleptic Gregorian date of a day counted from 1970-01-01
-/// (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-pub fn civil_date(day: i64) -> (i64, i64, i64) {
-    let z = day + 719_468;
-    let (era, doe) = (z.div_euclid(146_097), z.rem_euclid(146_097));
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let (d, m) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
-    (yoe + era * 400 + i64::from(m <= 2), m, d)
+    format!("{year:04}{month:02}{day:02}.{:02}{:02}", seconds / 3600, seconds / 60 % 60)
 }
 
 #[cfg(test)]

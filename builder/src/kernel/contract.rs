@@ -64,7 +64,9 @@ impl fmt::Display for Place {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// A driver, or a module in `with`, that the kernel does not have.
-    #[error("the kernel has no module {module}{hint}; correct `driver:` or `with:`, or choose another `kernel: package:`")]
+    #[error(
+        "the kernel has no module {module}{hint}; correct `driver:` or `with:`, or choose another `kernel: package:`"
+    )]
     NoModule {
         /// Its name.
         module: String,

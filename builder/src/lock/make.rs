@@ -6,7 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::model::{Lock, Package, Release};
-use super::{Error, control, request, scripts};
+use super::{Error, request, scripts};
 use crate::apt::archive::{self, Suite};
 use crate::apt::fetch::{Client, DebCache, LockedFetcher, Progress};
 use crate::apt::index::{self, Record};
@@ -14,6 +14,7 @@ use crate::apt::release::Clock;
 use crate::apt::resolve::{self, Chosen, Pool, PoolSuite, Request};
 use crate::apt::sources::Mirrors;
 use crate::recipe::model::Recipe;
+use crate::unpack;
 
 /// Where packages come from and go to.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +45,7 @@ pub fn make(
         .zip(&debs)
         .filter(|(package, _)| !recipe.reviewed_scripts.contains_key(&package.name))
         .map(|(package, deb)| {
-            let control = control::control_scripts(deb)
+            let control = unpack::control_files(deb)
                 .map_err(|source| Error::Scripts { package: package.name.clone(), source })?;
             Ok(scripts::gist(&scripts::review(&control)).map(|gist| (package.name.clone(), gist)))
         })

@@ -4,7 +4,6 @@
 //! by [`Lock::read`]. A build uses nothing else: see
 //! [`LockedFetcher`](crate::apt::fetch::LockedFetcher).
 
-pub mod control;
 mod make;
 pub mod model;
 mod read;
@@ -20,6 +19,7 @@ pub use make::{Archives, make};
 pub use model::Lock;
 
 use crate::apt::{archive, fetch, resolve, sources};
+use crate::diagnostic::Diagnostics;
 use crate::recipe::model::Recipe;
 
 /// Why there is no lock, or not one that can be used.
@@ -42,12 +42,12 @@ pub enum Error {
         source: io::Error,
     },
     /// It is no lock.
-    #[error("{} is no valid lock: {problem}\nMake it again with `sledos lock RECIPE`", file.display())]
+    #[error("{} is no valid lock; make it again with `sledos lock RECIPE`", file.display())]
     Corrupt {
         /// The file.
         file: PathBuf,
         /// What is wrong, with line and column.
-        problem: String,
+        source: Diagnostics,
     },
     /// The recipe asks for something else than when the lock was made.
     #[error(
@@ -78,7 +78,7 @@ pub enum Error {
         /// Which.
         package: String,
         /// Why.
-        source: control::Error,
+        source: crate::unpack::Error,
     },
 }
 
@@ -102,14 +102,11 @@ pub fn path_of(recipe: &Recipe) -> PathBuf {
 impl Lock {
     /// Reads and checks a lock file.
     pub fn read(file: &Path) -> Result<Lock, Error> {
-        let text = fs::read_to_string(file).map_err(|source| match source.kind() {
+        let bytes = fs::read(file).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => Error::Missing { file: file.to_owned() },
-            io::ErrorKind::InvalidData => {
-                Error::Corrupt { file: file.to_owned(), problem: "it is not UTF-8 text".to_owned() }
-            }
             _ => Error::Io { action: "read", file: file.to_owned(), source },
         })?;
-        read::parse(&text).map_err(|problem| Error::Corrupt { file: file.to_owned(), problem })
+        read::parse(file, bytes).map_err(|source| Error::Corrupt { file: file.to_owned(), source })
     }
 
     /// Writes it, so that the file is the old or the new one, never a half.

@@ -1,6 +1,6 @@
 //! What a recipe asks of the archives, as text and as its digest.
 
-use crate::apt::digest;
+use crate::digest;
 use crate::recipe::model::Recipe;
 
 /// Names asked for, sorted: the recipe's packages, its kernel, its components.

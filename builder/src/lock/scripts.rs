@@ -9,7 +9,7 @@
 //! This is a reading of shell by its lines, not by its grammar. It errs on the
 //! side of listing too much.
 
-use super::control::Scripts;
+use crate::unpack::ControlFiles;
 
 /// Debhelper tools whose effect the fix-ups have, or an immutable image does not need.
 const ACCOUNTED: [&str; 25] = [
@@ -74,7 +74,7 @@ pub struct Finding {
 
 /// What of `scripts` no fix-up accounts for, the most telling script first. Triggers have no
 /// code of their own.
-pub fn review(scripts: &Scripts) -> Vec<Finding> {
+pub fn review(scripts: &ControlFiles) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (script, wanted) in [("postinst", "configure"), ("preinst", "install"), ("config", "configure")] {
         let Some(content) = scripts.get(script) else { continue };
@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     fn postinst(text: &str) -> Vec<String> {
-        let scripts = Scripts::from([("postinst".to_owned(), text.as_bytes().to_vec())]);
+        let scripts = ControlFiles::from([("postinst".to_owned(), text.as_bytes().to_vec())]);
         review(&scripts).into_iter().map(|finding| finding.text).collect()
     }
 
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn programs_are_named() {
-        let scripts = Scripts::from([
+        let scripts = ControlFiles::from([
             ("preinst".to_owned(), b"\x7fELF\xff".to_vec()),
             ("postinst".to_owned(), b"#!/usr/bin/perl\n1;".to_vec()),
         ]);

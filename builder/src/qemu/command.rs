@@ -162,13 +162,19 @@ impl MachineSpec {
         if let Firmware::Uefi { vars } = &self.firmware {
             for (unit, readonly, file) in [(0, "on", Path::new(OVMF_CODE)), (1, "off", vars)] {
                 args.push("-drive".into());
-                args.push(option(&format!("if=pflash,format=raw,unit={unit},readonly={readonly},file="), file));
+                args.push(option(
+                    &format!("if=pflash,format=raw,unit={unit},readonly={readonly},file="),
+                    file,
+                ));
             }
         }
         for (i, disk) in self.disks.iter().enumerate() {
             let snapshot = if disk.discard_writes { "on" } else { "off" };
             args.push("-drive".into());
-            args.push(option(&format!("if=none,id=disk{i},format=raw,snapshot={snapshot},file="), &disk.file));
+            args.push(option(
+                &format!("if=none,id=disk{i},format=raw,snapshot={snapshot},file="),
+                &disk.file,
+            ));
             let device = match disk.bus {
                 Bus::Virtio => format!("virtio-blk-pci,drive=disk{i}"),
                 Bus::Ahci => format!("ide-hd,drive=disk{i},bus=ide.{i}"),

@@ -145,12 +145,7 @@ impl Machine {
                 return Err(Error::Timeout { name, token, waited: deadline, log, tail: tail(&text) });
             };
             drop(text);
-            state = self
-                .console
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state = self.console.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -196,8 +191,7 @@ impl Machine {
                     tail: tail(&text),
                 });
             };
-            state =
-                self.console.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.console.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         let text = String::from_utf8_lossy(&state.text).into_owned();
         drop(state);

@@ -103,14 +103,5 @@ fn read(file: &Path, host: &dyn Host) -> Result<Node, Diagnostics> {
         Diagnostic::nowhere(format!("cannot read the recipe {shown}: {e}"))
             .hint("check the path and its permissions")
     })?;
-    let text = String::from_utf8(bytes).map_err(|e| {
-        let good = e.utf8_error().valid_up_to();
-        let text = String::from_utf8_lossy(e.as_bytes()).into_owned();
-        let before = String::from_utf8_lossy(e.as_bytes().get(..good).unwrap_or_default()).into_owned();
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-        Diagnostic::at(&Place::new(&Source::new(file, text), line, column), "this is not UTF-8")
-            .hint("save the file as UTF-8")
-    })?;
-    parse(&Source::new(file, text))
+    parse(&Source::from_utf8(file, bytes)?)
 }

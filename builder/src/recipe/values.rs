@@ -279,8 +279,8 @@ pub(crate) fn unit(text: &str) -> Result<String, Wrong> {
             }
             Ok(text.to_owned())
         }
-        Some((name, kind)) if !name.is_empty() && crate::yaml::nearest(kind, TYPES).is_some() => {
-            let near = crate::yaml::nearest(kind, TYPES).unwrap_or("service");
+        Some((name, kind)) if !name.is_empty() && crate::nearest::nearest(kind, TYPES).is_some() => {
+            let near = crate::nearest::nearest(kind, TYPES).unwrap_or("service");
             Err(wrong.hint(format!("did you mean `{name}.{near}`?")))
         }
         _ => Err(wrong.hint(format!("it ends in its type, like `{text}.service`"))),

@@ -15,11 +15,12 @@ use sha2::Digest as _;
 
 use super::decode::Compression;
 use super::entry::EntryKind;
-use super::ids::{Ids, Unknown};
 use super::place::{self, Place};
 use super::store::{Archive, Form, Source};
 use super::{ar, control_of};
-use crate::cache::{Cache, hex};
+use crate::accounts::{Ids, Unknown};
+use crate::cache::Cache;
+use crate::digest::hex;
 
 /// A component as given to the build.
 #[derive(Clone, Copy, Debug)]

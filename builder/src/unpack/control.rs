@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use deb822_fast::Deb822;
 use debversion::Version;
 use formats::tree::TreePath;
+
+use crate::apt::deb822;
+use crate::apt::relation::{self, Op};
 
 /// Bytes of all control files of one package; the kernel's have 400 KiB.
 const MAX_CONTROL: u64 = 32 << 20;
@@ -38,8 +40,8 @@ pub struct Control {
 pub struct Relation {
     /// Its name.
     pub package: String,
-    /// Operator (`<<`, `<=`, `=`, `>=`, `>>`) and version.
-    pub version: Option<(String, Version)>,
+    /// How its version must compare to which.
+    pub version: Option<(Op, Version)>,
 }
 
 /// Why control files cannot be used.
@@ -97,18 +99,19 @@ impl Control {
     /// When a field that must be there is not, or one is damaged.
     pub fn parse(mut files: ControlFiles) -> Result<Self, Error> {
         let text = files.remove("control").and_then(|b| String::from_utf8(b).ok()).ok_or(Error::NoControl)?;
-        let parsed: Deb822 = text.parse().map_err(|_| Error::NoControl)?;
-        let fields = parsed.iter().next().ok_or(Error::NoControl)?;
-        let must = |name| fields.get(name).map(str::to_owned).ok_or(Error::NoField(name));
+        let stanza = deb822::stanzas(&text).next().ok_or(Error::NoControl)?;
+        let fields = stanza.fields().collect::<Result<Vec<_>, _>>().map_err(|_| Error::NoControl)?;
+        let get = |name: &str| fields.iter().find(|field| field.is(name)).map(|field| field.value);
+        let must = |name| get(name).map(str::to_owned).ok_or(Error::NoField(name));
         let conffiles = files.remove("conffiles").unwrap_or_default();
         let conffiles = conffiles.split(|b| *b == b'\n').filter_map(conffile).collect::<Result<_, _>>()?;
-        let depends: Vec<_> = ["Pre-Depends", "Depends"].iter().filter_map(|f| fields.get(f)).collect();
+        let depends: Vec<_> = ["Pre-Depends", "Depends"].iter().filter_map(|f| get(f)).collect();
         Ok(Self {
             package: must("Package")?,
             version: must("Version")?,
             architecture: must("Architecture")?,
             depends: depends.join(", "),
-            replaces: relations("Replaces", fields.get("Replaces").unwrap_or_default())?,
+            replaces: relations("Replaces", get("Replaces").unwrap_or_default())?,
             conffiles,
             scripts: files,
         })
@@ -135,44 +138,21 @@ fn conffile(line: &[u8]) -> Option<Result<TreePath, Error>> {
 
 impl Relation {
     fn holds(&self, version: &str) -> bool {
-        let Some((operator, wanted)) = &self.version else { return true };
-        let Ok(version) = version.parse::<Version>() else { return false };
-        match operator.as_str() {
-            "<<" => version < *wanted,
-            "<=" => version <= *wanted,
-            "=" => version == *wanted,
-            ">=" => version >= *wanted,
-            _ => version > *wanted,
-        }
+        self.version.as_ref().is_none_or(|(op, wanted)| op.holds(&relation::version(version), wanted))
     }
 }
 
+/// A field whose entries have no alternatives.
 fn relations(field: &'static str, value: &str) -> Result<Vec<Relation>, Error> {
-    let parts = value.split(',').map(str::trim).filter(|p| !p.is_empty());
-    parts.map(|p| relation(p).ok_or_else(|| Error::Field { field, value: p.to_owned() })).collect()
-}
-
-/// `name`, `name:arch` or `name (op version)`.
-fn relation(text: &str) -> Option<Relation> {
-    let (name, rest) = text.split_once('(').unwrap_or((text, ""));
-    let package = name.split(':').next()?.trim().to_owned();
-    if package.is_empty() || package.contains([' ', '|']) {
-        return None;
-    }
-    if rest.is_empty() {
-        return Some(Relation { package, version: None });
-    }
-    let inner = rest.trim_end().strip_suffix(')')?.trim();
-    let at = inner.find(|c| !matches!(c, '<' | '=' | '>'))?;
-    let (operator, version) = inner.split_at_checked(at)?;
-    // The old `<` and `>` mean `<=` and `>=`: deb-control(5).
-    let operator = match operator {
-        "<" => "<=",
-        ">" => ">=",
-        "<<" | "<=" | "=" | ">=" | ">>" => operator,
-        _ => return None,
+    let parsed = relation::parse(value).map_err(|e| Error::Field { field, value: e.0 })?;
+    let only = |entry: Vec<relation::Atom<'_>>| match entry[..] {
+        [atom] => Ok(Relation {
+            package: atom.name.to_owned(),
+            version: atom.version.map(|(op, version)| (op, relation::version(version))),
+        }),
+        _ => Err(Error::Field { field, value: value.to_owned() }),
     };
-    Some(Relation { package, version: Some((operator.to_owned(), version.trim().parse().ok()?)) })
+    parsed.into_iter().map(only).collect()
 }
 
 #[cfg(test)]

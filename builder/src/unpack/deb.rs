@@ -51,6 +51,23 @@ pub struct Contents {
 /// # Errors
 /// At the first thing that is not right. What was written to `out` is then of no use.
 pub fn read(file: impl Read + Send, out: &mut dyn Write) -> Result<Contents, Error> {
+    let (mut ar, control, number) = read_control(file)?;
+    Control::parse(control.clone())?;
+    let (compression, member, _) = tar_member(&mut ar, number + 1, "data.tar")?;
+    let entries = decode(buffered(&mut ar), compression, member.size, |r| tarball::read(r, out))?;
+    Ok(Contents { control, entries })
+}
+
+/// Reads the control files of a package and nothing behind them.
+///
+/// # Errors
+/// At the first thing that is not right.
+pub fn control_files(file: impl Read + Send) -> Result<ControlFiles, Error> {
+    read_control(file).map(|(_, control, _)| control)
+}
+
+/// The archive behind its control files, these, and their number in it.
+fn read_control<R: Read + Send>(file: R) -> Result<(Ar<R>, ControlFiles, usize), Error> {
     let mut ar = Ar::new(file)?;
     let first = next(&mut ar, 1, "debian-binary")?;
     if first.name != "debian-binary" {
@@ -63,10 +80,7 @@ pub fn read(file: impl Read + Send, out: &mut dyn Write) -> Result<Contents, Err
     }
     let (compression, member, number) = tar_member(&mut ar, 2, "control.tar")?;
     let control = decode(buffered(&mut ar), compression, member.size, control::read)?;
-    Control::parse(control.clone())?;
-    let (compression, member, _) = tar_member(&mut ar, number + 1, "data.tar")?;
-    let entries = decode(buffered(&mut ar), compression, member.size, |r| tarball::read(r, out))?;
-    Ok(Contents { control, entries })
+    Ok((ar, control, number))
 }
 
 fn buffered<R: Read>(reader: R) -> impl BufRead + use<R> {

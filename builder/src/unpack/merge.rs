@@ -16,10 +16,10 @@ use std::sync::Arc;
 
 use formats::tree::{Kind, Node, NotADirectory, Origin, Tree, TreePath};
 
+use super::Package;
 use super::entry::{Entry, EntryKind};
-use super::ids::{Ids, Unknown};
 use super::place::{self, Place};
-use super::{Package, ids};
+use crate::accounts::{Ids, Unknown};
 
 /// Why packages cannot be merged.
 #[derive(Debug, thiserror::Error)]
@@ -178,8 +178,10 @@ fn claim_path<'a>(
 impl<'a> Claim<'a> {
     fn node(&self, ids: &Ids) -> Result<Node, Error> {
         let origin = Origin::Package(Arc::clone(&self.package.name));
-        place::node(self.entry, &self.package.archive, ids, origin).map_err(|source: ids::Unknown| {
-            Error::Owner { package: Arc::clone(&self.package.name), path: self.entry.path.clone(), source }
+        place::node(self.entry, &self.package.archive, ids, origin).map_err(|source: Unknown| Error::Owner {
+            package: Arc::clone(&self.package.name),
+            path: self.entry.path.clone(),
+            source,
         })
     }
 

@@ -13,7 +13,6 @@ pub mod control;
 pub mod deb;
 pub mod decode;
 pub mod entry;
-pub mod ids;
 pub mod index;
 pub mod merge;
 pub mod overlay;
@@ -22,14 +21,14 @@ mod place;
 pub mod store;
 pub mod tarball;
 
+use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
-pub use control::Control;
-pub use ids::Ids;
+pub use control::{Control, ControlFiles};
 pub use store::Archive;
 
 use crate::cache::Cache;
@@ -144,6 +143,15 @@ pub fn packages(
     unpacked.into_iter().map(|(_, result)| result).collect()
 }
 
+/// The control files of the package `file`, maintainer scripts among them.
+///
+/// # Errors
+/// When it cannot be read or is no package.
+pub fn control_files(file: &Path) -> Result<ControlFiles, Error> {
+    let open = File::open(file).map_err(|source| Error::Read { file: file.to_owned(), source })?;
+    deb::control_files(open).map_err(|source| Error::Package { file: file.to_owned(), source })
+}
+
 fn package(cache: &Arc<Cache>, locked: &lock::Package) -> Result<Package, Error> {
     let file = cache.deb_path(&locked.sha256);
     let source = store::Source { path: file.clone(), sha256: locked.sha256, form: store::Form::Deb };
@@ -164,7 +172,7 @@ fn package(cache: &Arc<Cache>, locked: &lock::Package) -> Result<Package, Error>
     Ok(Package { name: locked.name.as_str().into(), control, archive })
 }
 
-fn control_of(archive: &Archive, file: &std::path::Path) -> Result<Control, Error> {
+fn control_of(archive: &Archive, file: &Path) -> Result<Control, Error> {
     let files = archive.control.clone().unwrap_or_default();
     Control::parse(files)
         .map_err(|e| Error::Package { file: file.to_owned(), source: deb::Error::Control(e) })

@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use formats::tree::{Content, Kind, Node, Origin, PathError, Tree, TreePath};
 
-use super::ids::{Ids, Unknown};
 use super::place::{self, Place};
+use crate::accounts::{Ids, Unknown};
 use crate::recipe::model;
 
 /// Larger files are not held in memory but read when the image is written.
@@ -297,13 +297,9 @@ fn put(
     attributes: &Chosen<'_>,
 ) -> Result<(), Error> {
     let Item { path, kind } = item;
-    let unknown = |what, name: &str| Error::Owner {
-        overlay: overlay.name.clone(),
-        path: path.clone(),
-        source: Unknown { what, name: name.to_owned() },
-    };
-    let user = attributes.user.map(|(n, _)| ids.user(n).ok_or_else(|| unknown("user", n))).transpose()?;
-    let group = attributes.group.map(|(n, _)| ids.group(n).ok_or_else(|| unknown("group", n))).transpose()?;
+    let unknown = |source| Error::Owner { overlay: overlay.name.clone(), path: path.clone(), source };
+    let user = attributes.user.map(|(n, _)| ids.uid(n).map_err(unknown)).transpose()?;
+    let group = attributes.group.map(|(n, _)| ids.gid(n).map_err(unknown)).transpose()?;
     let mode = attributes.mode.map(|(m, _)| m);
     let is_dir = matches!(kind, Kind::Dir);
     let clash = |at: &TreePath, new, old: &Node| Error::Kind {

@@ -3,8 +3,8 @@
 use formats::tree::{Kind, Node, NotADirectory, Origin, Tree, TreePath};
 
 use super::entry::{Entry, EntryKind};
-use super::ids::{Ids, Unknown};
 use super::store::Archive;
+use crate::accounts::{Ids, Unknown};
 
 /// Directories that are links to their namesakes in /usr: Debian's merged /usr.
 const ALIASES: [&[u8]; 4] = [b"bin", b"lib", b"lib64", b"sbin"];

@@ -18,7 +18,8 @@ use super::decode::{Compression, decode};
 use super::entry::{CHUNK, Entry, EntryKind, FileData};
 use super::index::{self, Index};
 use super::{Error, deb, tarball};
-use crate::cache::{Cache, hex};
+use crate::cache::Cache;
+use crate::digest::hex;
 
 /// An archive file on disk.
 #[derive(Clone, Debug)]

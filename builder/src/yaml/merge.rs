@@ -5,8 +5,9 @@
 //! same; such maps merge, too. `remove-KEY: [...]` beside a list or map `KEY` first
 //! takes away what came from below.
 
-use super::{Key, Node, Problems, Value, nearest};
+use super::{Key, Node, Problems, Value};
 use crate::diagnostic::{Diagnostic, Place};
+use crate::nearest::nearest;
 
 /// `over` laid over `base`.
 pub fn merge(base: Node, over: Node, problems: &Problems) -> Node {

@@ -7,12 +7,10 @@
 
 mod compose;
 mod merge;
-mod nearest;
 mod read;
 
 pub use compose::parse;
 pub use merge::merge;
-pub use nearest::nearest;
 pub use read::{Cursor, Fields, Problems, Wrong};
 
 use crate::diagnostic::Place;

@@ -7,8 +7,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use super::{Key, Node, Value, nearest};
+use super::{Key, Node, Value};
 use crate::diagnostic::{Diagnostic, Diagnostics, Place};
+use crate::nearest::nearest;
 
 /// The mistakes found so far.
 #[derive(Debug, Default)]

@@ -24,7 +24,7 @@ fn lock_of(repo: &Repo, names: &[&str]) -> Lock {
             name: (*name).to_owned(),
             version: "1".into(),
             arch: "all".into(),
-            sha256: sledos::apt::digest::sha256(&bytes),
+            sha256: sledos::digest::sha256(&bytes),
             size: bytes.len().try_into().unwrap(),
             release: 0,
             path: format!("pool/{}", file_name(&deb)),

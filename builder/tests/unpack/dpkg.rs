@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::Command;
 
 use formats::tree::{Kind, Origin, TreePath};
-use sledos::unpack::{Ids, merge};
+use sledos::unpack::merge;
 
-use crate::support::{Bench, chain, ids, listing, listing_of_host, locked, p, run, sha256, write};
+use crate::support::{Bench, chain, ids, listing, listing_of_host, p, run, write};
 
 fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -55,68 +55,6 @@ fn every_kind_of_file_is_as_dpkg_unpacks_it() {
         }
         assert_eq!(ours, listing_of_host(&out), "{compression}");
     }
-}
-
-/// The tree of real packages against what dpkg-deb and tar make of them on a
-/// merged-/usr system.
-#[test]
-#[ignore = "set SLEDOS_TEST_DEBS to a directory of real packages with base-files and base-passwd"]
-fn real_packages_are_as_dpkg_unpacks_them() {
-    let dir = std::env::var_os("SLEDOS_TEST_DEBS").expect("SLEDOS_TEST_DEBS is not set");
-    let bench = Bench::new();
-    let mut all = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let file = entry.unwrap().path();
-        if file.extension().is_none_or(|e| e != "deb") {
-            continue;
-        }
-        let bytes = fs::read(&file).unwrap();
-        let show = Command::new("dpkg-deb")
-            .args(["-W", "--showformat=${Package} ${Version} ${Architecture}"])
-            .arg(&file)
-            .output()
-            .unwrap();
-        let show = String::from_utf8(show.stdout).unwrap();
-        let mut fields = show.split(' ');
-        let mut field = || fields.next().unwrap();
-        let package = locked(field(), field(), field(), sha256(&bytes), bytes.len() as u64);
-        fs::write(bench.cache.deb_path(&package.sha256), &bytes).unwrap();
-        all.push(package);
-    }
-    // As the host does it: merged /usr, base-files first, the rest by name.
-    all.sort_by_key(|p| (p.name != "base-files", p.name.clone()));
-    let out = bench.dir.path().join("out");
-    for link in ["bin", "lib", "lib64", "sbin"] {
-        fs::create_dir_all(out.join("usr").join(link)).unwrap();
-        symlink(format!("usr/{link}"), out.join(link)).unwrap();
-    }
-    for package in &all {
-        let script =
-            "dpkg-deb --fsys-tarfile \"$0\" | tar -xp --keep-directory-symlink --no-overwrite-dir -C \"$1\"";
-        run(
-            Command::new("sh").arg("-c").arg(script).arg(bench.cache.deb_path(&package.sha256)).arg(&out),
-            "tar",
-        );
-    }
-    let packages = bench.open(&all).unwrap();
-    let groups =
-        [("_ssh", 101), ("messagebus", 102), ("systemd-journal", 999), ("_chrony", 103), ("_lldpd", 104)];
-    let read = |f: &str| fs::read_to_string(Path::new("/usr/share/base-passwd").join(f)).unwrap();
-    let mut extra = String::new();
-    for (name, gid) in groups {
-        extra += &format!("{name}:*:{gid}:\n");
-    }
-    let ids = Ids::from_masters(&read("passwd.master"), &(read("group.master") + &extra)).unwrap();
-    let tree = merge::merge(&packages, &ids, &|_| true).map_err(|e| chain(&e)).unwrap();
-    let (ours, theirs) = (listing(&tree), listing_of_host(&out));
-    let mut different = 0;
-    for path in ours.keys().chain(theirs.keys()).collect::<std::collections::BTreeSet<_>>() {
-        if ours.get(path) != theirs.get(path) {
-            different += 1;
-            eprintln!("{path}\n  ours {:?}\n  dpkg {:?}", ours.get(path), theirs.get(path));
-        }
-    }
-    assert_eq!(different, 0, "of {} paths", ours.len());
 }
 
 #[test]
@@ -241,6 +179,6 @@ fn an_owner_nobody_knows_is_named() {
     assert_eq!(
         chain(&error),
         "cannot tell the owner of /usr/f in the package a: \
-         the group tty does not exist in the image; add it to the recipe's groups"
+         the group tty does not exist in the image; add it to the recipe's `groups:`"
     );
 }

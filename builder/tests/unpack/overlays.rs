@@ -179,7 +179,7 @@ fn attributes_that_match_nothing_contradict_or_name_nobody() {
     let error = with(&[("etc/x", attributes(None, Some("nobody-knows"), None))]);
     assert!(
         chain(&error)
-            .ends_with("the user nobody-knows does not exist in the image; add it to the recipe's users")
+            .ends_with("the user nobody-knows does not exist in the image; add it to the recipe's `users:`")
     );
 }
 

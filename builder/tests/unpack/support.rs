@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use formats::tree::{Digest, Kind, Tree, TreePath};
 use sha2::Digest as _;
+use sledos::accounts::Ids;
 use sledos::cache::Cache;
 use sledos::lock::model::Package as Locked;
-use sledos::unpack::{self, Ids, Package, merge};
+use sledos::unpack::{self, Package, merge};
 
 /// A cache and a place for files, gone when dropped.
 pub(crate) struct Bench {

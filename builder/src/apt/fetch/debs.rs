@@ -11,8 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use sha2::{Digest, Sha256};
 
 use super::{Client, Error, Problem, Progress, try_mirrors};
-use crate::apt::digest;
 use crate::apt::sources::{MirrorList, Mirrors};
+use crate::digest;
 use crate::lock::Lock;
 use crate::lock::model::{Package, Release};
 

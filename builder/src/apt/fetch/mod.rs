@@ -15,8 +15,8 @@ use std::time::Duration;
 pub use debs::{DebCache, LockedFetcher};
 use transport::Transport;
 
-use super::digest;
 use super::sources::{Mirror, MirrorList};
+use crate::digest;
 
 /// How long to wait for what.
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 
 pub use keyring::Keyring;
 
-use super::{date, deb822, digest};
+use super::deb822;
+use crate::{date, digest};
 
 /// A verified Release file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,7 +152,7 @@ pub enum Error {
     /// `Valid-Until` is over: an old file may hide security updates.
     #[error(
         "it was valid until {}, that is over. The mirror lags behind, use another --mirror; \
-         for a snapshot that is old on purpose pass --snapshot", date::display(*until)
+         for an archive that is old on purpose run `sledos lock --archived`", date::display(*until)
     )]
     OutOfDate {
         /// Seconds since 1970.

@@ -3,7 +3,6 @@
 //! real package wins over one that provides the name.
 
 mod because;
-mod names;
 mod pool;
 mod solve;
 
@@ -85,6 +84,11 @@ pub enum Error {
     },
 }
 
+/// Up to three packages with a name like `name`.
+fn near(name: &str, pool: &Pool<'_>) -> Vec<String> {
+    crate::nearest::near(name, pool.names()).into_iter().take(3).map(str::to_owned).collect()
+}
+
 fn did_you_mean(near: &[String]) -> String {
     match near {
         [] => String::new(),
@@ -163,7 +167,7 @@ fn asked_for(pool: &Pool<'_>, asked: &str, request: &Request<'_>) -> Result<Vec<
     if candidates.is_empty() {
         let providers = pool.provider_names(name);
         return Err(if providers.is_empty() {
-            Error::UnknownPackage { name: name.to_owned(), near: names::near(name, pool.names()) }
+            Error::UnknownPackage { name: name.to_owned(), near: near(name, pool) }
         } else {
             Error::VirtualPackage { name: name.to_owned(), providers }
         });

@@ -16,7 +16,7 @@ use resolvo::{
 };
 
 use super::pool::Pool;
-use super::{Error, Request, Root, names};
+use super::{Error, Request, Root};
 use crate::apt::relation::{self, Atom};
 
 /// The packages chosen, by ascending id.
@@ -213,7 +213,7 @@ impl<'a> Clauses<'a> {
         words
             .into_iter()
             .filter(unknown)
-            .map(|name| (name.to_owned(), names::near(name, self.pool.names())))
+            .map(|name| (name.to_owned(), super::near(name, self.pool)))
             .collect()
     }
 }

@@ -1,6 +1,6 @@
-//! Dates of Release files: `Sat, 06 Sep 2025 08:12:33 UTC` ↔ seconds since 1970.
+//! Seconds since 1970 ↔ dates of the Gregorian calendar, always UTC.
 //!
-//! The format is RFC 2822's with `UTC`, `GMT`, `Z` or `+0000` as the zone
+//! [`parse`] reads dates of Release files, `Sat, 06 Sep 2025 08:12:33 UTC`: RFC 2822's with `UTC`, `GMT`, `Z` or `+0000` as the zone
 //! (<https://wiki.debian.org/DebianRepository/Format#Date.2C_Valid-Until>).
 
 const MONTHS: [&str; 12] =
@@ -33,7 +33,7 @@ pub fn parse(text: &str) -> Option<i64> {
 /// `2025-09-06 08:12:33 UTC`.
 pub fn display(seconds: i64) -> String {
     let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let (year, month, day) = civil_from_days(days);
+    let (year, month, day) = civil(days);
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
@@ -48,8 +48,8 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + day_of_era - 719_468
 }
 
-/// The other way round: year, month, day.
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
+/// Year, month (from 1) and day (from 1) of a day counted from 1970-01-01.
+pub fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

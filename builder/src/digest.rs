@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+pub use formats::verity::hex;
 use sha2::{Digest, Sha256};
 
 /// sha256 of `bytes`.
@@ -33,16 +34,6 @@ pub fn update_from(hash: &mut Sha256, reader: &mut impl Read) -> io::Result<u64>
         hash.update(part);
         length = length.saturating_add(u64::try_from(n).unwrap_or(u64::MAX));
     }
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// The 64 hexadecimal digits of a sha256, or `None`.

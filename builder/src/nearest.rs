@@ -2,14 +2,21 @@
 
 /// The candidate most like `word`, when one is near enough to be a slip of the finger.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    near(word, candidates).first().copied()
+}
+
+/// The candidates that are near enough to be a slip of the finger, the nearest first.
+pub fn near<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let word: Vec<char> = word.chars().take(64).flat_map(char::to_lowercase).collect();
     let limit = (word.len() / 3).clamp(1, 3);
-    candidates
+    let mut found: Vec<_> = candidates
         .into_iter()
         .map(|c| (distance(&word, &c.chars().take(64).collect::<Vec<_>>()), c))
-        .filter(|(d, _)| *d <= limit)
-        .min()
-        .map(|(_, c)| c)
+        .filter(|(distance, _)| *distance <= limit)
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found.into_iter().map(|(_, candidate)| candidate).collect()
 }
 
 /// Edits from one word to the other: insert, delete, replace, swap neighbours.
@@ -42,5 +49,12 @@ mod tests {
         assert_eq!(nearest("nisc", keys), Some("nics"));
         assert_eq!(nearest("unit", keys), None);
         assert_eq!(nearest("", keys), None);
+    }
+
+    #[test]
+    fn the_nearest_come_first() {
+        let names = ["docker.io", "docker.ii", "dockerx", "mdadm", "docker", "docker.io"];
+        assert_eq!(near("docker.oi", names), ["docker.ii", "docker.io", "docker", "dockerx"]);
+        assert_eq!(near("dokcer", names).first(), Some(&"docker"));
     }
 }

@@ -1,0 +1,13 @@
+//! Every artefact of the compute image before other people's tools.
+//!
+//! Needs root, so that unpacked files keep their owners.
+#![forbid(unsafe_code)]
+
+mod contract;
+mod disk;
+mod indexes;
+mod initramfs;
+mod packages;
+mod support;
+mod uki;
+mod usr;
