@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use formats::tree::{Kind, Tree, TreePath};
 use qemu_tests::image;
+use sledos::accounts::Ids;
 use sledos::cache::Cache;
-use sledos::unpack::{self, Ids};
+use sledos::unpack;
 
 use crate::support::{assert_same, cache_dir, dpkg_root, lock, sha256, sha256_of_file, shell};
 
