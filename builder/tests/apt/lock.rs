@@ -89,7 +89,7 @@ fn a_missing_and_a_corrupt_lock() {
     fs::write(&file, "format: 1\nwhat: else\n").unwrap();
     assert!(matches!(Lock::read(&file), Err(Error::Corrupt { .. })));
     fs::write(&file, [0xff]).unwrap();
-    assert!(matches!(Lock::read(&file), Err(Error::Io { .. })));
+    assert!(matches!(Lock::read(&file), Err(Error::Corrupt { .. })));
 }
 
 #[test]
