@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::support::{initramfs, manifest, unsquashed};
 
+/// Drivers that make a bus with their PCI device, and the one for the NIC on it.
+const COMPANIONS: [(&str, &str); 2] = [("virtio_pci", "virtio_net"), ("mlx4_core", "mlx4_en")];
+
 fn texts(value: &Value) -> Vec<&str> {
     let list = value.as_array().unwrap_or_else(|| panic!("{value} is no list"));
     list.iter().map(|item| item.as_str().unwrap_or_else(|| panic!("{item} is no text"))).collect()
@@ -43,10 +46,8 @@ fn every_promised_nic_has_its_modules_and_firmware() {
         let promised: BTreeSet<String> = texts(&nic["modules"]).into_iter().map(str::to_owned).collect();
         assert!(!promised.is_empty(), "{driver}");
         let mut wanted = loaded_for(driver, &modules);
-        if driver == "virtio_pci" {
-            // The PCI driver makes a bus, and the NIC is a device on that.
-            wanted.extend(loaded_for("virtio_net", &modules));
-        }
+        let companion = COMPANIONS.iter().find(|(of, _)| *of == driver);
+        wanted.extend(companion.into_iter().flat_map(|(_, also)| loaded_for(also, &modules)));
         assert_eq!(wanted, promised, "{driver}");
         let early = nic["initramfs"].as_bool().expect("yes or no");
         let roots = [unsquashed(), initramfs()];
