@@ -30,7 +30,7 @@ pub struct BootArgs {
     pub cpus: u32,
 
     /// Disk size in GiB: the image is put on a disk of this size, which ROOT then fills.
-    #[arg(long, value_name = "GIB", default_value_t = 8)]
+    #[arg(long, value_name = "GIB", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     pub disk: u64,
 
     /// Public key that may log in as root.
