@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::diagnostic::Diagnostics;
+use yaml::diagnostic::Diagnostics;
 
 /// How `sledos` ends. Scripts may rely on the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
