@@ -16,6 +16,7 @@ pub mod date;
 pub mod digest;
 pub mod exit;
 pub mod fixups;
+pub mod fleet;
 pub mod image;
 pub mod kernel;
 pub mod lock;

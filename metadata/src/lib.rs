@@ -6,6 +6,7 @@
 //! | its configuration part, which the fleet file shares | [`config`] |
 //! | MAC addresses, networks, sizes as text | [`values`] |
 //! | serial numbers that identify nobody | [`junk`] |
+//! | the fleet file, and documents made of it (feature `fleet`) | `fleet` |
 //! | where a document lies on a static server | [`layout`] |
 //! | minisign signatures | [`signature`] |
 //!
@@ -15,6 +16,8 @@
 
 pub mod config;
 pub mod document;
+#[cfg(feature = "fleet")]
+pub mod fleet;
 pub mod junk;
 pub mod layout;
 pub mod signature;
