@@ -2,11 +2,13 @@
 //!
 //! [`image`] builds the images under test, [`guest`] is a booted one reached by
 //! SSH, [`console`] looks for trouble in what it printed, [`judge`] runs other
-//! people's tools on artefacts, [`docker`] makes a container image.
+//! people's tools on artefacts, [`docker`] makes a container image, [`fleet`] a fleet with
+//! its key and its server.
 #![forbid(unsafe_code)]
 
 pub mod console;
 pub mod docker;
+pub mod fleet;
 pub mod guest;
 pub mod image;
 pub mod judge;

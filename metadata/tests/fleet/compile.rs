@@ -44,7 +44,8 @@ impl Tree {
             .map(|c| (c.clone(), image(&c.name, c.version.as_deref().unwrap_or("20261124.0800"))))
             .collect();
         let before = |path: &str| self.0.get(path).cloned();
-        let inputs = Inputs { images: &images, time, signer: signer(), least_generation: least, before: &before };
+        let inputs =
+            Inputs { images: &images, time, signer: signer(), least_generation: least, before: &before };
         let plan = compile(&fleet, &inputs).unwrap();
         let old = std::mem::take(&mut self.0);
         for (path, file) in &plan.files {
@@ -108,9 +109,21 @@ fn what_does_not_change_keeps_its_bytes_until_half_its_time_is_over() {
     assert_eq!(plan.changed, ["r12-b03"]);
     assert_eq!(tree.generation("v1/location/r12/3.json"), 2);
     let differ: Vec<_> = tree.0.iter().filter(|(p, b)| before.get(*p) != Some(*b)).map(|(p, _)| p).collect();
-    assert!(differ.iter().all(|p| p.contains("/3.json") || p.contains("Ethernet3") || p.contains("036103") || p.contains("12-00-03") || p.contains("fleet.json")), "{differ:?}");
+    assert!(
+        differ.iter().all(|p| p.contains("/3.json")
+            || p.contains("Ethernet3")
+            || p.contains("036103")
+            || p.contains("12-00-03")
+            || p.contains("fleet.json")),
+        "{differ:?}"
+    );
     let plan = tree.compile(&FLEET.replace("mtu: 1500", "mtu: 1400"), NOW + 46 * DAY, 1);
-    assert_eq!(plan.changed.len(), 6, "five sleds and the tombstone; the changed one is young: {:?}", plan.changed);
+    assert_eq!(
+        plan.changed.len(),
+        6,
+        "five sleds and the tombstone; the changed one is young: {:?}",
+        plan.changed
+    );
     assert_eq!(tree.document("v1/location/r12/1.json").head().expires, NOW + 136 * DAY);
 }
 
@@ -143,7 +156,10 @@ fn generations_never_fall() {
     assert_eq!(tree.generation("v1/location/r12/1.json"), 7);
     // Two sleds swap their boards: each is newer than what either board has seen.
     tree.compile(&FLEET.replace("mtu: 1500", "mtu: 1400"), NOW + 1, 1);
-    let swapped = FLEET.replace("ZM18AS036103", "@@").replace("ZM18AS036102, macs", "ZM18AS036103, macs").replace("@@", "ZM18AS0361B2");
+    let swapped = FLEET
+        .replace("ZM18AS036103", "@@")
+        .replace("ZM18AS036102, macs", "ZM18AS036103, macs")
+        .replace("@@", "ZM18AS0361B2");
     tree.compile(&swapped, NOW + 2, 1);
     assert_eq!(tree.generation("v1/board/ZM18AS036103.json"), 9);
     // Damaged files are written anew, also when only one copy is.
@@ -160,7 +176,8 @@ fn generations_never_fall() {
 fn a_key_that_sleds_do_not_trust_signs_nothing() {
     let fleet = load(&source(FLEET)).unwrap();
     let images = BTreeMap::new();
-    let inputs = Inputs { images: &images, time: NOW, signer: signer(), least_generation: 1, before: &|_| None };
+    let inputs =
+        Inputs { images: &images, time: NOW, signer: signer(), least_generation: 1, before: &|_| None };
     let wrong = compile(&fleet, &inputs).unwrap_err();
     assert!(wrong.0[0].message.contains("is not in `trust:`"), "{wrong}");
 }

@@ -17,7 +17,12 @@ fn the_example_in_the_documentation_is_a_fleet_without_mistakes() {
     let (_, rest) = page.split_once("```yaml\n").unwrap();
     let (example, _) = rest.split_once("```").unwrap();
     let report = check(&source(example));
-    assert!(report.errors.is_empty() && report.warnings.is_empty(), "{:?} {:?}", report.errors, report.warnings);
+    assert!(
+        report.errors.is_empty() && report.warnings.is_empty(),
+        "{:?} {:?}",
+        report.errors,
+        report.warnings
+    );
 }
 
 #[test]
@@ -26,7 +31,8 @@ fn the_documentation_has_every_key() {
     let schema = schema::fleet();
     let types = schema["$defs"].as_object().unwrap().values().chain([schema]);
     let keys = types.filter_map(|of| of.get("properties")?.as_object()).flat_map(serde_json::Map::keys);
-    let missing: Vec<_> = keys.filter(|k| !k.starts_with("remove-") && !page.contains(&format!("`{k}`"))).collect();
+    let missing: Vec<_> =
+        keys.filter(|k| !k.starts_with("remove-") && !page.contains(&format!("`{k}`"))).collect();
     assert!(missing.is_empty(), "docs/fleet.md does not mention {missing:?}");
 }
 

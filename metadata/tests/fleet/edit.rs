@@ -23,19 +23,26 @@ fn diff(before: &str, after: &str) -> Vec<String> {
 
 #[test]
 fn lines_in_place_comments_stay_and_the_old_one_is_retired() {
-    let done = replace(&source(FLEET), &wanted("r12", 1, "ZM18AS099999", &["52:54:00:12:00:01", "52:54:00:99:00:01"])).unwrap();
-    assert_eq!(diff(FLEET, &done.text), [
-        "-    board-serial: ZM18AS036101   # label on the left",
-        "-    product-serial: \"1234567801\"",
-        "-    uuid: 4C4C4544-0042-3510-8051-B7C04F330001",
-        "-      - 52:54:00:12:00:01        # onboard",
-        "-      - 52:54:00:12:01:01",
-        "-    bmc-mac: 52:54:00:12:ff:01",
-        "+    board-serial: ZM18AS099999   # label on the left",
-        "+      - \"52:54:00:12:00:01\"        # onboard",
-        "+      - \"52:54:00:99:00:01\"",
-        "+  - {sled: r12-b01, since: 2026-11-24, by: ZM18AS099999, board-serial: ZM18AS036101, product-serial: \"1234567801\", uuid: 4C4C4544-0042-3510-8051-B7C04F330001, macs: [\"52:54:00:12:01:01\"], bmc-mac: 52:54:00:12:ff:01}",
-    ]);
+    let done = replace(
+        &source(FLEET),
+        &wanted("r12", 1, "ZM18AS099999", &["52:54:00:12:00:01", "52:54:00:99:00:01"]),
+    )
+    .unwrap();
+    assert_eq!(
+        diff(FLEET, &done.text),
+        [
+            "-    board-serial: ZM18AS036101   # label on the left",
+            "-    product-serial: \"1234567801\"",
+            "-    uuid: 4C4C4544-0042-3510-8051-B7C04F330001",
+            "-      - 52:54:00:12:00:01        # onboard",
+            "-      - 52:54:00:12:01:01",
+            "-    bmc-mac: 52:54:00:12:ff:01",
+            "+    board-serial: ZM18AS099999   # label on the left",
+            "+      - \"52:54:00:12:00:01\"        # onboard",
+            "+      - \"52:54:00:99:00:01\"",
+            "+  - {sled: r12-b01, since: 2026-11-24, by: ZM18AS099999, board-serial: ZM18AS036101, product-serial: \"1234567801\", uuid: 4C4C4544-0042-3510-8051-B7C04F330001, macs: [\"52:54:00:12:01:01\"], bmc-mac: 52:54:00:12:ff:01}",
+        ]
+    );
     let fleet = load(&source(&done.text)).unwrap();
     assert_eq!(fleet.file.retired.len(), 2);
     // The NIC that moved along is not retired.
