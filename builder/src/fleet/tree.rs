@@ -5,15 +5,21 @@
 //! its own signature. Files that stay are the same files (hard links), their times too.
 //! Only who fetches a document before the step and its signature behind it sees two that
 //! do not fit; a sled then refuses them and asks again.
+//!
+//! A document that lies under several keys is one file with several names. Before the
+//! exchange only the index is brought to disk: it has the generations, from which a later
+//! run makes everything anew that a power cut in these seconds has emptied.
 
+use std::collections::HashMap;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Error;
 use crate::output::StagedDir;
-use metadata::fleet::compile::{File, Plan};
+use metadata::fleet::compile::{File, INDEX, Plan};
+use metadata::layout::SIGNATURE;
 
 /// The directory in the output directory that is exchanged.
 const ROOT: &str = "v1";
@@ -53,11 +59,12 @@ pub fn write(output: &Path, plan: &Plan) -> Result<Written, Error> {
     let readable = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
     readable(staged.path(), 0o755).map_err(Error::io("write", staged.path()))?;
     let mut made = std::collections::BTreeSet::new();
+    // The first name of every content.
+    let mut first: HashMap<*const u8, PathBuf> = HashMap::new();
     for (path, file) in &plan.files {
-        let below = Path::new(path).strip_prefix(ROOT).unwrap_or(Path::new(path));
-        let target = staged.path().join(below);
+        let target = staged.path().join(below(path));
         let mut above = staged.path().to_owned();
-        for part in below.parent().into_iter().flat_map(Path::components) {
+        for part in below(path).parent().into_iter().flat_map(Path::components) {
             above.push(part);
             if made.insert(above.clone()) {
                 fs::create_dir(&above)
@@ -65,15 +72,36 @@ pub fn write(output: &Path, plan: &Plan) -> Result<Written, Error> {
                     .map_err(Error::io("make", &above))?;
             }
         }
+        let old = output.join(path);
         match file {
-            File::Keep => keep(&output.join(path), &target).map_err(Error::io("keep", &output.join(path)))?,
-            File::Write(bytes) => fs::write(&target, bytes)
-                .and_then(|()| readable(&target, 0o644))
-                .map_err(Error::io("write", &target))?,
+            File::Keep => keep(&old, &target).map_err(Error::io("keep", &old))?,
+            File::Write(bytes) => match first.get(&bytes.as_ptr()) {
+                Some(same) => keep(same, &target).map_err(Error::io("write", &target))?,
+                None => {
+                    create(&target, bytes).map_err(Error::io("write", &target))?;
+                    first.insert(bytes.as_ptr(), target);
+                }
+            },
         }
     }
-    staged.commit_small_files()?;
+    let index = below(INDEX).to_string_lossy();
+    staged.commit_small_files(&[&index, &format!("{index}{SIGNATURE}")])?;
     Ok(done)
+}
+
+/// A plan's path below [`ROOT`].
+fn below(path: &str) -> &Path {
+    Path::new(path).strip_prefix(ROOT).unwrap_or(Path::new(path))
+}
+
+/// A file that everybody may read, whatever the umask is.
+fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = fs::File::create_new(path)?;
+    file.write_all(bytes)?;
+    if file.metadata()?.permissions().mode() & 0o777 == 0o644 {
+        return Ok(());
+    }
+    file.set_permissions(fs::Permissions::from_mode(0o644))
 }
 
 /// The same file under another name; where the file system knows no links, a copy of

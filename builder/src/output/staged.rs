@@ -89,15 +89,16 @@ impl StagedDir {
         self.put()
     }
 
-    /// As [`StagedDir::commit`] for thousands of small files, whose modes are right
-    /// already: the file system is brought to disk as a whole, once.
+    /// As [`StagedDir::commit`] for thousands of small files that can be made again and
+    /// whose modes are right already: only those named are brought to disk first.
     ///
     /// # Errors
     /// As [`StagedDir::commit`].
-    pub fn commit_small_files(self) -> Result<(), Error> {
-        File::open(&self.partial)
-            .and_then(|dir| rustix::fs::syncfs(&dir).map_err(io::Error::from))
-            .map_err(Error::io("sync", &self.partial))?;
+    pub fn commit_small_files(self, precious: &[&str]) -> Result<(), Error> {
+        for name in precious {
+            let path = self.partial.join(name);
+            File::open(&path).and_then(|file| file.sync_all()).map_err(Error::io("sync", &path))?;
+        }
         self.put()
     }
 

@@ -170,7 +170,9 @@ pub fn compile(fleet: &Fleet, inputs: &Inputs<'_>) -> Result<Plan, Diagnostics> 
     for entry in fleet.file.retired.iter().rev() {
         let tombstone = tombstone(entry);
         let identity = tombstone.head.identity.clone();
-        if let Ok((.., paths)) = plan.place(Document::Retired(tombstone), &identity, 0, lifetime, inputs) {
+        let known = old.sleds.get(&entry.sled).map_or(0, |s| s.generation);
+        if let Ok((.., paths)) = plan.place(Document::Retired(tombstone), &identity, known, lifetime, inputs)
+        {
             index.retired.extend(paths.into_iter().map(|path| (path, entry.sled.clone())));
         }
     }
@@ -281,7 +283,12 @@ impl Plan {
             .filter_map(|(_, both)| both.as_ref())
             .filter_map(|both| Document::parse(&both[0]).ok().map(|d| (both, d)))
             .collect();
-        let floor = parsed.iter().map(|(_, d)| d.head().generation).max().unwrap_or(0).max(known);
+        let newest = parsed.iter().map(|(_, d)| d.head().generation).max();
+        // A tombstone counts on by itself; the sled's count is for when it was lost.
+        let floor = match (&document, newest) {
+            (Document::Retired(_), Some(newest)) => newest,
+            (_, newest) => newest.unwrap_or(0).max(known),
+        };
         let keep = parsed.iter().find(|(both, old)| {
             let Head { generation, issued: from, expires, .. } = *old.head();
             let fresh = inputs.time < from.saturating_add(lifetime / 2);
