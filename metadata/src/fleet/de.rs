@@ -11,9 +11,9 @@ use yaml::{Key, Node, Value};
 ///
 /// # Errors
 /// The first mistake, at its place.
-pub(super) fn from_node<'de, T: de::Deserialize<'de>>(node: &'de Node) -> Result<T, Diagnostic> {
+pub(super) fn from_node<'de, T: de::Deserialize<'de>>(node: &'de Node) -> Result<T, Box<Diagnostic>> {
     T::deserialize(Reader(node))
-        .map_err(|e| Diagnostic::at(e.place.as_ref().unwrap_or(&node.place), e.message))
+        .map_err(|e| Box::new(Diagnostic::at(e.place.as_ref().unwrap_or(&node.place), e.message)))
 }
 
 #[derive(Debug)]

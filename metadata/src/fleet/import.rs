@@ -228,10 +228,11 @@ fn lengths(rows: &[Row]) -> BTreeMap<Field, usize> {
         let cells = rows.iter().flat_map(|r| &r.cells).filter(|(f, _)| *f == field);
         let lengths: Vec<usize> = cells.map(|(_, c)| c.text.trim().chars().count()).collect();
         lengths.iter().for_each(|l| *count.entry(*l).or_default() += 1);
-        if let Some((length, n)) = count.into_iter().max_by_key(|(_, n)| *n) {
-            if n >= 4 && n * 4 >= lengths.len() * 3 {
-                all.insert(field, length);
-            }
+        if let Some((length, n)) = count.into_iter().max_by_key(|(_, n)| *n)
+            && n >= 4
+            && n * 4 >= lengths.len() * 3
+        {
+            all.insert(field, length);
         }
     }
     all

@@ -83,7 +83,7 @@ pub fn check(source: &Arc<Source>) -> Report {
     }
     let file: FleetFile = match de::from_node(&root) {
         Ok(file) => file,
-        Err(error) => return Report { errors: vec![error], ..Report::default() },
+        Err(error) => return Report { errors: vec![*error], ..Report::default() },
     };
     let problems = Problems::default();
     let mut found = lint::Found::default();

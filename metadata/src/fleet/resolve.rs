@@ -322,10 +322,10 @@ impl Layers<'_> {
             Some(over) => merge(below, over.clone(), own),
             None => below,
         };
-        if let Value::Map(map) = &mut config_node.value {
-            if !map.iter().any(|(k, _)| k.name == "hostname") {
-                map.push((key_at("hostname", &key.place), scalar(&key.name, &key.place)));
-            }
+        if let Value::Map(map) = &mut config_node.value
+            && !map.iter().any(|(k, _)| k.name == "hostname")
+        {
+            map.push((key_at("hostname", &key.place), scalar(&key.name, &key.place)));
         }
         addresses(&mut config_node, &entry.rack, rack, entry.bay, root, own);
         // What could not be rendered has been reported: its value says nothing.
@@ -369,7 +369,7 @@ fn finished<'a, T: serde::Deserialize<'a>>(
     Shape { schema, templates: false }.check(node, name, &found);
     let found = found.into_inner();
     if found.is_empty() {
-        return de::from_node(node).map_err(|wrong| own.report(wrong)).ok();
+        return de::from_node(node).map_err(|wrong| own.report(*wrong)).ok();
     }
     found.into_iter().for_each(|wrong| own.report(wrong));
     None
@@ -416,10 +416,9 @@ fn addresses(config: &mut Node, rack_name: &str, rack: &Rack, bay: u32, root: &N
                 let place = |key: &str| subnet.and_then(|s| s.get(key)).map(|n| n.place.clone());
                 if let Some((text, place)) =
                     subnet.and_then(|s| s.get("gateway")?.text()).zip(place("gateway"))
+                    && !has(keys, "gateway")
                 {
-                    if !has(keys, "gateway") {
-                        keys.push((key_at("gateway", &place), scalar(text, &place)));
-                    }
+                    keys.push((key_at("gateway", &place), scalar(text, &place)));
                 }
                 (address.to_string(), place("first").unwrap_or_else(|| wanted.place.clone()))
             }
@@ -454,14 +453,20 @@ fn render(node: &mut Node, vars: Vars<'_>, own: &Problems) -> bool {
                 false
             }
         },
-        Value::List(list) => list.iter_mut().fold(true, |good, node| render(node, vars, own) && good),
+        Value::List(list) => {
+            list.iter_mut().map(|node| render(node, vars, own)).filter(|good| !good).count() == 0
+        }
         Value::Map(map) => {
             let contents = map.iter().any(|(k, _)| k.name == "contents");
             let wanted = map.iter().any(|(k, n)| k.name == "template" && n.text() == Some("true"));
             // Not part of a finished configuration.
             map.retain(|(k, n)| k.name != "template" || !matches!(n.text(), Some("true" | "false")));
             let verbatim = |key: &Key| key.name == "contents" && contents && !wanted;
-            map.iter_mut().fold(true, |good, (key, node)| (verbatim(key) || render(node, vars, own)) && good)
+            map.iter_mut()
+                .map(|(key, node)| verbatim(key) || render(node, vars, own))
+                .filter(|good| !good)
+                .count()
+                == 0
         }
     }
 }

@@ -189,10 +189,10 @@ fn reachable(schema: &Value, from: &[&str]) -> BTreeSet<String> {
     let mut done = BTreeSet::new();
     let mut todo: Vec<String> = from.iter().map(|s| (*s).to_owned()).collect();
     while let Some(name) = todo.pop() {
-        if let Some(of) = schema.pointer(&format!("/$defs/{name}")) {
-            if done.insert(name) {
-                refs(of, &mut todo);
-            }
+        if let Some(of) = schema.pointer(&format!("/$defs/{name}"))
+            && done.insert(name)
+        {
+            refs(of, &mut todo);
         }
     }
     done

@@ -44,7 +44,10 @@ impl Shape<'_> {
             Some("object") => self.map(at, schema, layer),
             Some("array") => {
                 let items = schema.get("items").unwrap_or(&Json::Null);
-                at.list(|entry| Some(self.node(&entry, items, layer)));
+                at.list(|entry| {
+                    self.node(&entry, items, layer);
+                    Some(())
+                });
             }
             Some("boolean") => drop(at.boolean()),
             Some("integer") => {
