@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::net::{self, AddressFamily, SocketType};
 use sledos::qemu::{Link, Nic, NicModel};
+use syscalls::packet::PacketSocket;
 
 use crate::namespace::{GATEWAY, Namespace};
 use crate::web::Web;
@@ -48,7 +50,8 @@ impl Rack {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let child = dnsmasq.spawn().unwrap_or_else(|e| panic!("ip: {e}; on Debian it is in the package iproute2"));
+        let child =
+            dnsmasq.spawn().unwrap_or_else(|e| panic!("ip: {e}; on Debian it is in the package iproute2"));
         self.dhcp = Some(child);
     }
 
@@ -79,7 +82,10 @@ impl Rack {
         loop {
             // time mac address name client-id
             let text = std::fs::read_to_string(self.leases()).unwrap_or_default();
-            let lease = text.lines().map(|l| l.split_whitespace().collect::<Vec<_>>()).find(|l| l.get(1) == Some(&mac));
+            let lease = text
+                .lines()
+                .map(|l| l.split_whitespace().collect::<Vec<_>>())
+                .find(|l| l.get(1) == Some(&mac));
             if let Some(address) = lease.and_then(|l| l.get(2).map(|a| (*a).to_owned())) {
                 return address;
             }
@@ -94,9 +100,9 @@ impl Rack {
         let (flag, frame, port) = (Arc::clone(&stop), lldp(chassis, port_id), port.to_owned());
         let thread = std::thread::spawn(move || {
             Namespace::enter(&namespace);
-            let index = std::fs::read_to_string("/proc/net/dev_snmp6").ok();
-            drop(index);
-            let socket = syscalls::packet::Socket::open_named(&port, 0x88cc).expect("the port is there");
+            let any = net::socket(AddressFamily::INET, SocketType::DGRAM, None).expect("sockets can be made");
+            let index = net::netdevice::name_to_index(&any, &port).expect("the port is there");
+            let socket = PacketSocket::open(index, 0x88cc, &[]).expect("the port is up");
             while !flag.load(Ordering::Relaxed) {
                 // The sled may be off.
                 let _ = socket.send(&frame);

@@ -161,7 +161,8 @@ fn serve(stream: &TcpStream, shared: &(Mutex<State>, Condvar)) -> std::io::Resul
     reader.take(length).read_to_end(&mut request.body)?;
     let (file, fault) = {
         let mut state = lock();
-        let fault = state.faults.iter_mut().find(|(p, _, left)| *left > 0 && request.path.contains(p.as_str()));
+        let fault =
+            state.faults.iter_mut().find(|(p, _, left)| *left > 0 && request.path.contains(p.as_str()));
         let fault = fault.map(|(_, fault, left)| {
             *left -= 1;
             *fault
@@ -174,7 +175,11 @@ fn serve(stream: &TcpStream, shared: &(Mutex<State>, Condvar)) -> std::io::Resul
         (_, Some(Fault::Status(status))) => status,
         (None, _) => 204,
         (Some(Ok(file)), _) if file.metadata()?.is_file() => {
-            if request.from.is_some() { 206 } else { 200 }
+            if request.from.is_some() {
+                206
+            } else {
+                200
+            }
         }
         _ => 404,
     };
@@ -188,7 +193,13 @@ fn serve(stream: &TcpStream, shared: &(Mutex<State>, Condvar)) -> std::io::Resul
     }
 }
 
-fn body(mut out: &TcpStream, mut file: File, from: u64, status: u16, fault: Option<Fault>) -> std::io::Result<()> {
+fn body(
+    mut out: &TcpStream,
+    mut file: File,
+    from: u64,
+    status: u16,
+    fault: Option<Fault>,
+) -> std::io::Result<()> {
     let size = file.metadata()?.len();
     let length = size.saturating_sub(from);
     write!(out, "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n")?;
@@ -206,7 +217,8 @@ fn body(mut out: &TcpStream, mut file: File, from: u64, status: u16, fault: Opti
             return Ok(());
         }
         if let Some(Fault::Flip(place)) = fault
-            && let Some(byte) = place.checked_sub(at).and_then(|i| buffer[..n].get_mut(usize::try_from(i).ok()?))
+            && let Some(byte) =
+                place.checked_sub(at).and_then(|i| buffer[..n].get_mut(usize::try_from(i).ok()?))
         {
             *byte ^= 1;
         }
