@@ -9,12 +9,18 @@ pub mod cmdline;
 #[cfg(feature = "write")]
 pub mod cpio;
 mod crc;
+pub mod dhcp4;
+pub mod dns_name;
 #[cfg(feature = "write")]
 pub mod ext4;
 #[cfg(feature = "write")]
 pub mod fat;
 pub mod gpt;
+pub mod icmp6;
 pub mod initconf;
+pub mod ipconf;
+pub mod l2;
+pub mod lldp;
 pub mod modules;
 #[cfg(feature = "write")]
 pub mod pe;
@@ -24,6 +30,7 @@ mod sparse;
 pub mod squashfs;
 #[cfg(feature = "write")]
 pub mod tree;
+pub mod udp4;
 #[cfg(feature = "write")]
 pub mod uki;
 pub mod verity;

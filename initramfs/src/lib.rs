@@ -6,6 +6,7 @@
 //! | kernel file systems, clock | [`early`] |
 //! | command line | [`options`] |
 //! | drivers | [`modules`], [`uevent`] |
+//! | cards, addresses, neighbours | [`net`] |
 //! | which disk has /usr | [`disks`], [`search`] |
 //! | the verified device | [`usr`] |
 //! | root, /etc, /var as a plan | [`root`], [`action`] |
@@ -28,6 +29,7 @@ pub mod handover;
 pub mod log;
 pub mod machine_id;
 pub mod modules;
+pub mod net;
 pub mod options;
 pub mod report;
 pub mod root;
