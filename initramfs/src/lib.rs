@@ -25,6 +25,7 @@ pub mod disks;
 pub mod early;
 pub mod failure;
 pub mod handover;
+pub mod http;
 pub mod log;
 pub mod machine_id;
 pub mod modules;
