@@ -12,6 +12,7 @@
 //! | root, /etc, /var as a plan | [`root`], [`action`] |
 //! | machine id | [`machine_id`] |
 //! | lines and report | [`log`], [`report`] |
+//! | what the running system asks of it | [`sledctl`] |
 //! | switching over, or giving up | [`handover`], [`failure`] |
 //!
 //! Assumed: the kernel unpacked the initramfs into a root file system in memory
@@ -40,5 +41,6 @@ pub mod retry;
 pub mod root;
 pub mod search;
 pub mod site;
+pub mod sledctl;
 pub mod uevent;
 pub mod usr;
