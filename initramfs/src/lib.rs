@@ -36,6 +36,7 @@ pub mod machine_id;
 pub mod modules;
 pub mod net;
 pub mod options;
+pub mod provision;
 pub mod report;
 pub mod retry;
 pub mod root;
