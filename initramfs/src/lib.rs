@@ -29,6 +29,7 @@ pub mod fetch;
 pub mod handover;
 pub mod http;
 pub mod identity;
+pub mod inventory;
 pub mod log;
 pub mod machine_id;
 pub mod modules;

@@ -1,5 +1,5 @@
-//! The few kernel interfaces that no safe crate wraps: device-mapper and the
-//! partition table of a block device, both reached by `ioctl`.
+//! The few kernel interfaces that no safe crate wraps: device-mapper, the
+//! partition table of a block device, IPMI and watchdogs, all reached by `ioctl`.
 //!
 //! The only crate of sledos that may use `unsafe`. Everything public here is
 //! safe to call with any argument; the kernel checks what the arguments mean.
@@ -8,3 +8,5 @@
 
 pub mod blkpg;
 pub mod dm;
+pub mod ipmi;
+pub mod watchdog;
