@@ -31,6 +31,7 @@ pub mod fetch;
 pub mod handover;
 pub mod http;
 pub mod identity;
+pub mod inventory;
 pub mod log;
 pub mod machine_id;
 pub mod modules;
