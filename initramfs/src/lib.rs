@@ -7,6 +7,7 @@
 //! | command line | [`options`] |
 //! | drivers | [`modules`], [`uevent`] |
 //! | which disk has /usr | [`disks`], [`search`] |
+//! | getting /usr when no disk has it | [`slots`] |
 //! | the verified device | [`usr`] |
 //! | root, /etc, /var as a plan | [`root`], [`action`] |
 //! | machine id | [`machine_id`] |
@@ -32,5 +33,6 @@ pub mod options;
 pub mod report;
 pub mod root;
 pub mod search;
+pub mod slots;
 pub mod uevent;
 pub mod usr;
