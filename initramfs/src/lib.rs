@@ -8,6 +8,7 @@
 //! | drivers | [`modules`], [`uevent`] |
 //! | cards, addresses, neighbours | [`net`] |
 //! | which disk has /usr | [`disks`], [`search`] |
+//! | getting /usr when no disk has it | [`slots`] |
 //! | the verified device | [`usr`] |
 //! | root, /etc, /var as a plan | [`root`], [`action`] |
 //! | machine id | [`machine_id`] |
@@ -44,5 +45,6 @@ pub mod root;
 pub mod search;
 pub mod site;
 pub mod sledctl;
+pub mod slots;
 pub mod uevent;
 pub mod usr;
