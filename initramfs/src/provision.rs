@@ -27,7 +27,8 @@ use crate::net::{Network, Setup};
 use crate::reporter::Reporter;
 use crate::root;
 use crate::site::Site;
-use formats::{cmdline, ipconf};
+use formats::cmdline;
+use formats::ipconf::{IpParam, parse_bootif};
 use metadata::generate::{self, generate};
 use std::fs;
 use std::io::Read;
@@ -61,9 +62,9 @@ impl Sled {
         for param in cmdline::params(line) {
             let value = param.value.unwrap_or_default();
             let understood = if param.is("ip") {
-                ipconf::parse_ip(value).map(|ip| statics.push(ip)).map_err(|e| e.to_string())
+                IpParam::parse(value).map(|ip| statics.push(ip)).map_err(|e| e.to_string())
             } else if param.is("BOOTIF") {
-                ipconf::parse_bootif(value).map(|mac| bootif = Some(mac)).map_err(|e| e.to_string())
+                parse_bootif(value).map(|mac| bootif = Some(mac)).map_err(|e| e.to_string())
             } else {
                 Ok(())
             };

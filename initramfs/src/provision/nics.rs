@@ -28,7 +28,7 @@ pub fn settled(network: &Network, config: &Config) -> Vec<Nic> {
 fn nic(link: &LinkState) -> Nic {
     Nic {
         name: link.name.clone(),
-        mac: Mac(link.permanent_mac.unwrap_or(link.mac).0),
+        mac: Mac(link.permanent_mac.unwrap_or(link.mac)),
         driver: link.driver.clone(),
         speed_mbps: link.speed_mbps,
         path: link.path.clone(),

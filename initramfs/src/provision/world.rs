@@ -9,6 +9,7 @@ use crate::net::Network;
 use crate::site::Site;
 use crate::inventory;
 use crate::reporter::Reporter;
+use formats::lldp::Neighbour as LinkNeighbour;
 use metadata::document::SwitchPort;
 use std::net::IpAddr;
 use std::path::Path;
@@ -62,7 +63,7 @@ pub fn hardware(network: &Network, site: &Site) -> Hardware {
     let mut hardware = Hardware::read(Path::new("/sys"));
     hardware.location.clone_from(&site.location);
     for neighbour in network.links().into_iter().filter_map(|link| link.neighbour) {
-        let port = SwitchPort { chassis: neighbour.chassis.to_string(), port: neighbour.port.to_string() };
+        let port = SwitchPort { chassis: neighbour.chassis.text, port: neighbour.port.text };
         if !hardware.switch_ports.contains(&port) {
             hardware.switch_ports.push(port);
         }
@@ -127,7 +128,11 @@ impl World for Real<'_, '_, '_> {
     }
 
     fn inventory(&mut self, state: State, keys: &[String]) -> Inventory {
-        let neighbours = self.network.links().into_iter().filter_map(|l| Some((l.name, l.neighbour?)));
+        let links = self.network.links().into_iter();
+        let neighbours = links.filter_map(|link| {
+            let LinkNeighbour { chassis, port, system_name: name, .. } = link.neighbour?;
+            Some((link.name, inventory::Neighbour { chassis: chassis.text, port: port.text, name }))
+        });
         let inventory = inventory::Inventory::read(&neighbours.collect());
         Inventory { json: inventory.json(state, keys), lines: inventory.lines() }
     }

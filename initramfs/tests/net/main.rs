@@ -4,6 +4,9 @@
 //! this test binary, started again inside a namespace (`child.rs`); what it
 //! prints is what the tests read. Every wait ends.
 
+// clippy sees the parts that are not `#[test]` functions as no tests.
+#![allow(clippy::unwrap_used)]
+
 mod child;
 mod lab;
 
@@ -192,6 +195,29 @@ fn ip_gives_a_fixed_address_and_dhcp_goes_on_elsewhere() {
     assert!(routes.contains("default via 192.0.2.1 dev eth1"), "{routes}");
     let resolv = std::fs::read_to_string(lab.resolv_conf()).unwrap();
     assert!(resolv.starts_with("nameserver 192.0.2.53\n"), "{resolv}");
+}
+
+#[test]
+fn an_address_for_whichever_link_goes_to_a_living_one() {
+    let lab = Lab::new(2);
+    lab.server_link("down");
+    let mut sled = lab.sled(&["ip=192.0.2.5:::24:::off"]);
+    sled.wait("it", |l| l.starts_with("diagnosis eth1") && l.ends_with("192.0.2.5/24 from ip="));
+    // The other link, once it lives, has DHCP and not the same address.
+    lab.server_link("up");
+    let _server = lab.dnsmasq(&[]);
+    sled.wait("the lease", |l| l.starts_with("link eth0") && l.contains("address: 10.77.0.50"));
+}
+
+#[test]
+fn an_address_for_whichever_link_prefers_the_boot_link() {
+    let lab = Lab::new(2);
+    let bootif = format!("BOOTIF=01-{}", lab.sled_mac(1).replace(':', "-"));
+    let mut sled = lab.sled(&["ip=192.0.2.5::192.0.2.1:24:::off", &bootif]);
+    sled.wait("it", |l| l.starts_with("diagnosis eth1") && l.ends_with("192.0.2.5/24 from ip="));
+    assert_eq!(sled.seen(|l| l.starts_with("diagnosis eth0") && l.contains("192.0.2.5")), 0);
+    let routes = lab.ip_in_sled(&["-4", "route"]);
+    assert!(routes.contains("default via 192.0.2.1 dev eth1 src 192.0.2.5 metric 100"), "{routes}");
 }
 
 #[test]
