@@ -6,11 +6,15 @@
 //! | kernel file systems, clock | [`early`] |
 //! | command line | [`options`] |
 //! | drivers | [`modules`], [`uevent`] |
+//! | which hardware this is | [`identity`], [`inventory`] |
+//! | its document | [`fetch`], [`retry`], [`http`] |
 //! | which disk has /usr | [`disks`], [`search`] |
 //! | the verified device | [`usr`] |
 //! | root, /etc, /var as a plan | [`root`], [`action`] |
 //! | machine id | [`machine_id`] |
 //! | lines and report | [`log`], [`report`] |
+//! | telling the servers | [`reporter`] |
+//! | a reset when it hangs | [`watchdog`] |
 //! | switching over, or giving up | [`handover`], [`failure`] |
 //!
 //! Assumed: the kernel unpacked the initramfs into a root file system in memory
@@ -35,9 +39,11 @@ pub mod machine_id;
 pub mod modules;
 pub mod options;
 pub mod report;
+pub mod reporter;
 pub mod retry;
 pub mod root;
 pub mod search;
 pub mod site;
 pub mod uevent;
 pub mod usr;
+pub mod watchdog;
