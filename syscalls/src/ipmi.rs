@@ -101,7 +101,7 @@ pub fn ask(device: impl AsFd, netfn: u8, command: u8, data: &[u8], patience: Dur
 
 fn receive(device: rustix::fd::BorrowedFd<'_>) -> Result<(c_int, Vec<u8>)> {
     let mut data = [0; 272]; // IPMI_MAX_MSG_LENGTH
-    // `struct ipmi_addr` is 32 bytes of data after the channel, whatever the kind.
+    // `struct ipmi_addr`, which has room for any kind, is 40 bytes.
     let mut address = [0_u64; 6];
     let mut received = Received {
         recv_type: 0,
