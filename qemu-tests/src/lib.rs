@@ -2,12 +2,14 @@
 //!
 //! [`image`] builds the images under test, [`guest`] is a booted one reached by
 //! SSH, [`console`] looks for trouble in what it printed, [`judge`] runs other
-//! people's tools on artefacts, [`docker`] makes a container image. [`rack`] is a
-//! network with a DHCP server and a provisioning server ([`web`]) in a [`namespace`].
+//! people's tools on artefacts, [`docker`] makes a container image, [`fleet`] a fleet with
+//! its key. [`rack`] is a network with a DHCP server and a provisioning server ([`web`])
+//! in a [`namespace`].
 #![forbid(unsafe_code)]
 
 pub mod console;
 pub mod docker;
+pub mod fleet;
 pub mod guest;
 pub mod image;
 pub mod judge;

@@ -1,0 +1,183 @@
+//! Documents over time: what is kept, what is new, what goes away.
+
+use super::{FLEET, source};
+use metadata::document::{Artefact, Document, Image};
+use metadata::fleet::compile::{File, INDEX, Inputs, Plan, compile, images};
+use metadata::fleet::load;
+use metadata::fleet::sign::{Signer, new_key};
+use metadata::signature::verify;
+use metadata::values::Hash32;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+const NOW: u64 = 1_800_000_000;
+const DAY: u64 = 86_400;
+
+fn signer() -> &'static Signer {
+    static KEY: OnceLock<Signer> = OnceLock::new();
+    KEY.get_or_init(|| Signer::parse(&new_key("t", None).unwrap().secret, None).unwrap())
+}
+
+fn trusted(text: &str) -> String {
+    text.replace("RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3", signer().public().as_str())
+}
+
+/// A server's files.
+#[derive(Clone, Default)]
+struct Tree(BTreeMap<String, Vec<u8>>);
+
+impl Tree {
+    fn compile(&mut self, text: &str, time: u64, least: u64) -> Plan {
+        let fleet = load(&source(&trusted(text))).unwrap();
+        let artefact = |file: &str| Artefact { file: file.into(), size: 1, sha256: Hash32([1; 32]) };
+        let image = |name: &str, version: &str| Image {
+            name: name.into(),
+            version: version.into(),
+            root_hash: Hash32([2; 32]),
+            urls: vec![format!("http://10.0.0.2:8080/images/{name}/{version}")],
+            usr: artefact("usr.squashfs"),
+            verity: artefact("usr.verity"),
+            uki: artefact("x.efi"),
+        };
+        let images = images(&fleet)
+            .into_keys()
+            .map(|c| (c.clone(), image(&c.name, c.version.as_deref().unwrap_or("20261124.0800"))))
+            .collect();
+        let before = |path: &str| self.0.get(path).cloned();
+        let inputs =
+            Inputs { images: &images, time, signer: signer(), least_generation: least, before: &before };
+        let plan = compile(&fleet, &inputs).unwrap();
+        let old = std::mem::take(&mut self.0);
+        for (path, file) in &plan.files {
+            let bytes = match file {
+                File::Keep => old.get(path).unwrap().clone(),
+                File::Write(bytes) => bytes.to_vec(),
+            };
+            self.0.insert(path.clone(), bytes);
+        }
+        plan
+    }
+
+    fn document(&self, path: &str) -> Document {
+        let bytes = self.0.get(path).unwrap_or_else(|| panic!("no {path} in {:?}", self.0.keys()));
+        let minisig = std::str::from_utf8(&self.0[&format!("{path}.minisig")]).unwrap();
+        verify(bytes, minisig, &[signer().public().clone()]).unwrap();
+        Document::parse(bytes).unwrap()
+    }
+
+    fn generation(&self, path: &str) -> u64 {
+        self.document(path).head().generation
+    }
+}
+
+#[test]
+fn a_document_lies_under_every_key_and_is_signed() {
+    let mut tree = Tree::default();
+    tree.compile(FLEET, NOW, 1);
+    let paths = [
+        "v1/location/r12/1.json",
+        "v1/switch/aa_3abb_3acc_3a00_3a00_3a01/Ethernet1.json",
+        "v1/board/ZM18AS036101.json",
+        "v1/product/1234567801.json",
+        "v1/uuid/4c4c4544-0042-3510-8051-b7c04f330001.json",
+        "v1/mac/52-54-00-12-00-01.json",
+        "v1/mac/52-54-00-12-01-01.json",
+    ];
+    for path in paths {
+        let Document::Sled(sled) = tree.document(path) else { panic!("{path}") };
+        assert_eq!((sled.head.sled.as_str(), sled.head.generation), ("r12-b01", 1));
+        assert_eq!((sled.head.issued, sled.head.expires), (NOW, NOW + 90 * DAY));
+        assert_eq!(sled.image.urls, ["http://10.0.0.2:8080/images/compute/20261124.0800"]);
+    }
+    assert!(!tree.0.contains_key("v1/mac/52-54-00-12-ff-01.json"), "a BMC selects nothing");
+    let Document::Retired(retired) = tree.document("v1/mac/52-54-00-12-aa-02.json") else { panic!() };
+    assert_eq!(retired.retired, "replaced on 2026-10-01 by board ZM18AS036102");
+    assert!(tree.0.contains_key(INDEX));
+    let mut again = Tree::default();
+    again.compile(FLEET, NOW, 1);
+    assert!(tree.0 == again.0, "the same inputs give the same bytes");
+}
+
+#[test]
+fn what_does_not_change_keeps_its_bytes_until_half_its_time_is_over() {
+    let mut tree = Tree::default();
+    tree.compile(FLEET, NOW, 1);
+    let before = tree.0.clone();
+    let plan = tree.compile(FLEET, NOW + 44 * DAY, 1);
+    assert!(plan.changed.is_empty() && plan.files.values().all(|f| *f == File::Keep));
+    let plan = tree.compile(&FLEET.replace("mtu: 1500", "mtu: 1400"), NOW + 44 * DAY, 1);
+    assert_eq!(plan.changed, ["r12-b03"]);
+    assert_eq!(tree.generation("v1/location/r12/3.json"), 2);
+    let differ: Vec<_> = tree.0.iter().filter(|(p, b)| before.get(*p) != Some(*b)).map(|(p, _)| p).collect();
+    assert!(
+        differ.iter().all(|p| p.contains("/3.json")
+            || p.contains("Ethernet3")
+            || p.contains("036103")
+            || p.contains("12-00-03")
+            || p.contains("fleet.json")),
+        "{differ:?}"
+    );
+    let plan = tree.compile(&FLEET.replace("mtu: 1500", "mtu: 1400"), NOW + 46 * DAY, 1);
+    assert_eq!(
+        plan.changed.len(),
+        6,
+        "five sleds and the tombstone; the changed one is young: {:?}",
+        plan.changed
+    );
+    assert_eq!(tree.document("v1/location/r12/1.json").head().expires, NOW + 136 * DAY);
+}
+
+#[test]
+fn replaced_hardware_finds_a_tombstone_and_gone_sleds_leave_nothing() {
+    let mut tree = Tree::default();
+    tree.compile(FLEET, NOW, 1);
+    let text = FLEET.replace("board-serial: ZM18AS036202", "board-serial: ZM18AS036299")
+        + "  - {sled: r13-b02, since: 2026-11-24, by: ZM18AS036299, board-serial: ZM18AS036202}\n";
+    let plan = tree.compile(&text, NOW + 1, 1);
+    assert_eq!(plan.changed, ["r13-b02", "r13-b02"]);
+    let Document::Retired(tomb) = tree.document("v1/board/ZM18AS036202.json") else { panic!() };
+    assert_eq!((tomb.head.generation, tomb.head.sled.as_str()), (2, "r13-b02"));
+    assert_eq!(tree.generation("v1/board/ZM18AS036299.json"), 2);
+    assert_eq!(tree.generation("v1/location/r13/2.json"), 2);
+
+    let line = text.lines().find(|l| l.trim_start().starts_with("r12-b04")).unwrap();
+    let without = text.replace(&format!("{line}\n"), "");
+    let plan = tree.compile(&without, NOW + 2, 1);
+    assert!(!tree.0.keys().any(|p| p.contains("r12/4") || p.contains("12-00-04")));
+    assert_eq!(plan.index.removed.get("r12-b04"), Some(&1));
+    tree.compile(&text, NOW + 3, 1);
+    assert_eq!(tree.generation("v1/location/r12/4.json"), 2, "one that comes back goes on counting");
+}
+
+#[test]
+fn generations_never_fall() {
+    let mut tree = Tree::default();
+    tree.compile(FLEET, NOW, 7);
+    assert_eq!(tree.generation("v1/location/r12/1.json"), 7);
+    // Two sleds swap their boards: each is newer than what either board has seen.
+    tree.compile(&FLEET.replace("mtu: 1500", "mtu: 1400"), NOW + 1, 1);
+    let swapped = FLEET
+        .replace("ZM18AS036103", "@@")
+        .replace("ZM18AS036102, macs", "ZM18AS036103, macs")
+        .replace("@@", "ZM18AS0361B2");
+    tree.compile(&swapped, NOW + 2, 1);
+    assert_eq!(tree.generation("v1/board/ZM18AS036103.json"), 9);
+    // Damaged files are written anew, also when only one copy is.
+    let good = tree.clone();
+    tree.0.insert("v1/board/ZM18AS036101.json".into(), b"{}".to_vec());
+    let plan = tree.compile(&swapped, NOW + 3, 1);
+    assert!(plan.changed.is_empty() && tree.0 == good.0);
+    tree.0.insert("v1/location/r12/1.json".into(), b"{}".to_vec());
+    tree.compile(&swapped, NOW + 3, 1);
+    assert!(tree.0 == good.0);
+}
+
+#[test]
+fn a_key_that_sleds_do_not_trust_signs_nothing() {
+    let fleet = load(&source(FLEET)).unwrap();
+    let images = BTreeMap::new();
+    let inputs =
+        Inputs { images: &images, time: NOW, signer: signer(), least_generation: 1, before: &|_| None };
+    let wrong = compile(&fleet, &inputs).unwrap_err();
+    assert!(wrong.0[0].message.contains("is not in `trust:`"), "{wrong}");
+}
