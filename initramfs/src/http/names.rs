@@ -9,7 +9,7 @@ use super::Error;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -141,8 +141,10 @@ fn ask_all(servers: &[SocketAddr], name: &str, end: Option<Instant>) -> Result<V
 
 /// Asks one server for both kinds of addresses at once.
 fn ask(server: SocketAddr, name: &str, patience: Duration) -> io::Result<Vec<IpAddr>> {
-    let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-    let socket = UdpSocket::bind(any)?;
+    let any: IpAddr =
+        if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    // Not the same as text, which would link getaddrinfo.
+    let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
     // Takes answers from this server only.
     socket.connect(server)?;
     // Seeded by the kernel's random numbers.
@@ -216,8 +218,7 @@ mod tests {
         let mut answer = question.to_vec();
         answer[2] |= 0x80;
         answer[7] = 1;
-        let data =
-            if kind == 1 { vec![10, 0, 0, 7] } else { std::net::Ipv6Addr::LOCALHOST.octets().to_vec() };
+        let data = if kind == 1 { vec![10, 0, 0, 7] } else { Ipv6Addr::LOCALHOST.octets().to_vec() };
         answer.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 60, 0, u8::try_from(data.len()).unwrap()]);
         answer.extend(data);
         answer

@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Who is trusted. Nobody, unless told.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tls {
-    roots: RootCertStore,
+    roots: Option<RootCertStore>,
     config: Option<Arc<ClientConfig>>,
 }
 
@@ -23,7 +23,8 @@ impl Tls {
     pub(super) fn trust(&mut self, bundle: &Path) -> Result<usize, Error> {
         let fail = |why: &dyn std::fmt::Display| Error::Tls(format!("{}: {why}", bundle.display()));
         let certificates = CertificateDer::pem_file_iter(bundle).map_err(|e| fail(&e))?;
-        let (added, _) = self.roots.add_parsable_certificates(certificates.flatten());
+        let roots = self.roots.get_or_insert_with(RootCertStore::empty);
+        let (added, _) = roots.add_parsable_certificates(certificates.flatten());
         if added == 0 {
             return Err(fail(&"has no certificates"));
         }
@@ -31,7 +32,7 @@ impl Tls {
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|e| fail(&e))?
-            .with_root_certificates(self.roots.clone())
+            .with_root_certificates(roots.clone())
             .with_no_client_auth();
         self.config = Some(Arc::new(config));
         Ok(added)
