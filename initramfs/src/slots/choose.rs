@@ -63,7 +63,7 @@ pub enum Way<'a> {
 /// [`Refusal::NoMatch`], [`Refusal::Several`].
 pub fn choose<'a>(devices: &'a [Device], wanted: &DiskMatch) -> Result<&'a Device, Refusal> {
     let mut found: Vec<_> = devices.iter().filter(|device| matches(device, wanted)).collect();
-    found.sort_by(|a, b| natural(&a.path, &b.path));
+    found.sort_unstable_by(|a, b| natural(&a.path, &b.path));
     let list = |devices: &mut dyn Iterator<Item = &Device>| {
         let texts: Vec<_> = devices.map(|d| format!("{d} at {}", d.path)).collect();
         if texts.is_empty() { "none at all".to_owned() } else { texts.join("; ") }

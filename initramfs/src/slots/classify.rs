@@ -57,7 +57,7 @@ const GPT: &str = "a GPT partition table";
 const MBR: &str = "an MBR partition table";
 
 /// Signatures of what may lie on a whole disk. Several may hold; the first is named.
-const SIGNATURES: [(&str, At, &[u8]); 42] = [
+const SIGNATURES: [(&str, At, &[u8]); 41] = [
     ("an encrypted LUKS volume", Start(0), b"LUKS\xba\xbe"),
     ("an encrypted LUKS volume", Start(16384), b"SKUL\xba\xbe"),
     ("an LVM2 physical volume", Start(0), b"LABELONE"),
@@ -93,7 +93,6 @@ const SIGNATURES: [(&str, At, &[u8]); 42] = [
     ("a FAT filesystem", Start(54), b"FAT     "),
     ("an HFS+ filesystem", Start(1024), b"H+"),
     ("an APFS container", Start(32), b"NXSB"),
-    ("a VMFS volume", Start(EDGE as usize - 4096), b"\x0d\xd0\x01\xc0"),
     (GPT, Start(512), b"EFI PART"),
     (GPT, Start(4096), b"EFI PART"),
     (GPT, End(512), b"EFI PART"),

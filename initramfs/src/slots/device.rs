@@ -46,11 +46,9 @@ impl std::fmt::Display for Device {
     }
 }
 
-/// All disks, in the order of their paths.
+/// All disks.
 pub fn look() -> Vec<Device> {
-    let mut all: Vec<_> = disks::look().iter().map(device).collect();
-    all.sort_by(|a, b| natural(&a.path, &b.path));
-    all
+    disks::look().iter().map(device).collect()
 }
 
 /// All about one disk.

@@ -21,6 +21,9 @@ const SAY_AGAIN: u32 = 8;
 /// Largest step without a line: every 5 s or every tenth.
 const EVERY: Duration = Duration::from_secs(5);
 
+/// Takes bytes for a position.
+type Writer<'a> = dyn FnMut(u64, &[u8]) -> Result<(), Error> + 'a;
+
 /// Says how far an artefact has come, and where it stopped.
 pub(super) struct Progress<'a> {
     log: &'a Log,
@@ -147,7 +150,7 @@ pub(super) fn usr(
     tree: &verity::Tree,
     from: u64,
     log: &Log,
-    write: &mut dyn FnMut(u64, &[u8]) -> Result<(), Error>,
+    write: &mut Writer<'_>,
 ) -> Result<(), Error> {
     let Artefact { file, size, .. } = artefact;
     let total = tree.blocks();

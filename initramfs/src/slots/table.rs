@@ -64,23 +64,29 @@ pub(super) fn write(disk: &dyn Disk, plan: &Plan) -> Result<(), Failed> {
 /// One copy of a table: what is written where.
 type Copy = Vec<(u64, Vec<u8>)>;
 
-/// The copies with all but nothing but what is in them in whole sectors: one at the
-/// start, with the protective MBR, and one at the end.
+/// The copies in whole sectors: one at the start, with the protective MBR, and one at
+/// the end.
 fn copies(pieces: Copy, plan: &Plan) -> (Copy, Copy) {
     let sector = u64::from(plan.sector_size);
-    // Each sector is written once, whole: a torn one is neither old nor new.
-    let mut sectors: std::collections::BTreeMap<u64, Vec<u8>> = std::collections::BTreeMap::new();
+    // Each sector is written once, whole: a torn one is neither old nor new. There are
+    // few, and each is mostly the one before.
+    let mut sectors: Copy = Vec::new();
     for (at, bytes) in pieces {
         for (at, byte) in (at..).zip(bytes) {
-            let raw =
-                sectors.entry(at / sector).or_insert_with(|| vec![0; usize::try_from(sector).unwrap_or(0)]);
-            if let Some(place) = usize::try_from(at % sector).ok().and_then(|at| raw.get_mut(at)) {
+            let start = at - at % sector;
+            let known = sectors.iter().rposition(|(place, _)| *place == start).unwrap_or(sectors.len());
+            if known == sectors.len() {
+                sectors.push((start, vec![0; usize::try_from(sector).unwrap_or(0)]));
+            }
+            let raw = sectors.get_mut(known).map(|(_, raw)| raw);
+            if let (Some(raw), Ok(offset)) = (raw, usize::try_from(at % sector))
+                && let Some(place) = raw.get_mut(offset)
+            {
                 *place = byte;
             }
         }
     }
-    let all = sectors.into_iter().map(|(number, raw)| (number * sector, raw));
-    all.partition(|(at, _)| *at < plan.disk_size / 2)
+    sectors.into_iter().partition(|(at, _)| *at < plan.disk_size / 2)
 }
 
 fn read(disk: &dyn Disk, plan: &Plan) -> Result<gpt::Table, gpt::ReadError> {

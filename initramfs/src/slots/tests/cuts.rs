@@ -13,12 +13,15 @@ const SIZE: u64 = 2200 << 20;
 /// What was written, by sector; what is not in it is zero.
 type Sectors = BTreeMap<u64, [u8; 512]>;
 
+/// A write: first sector, its bytes or `None` for zeroes, how many sectors.
+type Write = (u64, Option<[u8; 512]>, u64);
+
 /// Writes go to a cache; a flush makes them lasting. When the power is cut, of what
 /// is in the cache any part may have reached the disk.
 struct Memory {
     lasting: RefCell<Sectors>,
     /// In the order they were written; `None` is a zeroed range.
-    cache: RefCell<Vec<(u64, Option<[u8; 512]>, u64)>>,
+    cache: RefCell<Vec<Write>>,
     view: RefCell<Sectors>,
     /// Operations until the power is cut.
     left: Cell<u64>,
@@ -51,7 +54,7 @@ impl Memory {
         Ok(())
     }
 
-    fn apply(to: &mut Sectors, (at, bytes, len): &(u64, Option<[u8; 512]>, u64)) {
+    fn apply(to: &mut Sectors, (at, bytes, len): &Write) {
         match bytes {
             Some(bytes) => {
                 to.insert(*at, *bytes);
