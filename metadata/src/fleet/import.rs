@@ -265,13 +265,15 @@ impl Reader<'_> {
             return None;
         }
         // A note or a sum below the table has text in one column, and it is no value.
-        if let [(Field::Product | Field::Board, cell)] = row.cells.as_slice() {
-            if cell.text.trim().contains(' ') || cell.text.trim().len() < 4 {
-                self.import.notes.push(format!(
-                    "line {} was skipped: `{}` is no serial number",
-                    row.place.line,
-                    cell.text.trim()
-                ));
+        let bay = row.cells.iter().any(|(f, c)| *f == Field::Bay && bay_of(&c.text).is_some());
+        let mut values = row.cells.iter().filter(|(f, _)| !matches!(f, Field::Rack | Field::Bay));
+        if let (false, Some((Field::Product | Field::Board, cell)), None) =
+            (bay, values.next(), values.next())
+        {
+            let text = cell.text.trim();
+            if text.contains(' ') || text.len() < 4 {
+                let line = row.place.line;
+                self.import.notes.push(format!("line {line} was skipped: `{text}` is no serial number"));
                 return None;
             }
         }

@@ -328,8 +328,10 @@ impl Layers<'_> {
             }
         }
         addresses(&mut config_node, &entry.rack, rack, entry.bay, root, own);
-        render(&mut config_node, vars, own);
-        let config = finished::<Config>(&config_node, schema::config(), "config", own);
+        // What could not be rendered has been reported: its value says nothing.
+        let config = render(&mut config_node, vars, own)
+            .then(|| finished::<Config>(&config_node, schema::config(), "config", own))
+            .flatten();
 
         let installs = [at(root, &["roles", &entry.role, "install"]), node.get("install")];
         let install_node = installs.iter().any(Option::is_some).then(|| {
@@ -437,30 +439,29 @@ fn addresses(config: &mut Node, rack_name: &str, rack: &Rack, bay: u32, root: &N
     }
 }
 
-/// Replaces names in braces. `contents` are taken as they are unless `template: true`
+/// Replaces names in braces, and says whether all could be. `contents` are taken as they are unless `template: true`
 /// stands beside them.
-fn render(node: &mut Node, vars: Vars<'_>, own: &Problems) {
+fn render(node: &mut Node, vars: Vars<'_>, own: &Problems) -> bool {
     match &mut node.value {
-        Value::Null => {}
-        Value::Scalar { text, .. } => {
-            if text.contains('{') {
-                match template::render(text, vars) {
-                    Ok(rendered) => *text = rendered,
-                    Err(wrong) => own.report(wrong.at(&node.place)),
-                }
+        Value::Null => true,
+        Value::Scalar { text, .. } => match template::render(text, vars) {
+            Ok(rendered) => {
+                *text = rendered;
+                true
             }
-        }
-        Value::List(list) => list.iter_mut().for_each(|node| render(node, vars, own)),
+            Err(wrong) => {
+                own.report(wrong.at(&node.place));
+                false
+            }
+        },
+        Value::List(list) => list.iter_mut().fold(true, |good, node| render(node, vars, own) && good),
         Value::Map(map) => {
             let contents = map.iter().any(|(k, _)| k.name == "contents");
             let wanted = map.iter().any(|(k, n)| k.name == "template" && n.text() == Some("true"));
             // Not part of a finished configuration.
             map.retain(|(k, n)| k.name != "template" || !matches!(n.text(), Some("true" | "false")));
-            for (key, node) in map {
-                if key.name != "contents" || !contents || wanted {
-                    render(node, vars, own);
-                }
-            }
+            let verbatim = |key: &Key| key.name == "contents" && contents && !wanted;
+            map.iter_mut().fold(true, |good, (key, node)| (verbatim(key) || render(node, vars, own)) && good)
         }
     }
 }

@@ -87,7 +87,7 @@ pub(super) fn read(file: &Path, bytes: &[u8], given: &[(Field, String)]) -> Resu
     });
     // The first of equals.
     let best = best.reduce(|a, b| if b.0 > a.0 { b } else { a });
-    let Some((found, header, records)) = best.filter(|(found, ..)| *found > 0) else {
+    let Some((_, header, records)) = best.filter(|(found, ..)| *found > 0) else {
         return Err(Diagnostic::at(&Place::new(&source, 1, 1), "no line looks like a header")
             .why("looked for columns like `Serial`, `MAC`, `UUID`, `Bay` in the first 30 lines")
             .hint("name the columns: `--column board-serial=HEADER --column mac=HEADER`")
@@ -109,10 +109,9 @@ pub(super) fn read(file: &Path, bytes: &[u8], given: &[(Field, String)]) -> Resu
                 .into());
         }
     }
-    if header > 0 {
-        notes.push(format!("{header} lines above the header were skipped"));
+    if let Some(line) = head.first().map(|c| c.place.line).filter(|line| *line > 1) {
+        notes.push(format!("the header is in line {line}"));
     }
-    debug_assert!(found > 0);
     let rows = records.into_iter().skip(header + 1).filter_map(|record| {
         let place = record.iter().find(|c| !c.text.trim().is_empty())?.place.clone();
         let cells = record.into_iter().zip(&columns);
@@ -230,8 +229,12 @@ fn words(header: &str) -> Vec<String> {
             _ => text.push(' '),
         }
     }
-    let words = text.split_whitespace().map(|w| w.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned());
-    words.filter(|w| !w.is_empty()).collect()
+    // `MAC2` is `mac`; `SN0001` is a serial number, not a header.
+    let bare = |word: &str| {
+        let bare = word.trim_end_matches(|c: char| c.is_ascii_digit());
+        if word.len() - bare.len() <= 2 { bare } else { word }.to_owned()
+    };
+    text.split_whitespace().map(bare).filter(|w| !w.is_empty()).collect()
 }
 
 /// What a header means.

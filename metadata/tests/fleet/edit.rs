@@ -75,5 +75,5 @@ fn what_cannot_be_is_refused() {
     let used = refused(wanted("r13", 2, "ZM18AS036201", &[]));
     assert_eq!(used, ["72: the board serial ZM18AS036201 is here twice"]);
     let retired = refused(wanted("r13", 2, "ZM18AS030000", &[]));
-    assert_eq!(retired, ["74: the board serial ZM18AS030000 is retired and in use"]);
+    assert_eq!(retired, ["75: the board serial ZM18AS030000 is retired and in use"]);
 }

@@ -13,21 +13,21 @@ fn wrong(from: &str, to: &str, want: &[&str]) {
 
 #[test]
 fn shape() {
-    wrong("lifetime: 90d", "lifetme: 90d", &["12: unknown key `lifetme`"]);
-    wrong("mtu: 9000", "mut: 9000", &["38: unknown key `mut` in `roles.compute.config.networks.data`"]);
-    wrong("    bays: 4\n", "", &["28: `racks.r13` has no `bays`"]);
-    wrong("bays: 4", "bays: four", &["28: `racks.r13.bays` should be a number, this is `four`"]);
+    wrong("lifetime: 90d", "lifetme: 90d", &["10: unknown key `lifetme`"]);
+    wrong("mtu: 9000", "mut: 9000", &["40: unknown key `mut` in `roles.compute.config.networks.data`"]);
+    wrong("    bays: 4\n", "", &["25: `racks.r13` has no `bays`"]);
+    wrong("bays: 4", "bays: four", &["25: `racks.r13.bays` should be a number, this is `four`"]);
     wrong(
         "mtu: 9000",
         "mtu: 67",
-        &["38: `roles.compute.config.networks.data.mtu` is 67, it must be 68 to 65535"],
+        &["40: `roles.compute.config.networks.data.mtu` is 67, it must be 68 to 65535"],
     );
     wrong(
         "mtu: 9000",
         "vlan: 4095",
-        &["38: `roles.compute.config.networks.data.vlan` is 4095, it must be 1 to 4094"],
+        &["40: `roles.compute.config.networks.data.vlan` is 4095, it must be 1 to 4094"],
     );
-    wrong("wipe: foreign", "wipe: forein", &["50: `forein` is none of never, foreign, all"]);
+    wrong("wipe: foreign", "wipe: forein", &["51: `forein` is none of never, foreign, all"]);
     wrong(
         "metadata: [http://10.0.0.2:8080]",
         "metadata: http://10.0.0.2:8080",
@@ -37,15 +37,15 @@ fn shape() {
         "macs: [5254.0012.0003]",
         "macs: [5254.0012.003]",
         &[
-            "68: `5254.0012.003` is not a MAC address: six pairs of hexadecimal digits, like 52:54:00:12:34:56",
+            "69: `5254.0012.003` is not a MAC address: six pairs of hexadecimal digits, like 52:54:00:12:34:56",
         ],
     );
     wrong(
         "rotational: false",
         "rotational: no",
-        &["50: `roles.storage.install.disk.rotational` should be true or false, this is `no`"],
+        &["51: `roles.storage.install.disk.rotational` should be true or false, this is `no`"],
     );
-    wrong("r13-b02:", "r13-b01:", &["71: the key `r13-b01` is here twice"]);
+    wrong("r13-b02:", "r13-b01:", &["72: the key `r13-b01` is here twice"]);
 }
 
 #[test]
@@ -58,30 +58,34 @@ fn all_at_once() {
 
 #[test]
 fn values_after_the_layers_are_together() {
-    wrong("rack: \"{rack}\"", "rack: \"{racks}\"", &["42: nothing is called `{racks}` here"]);
+    wrong("rack: \"{rack}\"", "rack: \"{racks}\"", &["44: nothing is called `{racks}` here"]);
     wrong(
         "role: \"{role}\"",
         "role: \"{{a,b}\"",
-        &["42: `{{a,b}` is a set, and Mesos allows none in attributes"],
+        &["44: `{{a,b}` is a set, and Mesos allows none in attributes"],
     );
     wrong(
         "hostname: \"{rack}-b{bay:02}\"",
         "hostname: \"{rack}_{bay}\"",
         &[
-            "35: `r12_1` is not a host name: labels of letters, digits and `-`, with dots between",
-            "35: `r12_2` is not a host name: labels of letters, digits and `-`, with dots between",
-            "35: `r12_3` is not a host name: labels of letters, digits and `-`, with dots between",
+            "37: `r12_1` is not a host name: labels of letters, digits and `-`, with dots between",
+            "37: `r12_2` is not a host name: labels of letters, digits and `-`, with dots between",
+            "37: `r12_3` is not a host name: labels of letters, digits and `-`, with dots between",
         ],
     );
-    wrong("hostname: \"{rack}-b{bay:02}\"", "hostname: same", &["35: two sleds would be called `same`"]);
-    wrong("match: {min-speed: 10000}, ", "", &["53: `config.networks.data` has no `match`"]);
+    wrong("hostname: \"{rack}-b{bay:02}\"", "hostname: same", &["37: two sleds would be called `same`"]);
+    wrong("match: {min-speed: 10000}, ", "", &["54: `config.networks.data` has no `match`"]);
     wrong(
         "data: {network: 10.1.13.0/24",
         "date: {network: 10.1.13.0/24",
-        &["53: rack `r13` has no subnet `data`"],
+        &["54: rack `r13` has no subnet `data`"],
     );
-    wrong("address: dhcp}", "address: 10.9.9.9/24}", &["37: two sleds would have the address 10.9.9.9"]);
-    wrong("master: zk://10.0.0.10:2181/mesos", "network: mgnt, master: a", &[]);
+    wrong("address: dhcp}", "address: 10.9.9.9/24}", &["39: two sleds would have the address 10.9.9.9"]);
+    wrong(
+        "master: zk://10.0.0.10:2181/mesos",
+        "network: mgnt\n        master: a",
+        &["43: there is no network `mgnt`"],
+    );
 }
 
 #[test]
@@ -89,55 +93,55 @@ fn racks_and_sleds_together() {
     wrong(
         "role: compute, board-serial: ZM18AS036102",
         "role: computer, board-serial: ZM18AS036102",
-        &["67: there is no role `computer`"],
+        &["68: there is no role `computer`"],
     );
-    wrong("r12-b02: {rack: r12", "r12-b02: {rack: r99", &["67: there is no rack `r99`"]);
-    wrong("rack: r12, bay: 2,", "rack: r12, bay: 9,", &["67: there is no bay 9: rack `r12` has 8"]);
+    wrong("r12-b02: {rack: r12", "r12-b02: {rack: r99", &["68: there is no rack `r99`"]);
+    wrong("rack: r12, bay: 2,", "rack: r12, bay: 9,", &["68: there is no bay 9: rack `r12` has 8"]);
     wrong(
         "rack: r12, bay: 3,",
         "rack: r12, bay: 2,",
         &[
-            "35: two sleds would be called `r12-b02`",
-            "68: the bay r12/2 is here twice",
-            "20: two sleds would have the address 10.1.12.12",
+            "21: two sleds would have the address 10.1.12.12",
+            "37: two sleds would be called `r12-b02`",
+            "69: the bay r12/2 is here twice",
         ],
     );
     wrong(
         "macs: [5254.0012.0003]",
         "macs: [52:54:00:12:00:02]",
-        &["68: the MAC address 52:54:00:12:00:02 is here twice"],
+        &["69: the MAC address 52:54:00:12:00:02 is here twice"],
     );
     wrong(
         "bmc-mac: 52:54:00:12:ff:01",
         "bmc-mac: 52:54:00:12:00:02",
-        &["67: the MAC address 52:54:00:12:00:02 is here twice"],
+        &["68: the MAC address 52:54:00:12:00:02 is here twice"],
     );
     wrong(
         "board-serial: ZM18AS036103",
         "board-serial: zm18as036102",
-        &["68: the board serial zm18as036102 is here twice"],
+        &["69: the board serial zm18as036102 is here twice"],
     );
-    wrong("swp2: 2", "swp2: 5", &["32: there is no bay 5: the rack has 4"]);
+    wrong("swp2: 2", "swp2: 5", &["29: there is no bay 5: the rack has 4"]);
     wrong(
         "port: \"Ethernet{bay}\"",
         "port: Ethernet",
-        &["22: port `Ethernet` of switch aa:bb:cc:00:00:01 leads to two bays"],
+        &["23: port `Ethernet` of switch aa:bb:cc:00:00:01 leads to two bays"],
     );
     wrong(
         "first: 10.1.13.11",
         "first: 10.1.13.252",
-        &["30: 10.1.13.0/24 is too small: bay 4 would be outside of it"],
+        &["27: 10.1.13.0/24 is too small: bay 4 would be outside of it"],
     );
     wrong(
         "gateway: 10.1.13.1,",
         "gateway: 10.1.13.13,",
-        &["30: 10.1.13.13 would be the address of bay 3, too"],
+        &["27: 10.1.13.13 would be the address of bay 3, too"],
     );
-    wrong("gateway: 10.1.13.1,", "gateway: 10.2.13.1,", &["30: 10.2.13.1 is not in 10.1.13.0/24"]);
+    wrong("gateway: 10.1.13.1,", "gateway: 10.2.13.1,", &["27: 10.2.13.1 is not in 10.1.13.0/24"]);
     wrong(
         "board-serial: ZM18AS030000",
         "board-serial: ZM18AS036101",
-        &["74: the board serial ZM18AS036101 is retired and in use"],
+        &["75: the board serial ZM18AS036101 is retired and in use"],
     );
 }
 
@@ -148,8 +152,8 @@ fn warnings() {
     assert_eq!(
         junk,
         [
-            "72: the serial number `0123456789` identifies nobody",
             "72: sled `r13-b02` has neither serial nor UUID nor MAC",
+            "72: the serial number `0123456789` identifies nobody",
         ]
     );
     let uuid = "uuid: 4c4c4544-0042-3510-8051-b7c04f330001";
@@ -157,7 +161,7 @@ fn warnings() {
     assert_eq!(twice.len(), 2, "{twice:?}");
     assert!(twice.iter().all(|w| w.ends_with("identifies nobody and is not used")), "{twice:?}");
     let mesos = of("mem: 250000, ", "");
-    assert_eq!(mesos, ["43: the agent's memory and disk are not both given"]);
+    assert_eq!(mesos, ["45: the agent's memory and disk are not both given"]);
     let gateways = of("address: dhcp}", "address: dhcp, gateway: 10.0.0.1}");
-    assert_eq!(gateways, ["20: a sled with two default gateways"]);
+    assert_eq!(gateways, ["39: a sled with two default gateways"]);
 }

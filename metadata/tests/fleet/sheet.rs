@@ -45,7 +45,7 @@ fn a_good_sheet_becomes_sleds_and_nothing_else_changes() {
     assert_eq!(
         done.notes,
         [
-            "2 lines above the header were skipped",
+            "the header is in line 3",
             "line 45 was skipped: `40 Stück` is no serial number",
             "line 46 was skipped: no serial, UUID or MAC in it",
         ]
