@@ -68,7 +68,8 @@ pub fn build_with_lock(mut request: Request) -> (Built, PathBuf) {
             progress.warn(format!("{gone}\nlocking again for this test"));
             std::fs::create_dir_all(&request.output).expect("the output directory can be made");
             request.lock = Some(request.output.join("test.lock"));
-            build::lock(&request, &recipe, &progress).expect("the mirror has some version of everything");
+            build::lock(&request, &recipe, &progress, &interrupt)
+                .expect("the mirror has some version of everything");
             build::run(&request, &progress, &interrupt)
         }
         other => other,

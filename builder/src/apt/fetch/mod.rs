@@ -45,6 +45,10 @@ pub trait Progress: Sync {
     fn finished(&self, _name: &str) {}
     /// Something worth a line: a mirror failed, the next one is asked.
     fn note(&self, _text: &str) {}
+    /// Whether to give up: asked at every piece of a download.
+    fn stopped(&self) -> bool {
+        false
+    }
 }
 
 /// Shows nothing.
@@ -126,6 +130,9 @@ pub enum Error {
         /// Every address tried, in order.
         attempts: Vec<Attempt>,
     },
+    /// [`Progress::stopped`] said so.
+    #[error("the downloads were stopped")]
+    Stopped,
     /// The cache cannot be written or read.
     #[error("cannot {action} {} in the cache", file.display())]
     Cache {
