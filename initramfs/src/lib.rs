@@ -32,5 +32,6 @@ pub mod options;
 pub mod report;
 pub mod root;
 pub mod search;
+pub mod site;
 pub mod uevent;
 pub mod usr;

@@ -2,7 +2,8 @@
 //!
 //! [`image`] builds the images under test, [`guest`] is a booted one reached by
 //! SSH, [`console`] looks for trouble in what it printed, [`judge`] runs other
-//! people's tools on artefacts, [`docker`] makes a container image.
+//! people's tools on artefacts, [`docker`] makes a container image. [`rack`] is a
+//! network with a DHCP server and a provisioning server ([`web`]) in a [`namespace`].
 #![forbid(unsafe_code)]
 
 pub mod console;
@@ -10,3 +11,6 @@ pub mod docker;
 pub mod guest;
 pub mod image;
 pub mod judge;
+pub mod namespace;
+pub mod rack;
+pub mod web;

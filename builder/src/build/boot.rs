@@ -40,6 +40,9 @@ pub(super) fn initramfs(
         version: plan.version.clone(),
         time: u64::from(plan.mtime),
         load: recipe.kernel.load.clone(),
+        trust: recipe.provisioning.trust.clone(),
+        metadata: recipe.provisioning.metadata.clone(),
+        identify: recipe.provisioning.identify.clone(),
     };
     let conf_path = TreePath::parse(initconf::PATH.as_bytes())?;
     let conf = Node::file(conf.to_string().into_bytes(), 0o644, Origin::Fixup("initramfs"));

@@ -1,0 +1,304 @@
+//! The sled document: what one sled is told, signed as a whole.
+//!
+//! A JSON object (RFC 8259). `sledos` is the version of the format; a reader skips
+//! keys it does not know, so a key is only ever added, and a change that an old
+//! reader must not skip takes a new version.
+
+use crate::config::Config;
+use crate::values::{Hash32, Mac};
+use serde::{Deserialize, Serialize};
+
+/// The version of the format that is written and read.
+pub const FORMAT: u32 = 1;
+
+/// Longest document that is read, in bytes.
+pub const MAX_BYTES: usize = 4 << 20;
+
+/// What lies on a server for a sled.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Document {
+    /// The sled is part of the fleet.
+    Sled(Box<SledDocument>),
+    /// This hardware was replaced and is not to come back as what it was.
+    Retired(Retired),
+}
+
+/// Everything a sled is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct SledDocument {
+    /// Version of the format: [`FORMAT`].
+    pub sledos: u32,
+    /// Name, issue, identity.
+    pub head: Head,
+    /// Name of its role.
+    pub role: String,
+    /// What it boots.
+    pub image: Image,
+    /// Whether and where the image is installed; without it the sled runs from memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install: Option<Install>,
+    /// Whom it talks to.
+    #[serde(default)]
+    pub servers: Servers,
+    /// How it is configured.
+    pub config: Config,
+}
+
+/// A tombstone: found under the keys of hardware that was replaced.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct Retired {
+    /// Version of the format: [`FORMAT`].
+    pub sledos: u32,
+    /// Name, issue, identity.
+    pub head: Head,
+    /// Why, for the console: `replaced on 2026-11-24 by board ZM18AS036112`.
+    pub retired: String,
+}
+
+/// What both kinds begin with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct Head {
+    /// Name of the sled: `r12-b07`.
+    pub sled: String,
+    /// Grows with every change of this sled's document. A sled refuses one that is
+    /// smaller than the greatest it has seen.
+    pub generation: u64,
+    /// When it was signed, in seconds since 1970-01-01T00:00:00Z.
+    pub issued: u64,
+    /// From when on it is refused, in the same unit.
+    pub expires: u64,
+    /// Which hardware it is for.
+    pub identity: Identity,
+}
+
+/// How a sled is recognised: each value that is given identifies it alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Identity {
+    /// Where it sits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<Location>,
+    /// The ports of top-of-rack switches that lead to it, as LLDP names them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub switch_ports: Vec<SwitchPort>,
+    /// Serial number of the main board (SMBIOS type 2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub board_serial: Option<String>,
+    /// Serial number of the product (SMBIOS type 1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product_serial: Option<String>,
+    /// UUID (SMBIOS type 1), lower case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
+    /// Permanent MAC addresses of its NICs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub macs: Vec<Mac>,
+    /// MAC address of its BMC. Selects nothing; for people and inventory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bmc_mac: Option<Mac>,
+}
+
+/// A place in a rack.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct Location {
+    /// Name of the rack.
+    pub rack: String,
+    /// Bay, from the bottom, from 1.
+    pub bay: u32,
+}
+
+/// A port of a switch, in the canonical text of `formats::lldp`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct SwitchPort {
+    /// Chassis id of the switch.
+    pub chassis: String,
+    /// Port id.
+    pub port: String,
+}
+
+/// An image and where to get it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct Image {
+    /// Name: `compute`.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// Root hash of its /usr: the image's identity.
+    pub root_hash: Hash32,
+    /// Where its artefacts lie: URLs of directories, without a `/` at the end.
+    pub urls: Vec<String>,
+    /// /usr.
+    pub usr: Artefact,
+    /// The verity tree of /usr.
+    pub verity: Artefact,
+    /// The unified kernel image.
+    pub uki: Artefact,
+}
+
+/// A file of an image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct Artefact {
+    /// Name in the image's directory: `usr.squashfs`.
+    pub file: String,
+    /// Length in bytes.
+    pub size: u64,
+    /// SHA-256 of the whole.
+    pub sha256: Hash32,
+}
+
+/// That the image is installed on a disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct Install {
+    /// On which.
+    pub disk: DiskMatch,
+    /// What of it may be destroyed.
+    #[serde(default)]
+    pub wipe: Wipe,
+}
+
+/// Recognises disks. Everything that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", default)]
+pub struct DiskMatch {
+    /// Serial numbers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub serial: Vec<String>,
+    /// World wide names, as udev writes them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub wwn: Vec<String>,
+    /// Models, with `*` for any text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub model: Vec<String>,
+    /// Device paths below /sys/devices, with `*` for any text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<String>,
+    /// How it is attached: `nvme`, `sata`, `sas`, `usb`, `virtio`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub transport: Vec<String>,
+    /// Whether it spins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotational: Option<bool>,
+    /// Least size in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_size: Option<u64>,
+    /// Greatest size in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<u64>,
+    /// Which of several that match. Default: an error when it is not just one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pick: Option<Pick>,
+}
+
+/// Which of several disks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Pick {
+    /// First in order of device paths, which do not change from boot to boot.
+    First,
+    /// The smallest; of equal ones the first.
+    Smallest,
+    /// The largest; of equal ones the first.
+    Largest,
+}
+
+/// What may be destroyed on a disk that the sled does not recognise as its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Wipe {
+    /// Nothing: only a blank disk or one that sledos partitioned is written to.
+    #[default]
+    Never,
+    /// Foreign partition tables and file systems.
+    Foreign,
+    /// Everything, a sledos installation with its ROOT included.
+    All,
+}
+
+/// Whom a sled talks to besides those of its image.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Servers {
+    /// Where documents lie: URLs, without a `/` at the end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metadata: Vec<String>,
+    /// Where reports go: URLs, without a `/` at the end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub report: Vec<String>,
+    /// Shown with every report, so that nobody else can report for this sled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+/// Why bytes are no document.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// More than [`MAX_BYTES`].
+    #[error("longer than {MAX_BYTES} bytes")]
+    TooLong,
+    /// Not JSON, or not of this shape.
+    #[error("not a sled document: {0}")]
+    Shape(#[source] serde_json::Error),
+    /// Another version of the format.
+    #[error("format {0}, and this image reads format {FORMAT}")]
+    Format(u32),
+    /// It expires before it is issued.
+    #[error("it expires before it is issued")]
+    Times,
+}
+
+impl Document {
+    /// Reads a document. Its signature has been verified before.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct Kind {
+            sledos: u32,
+            retired: Option<serde::de::IgnoredAny>,
+        }
+        if bytes.len() > MAX_BYTES {
+            return Err(Error::TooLong);
+        }
+        let kind: Kind = serde_json::from_slice(bytes).map_err(Error::Shape)?;
+        if kind.sledos != FORMAT {
+            return Err(Error::Format(kind.sledos));
+        }
+        let document = if kind.retired.is_some() {
+            Self::Retired(serde_json::from_slice(bytes).map_err(Error::Shape)?)
+        } else {
+            Self::Sled(Box::new(serde_json::from_slice(bytes).map_err(Error::Shape)?))
+        };
+        let Head { issued, expires, .. } = document.head();
+        if expires <= issued { Err(Error::Times) } else { Ok(document) }
+    }
+
+    /// What both kinds begin with.
+    pub fn head(&self) -> &Head {
+        match self {
+            Self::Sled(sled) => &sled.head,
+            Self::Retired(retired) => &retired.head,
+        }
+    }
+}

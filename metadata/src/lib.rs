@@ -1,0 +1,21 @@
+//! What a sled is told about itself.
+//!
+//! | What | Module |
+//! |---|---|
+//! | the sled document, the signed JSON one sled gets | [`document`] |
+//! | its configuration part, which the fleet file shares | [`config`] |
+//! | MAC addresses, networks, sizes as text | [`values`] |
+//! | serial numbers that identify nobody | [`junk`] |
+//! | where a document lies on a static server | [`layout`] |
+//! | minisign signatures | [`signature`] |
+//!
+//! Pure: no I/O, time is an argument. PID 1, the command line tool and the server
+//! share it, so that what one writes the others read.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod document;
+pub mod junk;
+pub mod layout;
+pub mod signature;
+pub mod values;
