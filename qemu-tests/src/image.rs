@@ -30,6 +30,7 @@ pub fn request(recipe: &str, output: &Path) -> Request {
         components: Vec::new(),
         require_components: false,
         fast: true,
+        compressed_disk: true,
         time: None,
         jobs: None,
         clock: Clock { now: i64::try_from(now.as_secs()).expect("a time of this age"), archived: false },

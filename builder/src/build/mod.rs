@@ -4,6 +4,7 @@ mod assemble;
 mod boot;
 mod budget;
 mod components;
+mod compressed;
 mod describe;
 mod downloads;
 mod error;
@@ -58,6 +59,8 @@ pub struct Request {
     pub require_components: bool,
     /// Whether to compress quickly.
     pub fast: bool,
+    /// Whether to write `disk.raw.zst`, too.
+    pub compressed_disk: bool,
     /// Time of every file of the image, seconds since 1970; the lock's when not given.
     pub time: Option<i64>,
     /// Threads; one per CPU when not given.
@@ -161,6 +164,13 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
     let partitions = write::disk(&plan, &usr, &assembled.boot.loader, &uki, staged.path())?;
     stage.finish();
     interrupt.check()?;
+
+    if request.compressed_disk {
+        let stage = progress.stage("compress disk", Unit::Time, None);
+        let [disk, to] = ["disk.raw", "disk.raw.zst"].map(|name| staged.path().join(name));
+        compressed::write(&disk, &to, interrupt)?;
+        stage.finish();
+    }
 
     let stage = progress.stage("checksums", Unit::Time, None);
     let manifest = describe::manifest(

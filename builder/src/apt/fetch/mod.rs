@@ -208,7 +208,9 @@ impl Client {
     }
 }
 
-/// Asks one mirror after the other, and those that only stumbled a second time.
+/// Asks one mirror after the other, and those that only stumbled a second time:
+/// also one that gave other files but could not be reached for this one, as when an
+/// answer of the name server was lost.
 /// The outer error of `attempt` is none of a mirror's and ends it all.
 fn try_mirrors<'m, T>(
     what: &str,
@@ -220,7 +222,11 @@ fn try_mirrors<'m, T>(
     let mut attempts: Vec<Attempt> = Vec::new();
     for (index, mirror) in mirrors.in_order().chain(mirrors.in_order()) {
         let url = format!("{}/{path}", mirror.url);
-        if attempts.iter().any(|a| a.url == url && !a.problem.may_pass()) {
+        let hopeless = |problem: &Problem| match problem {
+            Problem::Connect(_) => !mirrors.has_worked(index),
+            other => !other.may_pass(),
+        };
+        if attempts.iter().any(|a| a.url == url && hopeless(&a.problem)) {
             continue;
         }
         if let Some(last) = attempts.last() {
