@@ -6,6 +6,7 @@
 //! | kernel file systems, clock | [`early`] |
 //! | command line | [`options`] |
 //! | drivers | [`modules`], [`uevent`] |
+//! | cards, addresses, neighbours | [`net`] |
 //! | which disk has /usr | [`disks`], [`search`] |
 //! | the verified device | [`usr`] |
 //! | root, /etc, /var as a plan | [`root`], [`action`] |
@@ -22,14 +23,20 @@
 pub mod action;
 pub mod boot;
 pub mod disks;
+pub mod durable;
 pub mod early;
 pub mod failure;
+pub mod fetch;
 pub mod handover;
+pub mod http;
+pub mod identity;
 pub mod log;
 pub mod machine_id;
 pub mod modules;
+pub mod net;
 pub mod options;
 pub mod report;
+pub mod retry;
 pub mod root;
 pub mod search;
 pub mod site;

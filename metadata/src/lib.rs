@@ -4,6 +4,8 @@
 //! |---|---|
 //! | the sled document, the signed JSON one sled gets | [`document`] |
 //! | its configuration part, which the fleet file shares | [`config`] |
+//! | what a sled makes of it, as files | [`generate`] |
+//! | environment files of systemd | [`envfile`] |
 //! | MAC addresses, networks, sizes as text | [`values`] |
 //! | serial numbers that identify nobody | [`junk`] |
 //! | where a document lies on a static server | [`layout`] |
@@ -15,6 +17,8 @@
 
 pub mod config;
 pub mod document;
+pub mod envfile;
+pub mod generate;
 pub mod junk;
 pub mod layout;
 pub mod signature;

@@ -172,6 +172,9 @@ pub enum Error {
     /// A name that is no path.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// No tree for the ESP.
+    #[error(transparent)]
+    Esp(#[from] formats::layout::EspError),
     /// The threads cannot be started.
     #[error("cannot start {jobs} threads (--jobs)")]
     Threads {

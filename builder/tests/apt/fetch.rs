@@ -77,7 +77,7 @@ fn a_mirror_that_worked_and_cannot_be_reached_once_is_asked_again() {
     let recipe = recipe(cache.path(), cache.path(), &[]);
     let mirrors = Mirrors::choose(&recipe, &[], std::slice::from_ref(&server.url)).unwrap();
     let debs = DebCache::open(cache.path()).unwrap();
-    for name in ["bash", "curl"] {
+    for name in ["base", "curl"] {
         // A client of its own, so that no connection is left over from the last.
         LockedFetcher::new(&Client::new(PATIENCE), &debs, &mirrors, &lock_of(&repo, &[name]))
             .fetch(&Silent)
