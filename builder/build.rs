@@ -8,7 +8,7 @@ use std::process::Command;
 fn main() {
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let workspace = manifest.parent().expect("builder/ is in the workspace").to_owned();
-    for input in ["Cargo.toml", "Cargo.lock", "initramfs", "formats", "syscalls"] {
+    for input in ["Cargo.toml", "Cargo.lock", "initramfs", "formats", "metadata", "syscalls"] {
         println!("cargo::rerun-if-changed={}", workspace.join(input).display());
     }
 

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::diagnostic::Diagnostics;
+use yaml::diagnostic::Diagnostics;
 
 /// How `sledos` ends. Scripts may rely on the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Exit {
     Failure = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// A mistake in a recipe, an overlay or a component.
+    /// A mistake in a recipe, an overlay, a component, a fleet file or a vendor's sheet.
     Recipe = 3,
     /// A server could not be reached, or does not have what it should.
     Network = 4,

@@ -24,7 +24,9 @@ fn the_page_is_what_the_program_says() {
 #[test]
 fn every_verb_has_a_section() {
     let page = sledos::cli::reference::markdown();
-    for heading in ["sledos", "sledos build", "sledos lock", "sledos boot"] {
+    for heading in
+        ["sledos", "sledos build", "sledos lock", "sledos boot", "sledos fleet compile", "sledos keys new"]
+    {
         assert!(page.contains(&format!("\n## {heading}\n")), "no section {heading}");
     }
 }

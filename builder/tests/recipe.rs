@@ -8,8 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use sledos::diagnostic::Diagnostics;
 use sledos::recipe::{Host, Recipe, load_from};
+use yaml::diagnostic::Diagnostics;
 
 /// A file system of these recipe files, in which every overlay and keyring exists but
 /// those called `missing`.
@@ -47,7 +47,7 @@ fn load(main: &str) -> Result<Recipe, Diagnostics> {
 /// `line:column message` of each mistake, and everything said about it.
 fn mistakes(result: Result<Recipe, Diagnostics>) -> (Vec<String>, String) {
     let found = result.expect_err("a mistake should be found");
-    let one = |d: &sledos::diagnostic::Diagnostic| {
+    let one = |d: &yaml::diagnostic::Diagnostic| {
         let place = d.place.as_ref().expect("every mistake here has a place");
         let file = place.file().file_name().unwrap().to_string_lossy().into_owned();
         let file = if file == "main.yaml" { String::new() } else { format!("{file}:") };

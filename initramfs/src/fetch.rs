@@ -99,6 +99,11 @@ pub struct Got {
 }
 
 impl Got {
+    /// The document as it was signed.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Stores the document, for a /var that was not there when it was fetched.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ pub use names::Names;
 use head::Head;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use stream::Stream;
 use url::Url;
@@ -153,10 +154,10 @@ impl Error {
 }
 
 /// A client. Threads may share it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Client {
     limits: Limits,
-    names: Names,
+    names: Arc<Names>,
     #[cfg(feature = "tls")]
     tls: tls::Tls,
 }
@@ -165,6 +166,11 @@ impl Client {
     /// A client that knows no name server yet, see [`Client::names`].
     pub fn new(limits: Limits) -> Self {
         Self { limits, ..Self::default() }
+    }
+
+    /// The same client with other limits: name servers and trust are shared.
+    pub fn with(&self, limits: Limits) -> Self {
+        Self { limits, ..self.clone() }
     }
 
     /// Where names are looked up; can be told other name servers at any time.

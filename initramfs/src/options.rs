@@ -169,6 +169,11 @@ impl RootHash {
         parse(given).map(Self).ok_or_else(|| fail(format!("sledos.usrhash={given} is not 64 hex digits")))
     }
 
+    /// The hash of another /usr.
+    pub fn from_bytes(bytes: verity::Hash) -> Self {
+        Self(bytes)
+    }
+
     /// The hash itself.
     pub fn bytes(&self) -> &verity::Hash {
         &self.0

@@ -31,7 +31,7 @@ impl Policy {
         let bound = self.base.saturating_mul(factor).min(self.cap);
         let nanos = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
         // The high half of the product is uniform in 0..nanos.
-        let wait = u128::from(random) * u128::from(nanos) >> 64;
+        let wait = (u128::from(random) * u128::from(nanos)) >> 64;
         Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX))
     }
 }

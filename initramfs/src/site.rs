@@ -59,6 +59,11 @@ impl Site {
         (site, warnings)
     }
 
+    /// Whether the sled asks for a document: it can only believe one that is signed.
+    pub fn asks(&self) -> bool {
+        !self.trust.is_empty()
+    }
+
     /// Where reports go.
     pub fn reports(&self) -> &[String] {
         if self.report.is_empty() { &self.metadata } else { &self.report }

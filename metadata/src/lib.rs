@@ -8,6 +8,7 @@
 //! | environment files of systemd | [`envfile`] |
 //! | MAC addresses, networks, sizes as text | [`values`] |
 //! | serial numbers that identify nobody | [`junk`] |
+//! | the fleet file, and documents made of it (feature `fleet`) | `fleet` |
 //! | where a document lies on a static server | [`layout`] |
 //! | minisign signatures | [`signature`] |
 //!
@@ -18,6 +19,8 @@
 pub mod config;
 pub mod document;
 pub mod envfile;
+#[cfg(feature = "fleet")]
+pub mod fleet;
 pub mod generate;
 pub mod junk;
 pub mod layout;

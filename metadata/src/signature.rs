@@ -121,7 +121,9 @@ wLMDjy9FLAuxZ3q4NlEvkgtyhrr0gtTu6KC4KBJdITbbOeAi1zBIYo0v4iTgt8jJpIidRJnp94ABQkJA
         assert_eq!(verify(b"tesT", SIGNATURE, std::slice::from_ref(&key)), Err(Error::Mismatch(key.id())));
         let other = KEY.replace("RWQf6LRC", "RWQf6LRD");
         let other = TrustedKey::parse(&other).unwrap();
-        let Err(Error::UnknownKey { signer, trusted }) = verify(b"test", SIGNATURE, &[other.clone()]) else {
+        let Err(Error::UnknownKey { signer, trusted }) =
+            verify(b"test", SIGNATURE, std::slice::from_ref(&other))
+        else {
             panic!()
         };
         assert_eq!((signer, trusted), (key.id(), other.id()));

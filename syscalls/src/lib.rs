@@ -1,6 +1,6 @@
 //! The few kernel interfaces that no safe crate wraps: device-mapper, loop devices,
-//! and what block devices do beside reading and writing, all reached by `ioctl`, and
-//! raw Ethernet sockets.
+//! what block devices do beside reading and writing, IPMI and watchdogs, all reached
+//! by `ioctl`, and raw Ethernet sockets.
 //!
 //! The only crate of sledos that may use `unsafe`. Everything public here is
 //! safe to call with any argument; the kernel checks what the arguments mean.
@@ -10,5 +10,7 @@
 pub mod blkpg;
 pub mod block;
 pub mod dm;
+pub mod ipmi;
 pub mod loopdev;
 pub mod packet;
+pub mod watchdog;

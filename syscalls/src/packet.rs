@@ -84,7 +84,7 @@ impl PacketSocket {
     ///
     /// # Errors
     /// `EPERM` without `CAP_NET_RAW`, `ENODEV` when there is no such link,
-    /// `ENETDOWN` when it is down, `EINVAL` for a filter the kernel does not take.
+    /// `EINVAL` for a filter the kernel does not take.
     pub fn open(ifindex: u32, ethertype: u16, filter: &[Instruction]) -> Result<Self> {
         let ifindex = c_int::try_from(ifindex).map_err(|_| Errno::NODEV)?;
         // Without a protocol nothing comes in before filter and link are set.
@@ -133,7 +133,7 @@ impl PacketSocket {
     /// Takes the next frame that came in; one that is longer than the buffer is cut.
     ///
     /// # Errors
-    /// `EAGAIN` when there is none, `ENETDOWN` once after the link went down.
+    /// `EAGAIN` when there is none, `ENETDOWN` once when the link was or went down.
     pub fn receive(&self, buffer: &mut [u8]) -> Result<usize> {
         rustix::net::recv(&self.fd, buffer, RecvFlags::empty()).map(|(length, _)| length)
     }

@@ -14,7 +14,7 @@ use crate::progress::bytes;
 pub enum Error {
     /// The recipe has mistakes.
     #[error(transparent)]
-    Recipe(#[from] crate::diagnostic::Diagnostics),
+    Recipe(#[from] yaml::diagnostic::Diagnostics),
     /// The lock is missing, stale, or cannot be made.
     #[error(transparent)]
     Lock(#[from] crate::lock::Error),

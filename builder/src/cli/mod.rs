@@ -2,6 +2,8 @@
 
 pub mod boot;
 pub mod build;
+pub mod fleet;
+pub mod keys;
 pub mod lock;
 pub mod reference;
 
@@ -35,6 +37,12 @@ pub enum Verb {
     Lock(lock::LockArgs),
     /// Boot a built image in QEMU, its serial console on this terminal.
     Boot(boot::BootArgs),
+    /// Racks, roles and sleds: check them, and make signed documents of them.
+    #[command(subcommand)]
+    Fleet(fleet::FleetVerb),
+    /// Keys that sign documents.
+    #[command(subcommand)]
+    Keys(keys::KeysVerb),
 }
 
 /// Where packages come from and where they are kept: shared by the verbs that fetch.
@@ -91,7 +99,14 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Build(args) => build::run_verb(args),
         Verb::Lock(args) => lock::run_verb(args),
         Verb::Boot(args) => Ok(boot::run(args)?),
+        Verb::Fleet(verb) => fleet::run_verb(verb),
+        Verb::Keys(verb) => keys::run_verb(verb),
     }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs())
 }
 
 /// The request of a verb that fetches, with defaults for what only `build` has.
@@ -101,8 +116,7 @@ fn request(recipe: &std::path::Path, args: &FetchArgs) -> Result<Request, Error>
         None => Cache::default_dir()?,
     };
     // The only look at the clock: whether signatures have expired. It never gets into an image.
-    let now =
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| i64::try_from(t.as_secs()).unwrap_or(0));
+    let now = i64::try_from(now()).unwrap_or(0);
     Ok(Request {
         recipe: recipe.to_owned(),
         lock: args.lock.clone(),

@@ -9,9 +9,6 @@ pub fn markdown() -> String {
     root.build();
     let mut out = String::from("# Command line\n\nMade from the program itself; a test keeps it current.\n");
     section(&root, &mut out);
-    for verb in root.get_subcommands().filter(|c| c.get_name() != "help") {
-        section(verb, &mut out);
-    }
     out.push_str("\nExit codes: [exit-codes.md](exit-codes.md).\n");
     out
 }
@@ -21,4 +18,7 @@ fn section(command: &clap::Command, out: &mut String) {
     let help = command.clone().term_width(100).render_long_help().to_string();
     let help: Vec<_> = help.lines().map(str::trim_end).collect();
     let _ = write!(out, "\n## {name}\n\n```text\n{}\n```\n", help.join("\n").trim_end());
+    for verb in command.get_subcommands().filter(|c| c.get_name() != "help") {
+        section(verb, out);
+    }
 }

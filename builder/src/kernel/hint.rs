@@ -1,6 +1,6 @@
 //! What somebody may have meant by a name that does not exist.
 
-use crate::nearest::nearest;
+use yaml::nearest::nearest;
 
 /// The name most like `wanted` as the end of a sentence, `; did you mean ixgbe?`.
 /// Empty when none is close.

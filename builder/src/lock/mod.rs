@@ -19,8 +19,8 @@ pub use make::{Archives, make};
 pub use model::Lock;
 
 use crate::apt::{archive, fetch, resolve, sources};
-use crate::diagnostic::Diagnostics;
 use crate::recipe::model::Recipe;
+use yaml::diagnostic::Diagnostics;
 
 /// Why there is no lock, or not one that can be used.
 #[derive(Debug, thiserror::Error)]

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::model::{Lock, Package, Release};
-use crate::diagnostic::{Diagnostics, Source};
 use crate::digest::parse_sha256;
-use crate::yaml::{self, Cursor, Problems, Wrong};
+use yaml::diagnostic::{Diagnostics, Source};
+use yaml::{Cursor, Problems, Wrong};
 
 /// The errors say where and what.
 pub(super) fn parse(file: &Path, bytes: Vec<u8>) -> Result<Lock, Diagnostics> {

@@ -92,8 +92,29 @@ impl StagedDir {
     /// # Errors
     /// When that fails; what was there before stays.
     pub fn commit(self) -> Result<(), Error> {
+<<<<<<< HEAD
         sync_all(&self.partial.dir)?;
         match renameat_with(CWD, &self.partial.dir, CWD, &self.target, RenameFlags::NOREPLACE) {
+=======
+        sync_all(&self.partial)?;
+        self.put()
+    }
+
+    /// As [`StagedDir::commit`] for thousands of small files, whose modes are right
+    /// already: the file system is brought to disk as a whole, once.
+    ///
+    /// # Errors
+    /// As [`StagedDir::commit`].
+    pub fn commit_small_files(self) -> Result<(), Error> {
+        File::open(&self.partial)
+            .and_then(|dir| rustix::fs::syncfs(&dir).map_err(io::Error::from))
+            .map_err(Error::io("sync", &self.partial))?;
+        self.put()
+    }
+
+    fn put(self) -> Result<(), Error> {
+        match renameat_with(CWD, &self.partial, CWD, &self.target, RenameFlags::NOREPLACE) {
+>>>>>>> main
             Ok(()) => {}
             Err(rustix::io::Errno::EXIST) => {
                 replace(&self.partial.dir, &self.target)

@@ -13,7 +13,7 @@
 //! steps.
 
 use super::values::check_relative;
-use crate::yaml::Wrong;
+use yaml::Wrong;
 
 /// A parsed pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]

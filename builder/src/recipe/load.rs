@@ -7,8 +7,8 @@
 use std::path::{Path, PathBuf};
 
 use super::host::{Host, tidy};
-use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
-use crate::yaml::{Cursor, Node, Problems, Value, merge, parse};
+use yaml::diagnostic::{Diagnostic, Diagnostics, Place, Source};
+use yaml::{Cursor, Node, Problems, Value, merge, parse};
 
 /// Files of one recipe.
 const MAX_FILES: usize = 100;

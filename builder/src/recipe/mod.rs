@@ -17,8 +17,8 @@ pub use model::Recipe;
 
 use std::path::Path;
 
-use crate::diagnostic::Diagnostics;
-use crate::yaml::Problems;
+use yaml::Problems;
+use yaml::diagnostic::Diagnostics;
 
 /// Loads and checks a recipe.
 ///

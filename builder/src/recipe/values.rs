@@ -3,7 +3,7 @@
 use formats::tree::TreePath;
 
 use super::model::PciId;
-use crate::yaml::Wrong;
+use yaml::Wrong;
 
 /// Largest size accepted: 16 TiB, the limit of ext4 with 4 KiB blocks and 32-bit block numbers.
 const MAX_SIZE: u64 = 16 << 40;
@@ -310,8 +310,8 @@ pub(crate) fn unit(text: &str) -> Result<String, Wrong> {
             }
             Ok(text.to_owned())
         }
-        Some((name, kind)) if !name.is_empty() && crate::nearest::nearest(kind, TYPES).is_some() => {
-            let near = crate::nearest::nearest(kind, TYPES).unwrap_or("service");
+        Some((name, kind)) if !name.is_empty() && yaml::nearest::nearest(kind, TYPES).is_some() => {
+            let near = yaml::nearest::nearest(kind, TYPES).unwrap_or("service");
             Err(wrong.hint(format!("did you mean `{name}.{near}`?")))
         }
         _ => Err(wrong.hint(format!("it ends in its type, like `{text}.service`"))),

@@ -57,6 +57,14 @@ pub const fn min_size(sector_size: u32) -> u64 {
     geometry::min_sectors(sector_size as u64) * sector_size as u64
 }
 
+/// Whether a filesystem can be written.
+///
+/// # Errors
+/// As [`write()`] has them, but for I/O.
+pub fn check(tree: &Tree, options: &Options) -> Result<(), Error> {
+    plan::Plan::new(tree, options).map(drop)
+}
+
 /// Writes the filesystem at the current position of `out`, which becomes its
 /// origin. Afterwards `out` reaches exactly `options.size` bytes past it; the
 /// position is unspecified.

@@ -103,7 +103,8 @@ impl<'a> Volume<'a> {
         else {
             return Err(ReadError::NotFat32("impossible sizes"));
         };
-        let len = usize::try_from(fat_sectors * sector).map_err(|_| ReadError::NotFat32("impossible sizes"))?;
+        let len =
+            usize::try_from(fat_sectors * sector).map_err(|_| ReadError::NotFat32("impossible sizes"))?;
         let mut fat = vec![0; len];
         read_at(reserved * sector, &mut fat)?;
         Ok(Self { read_at, fat, cluster_size: per_cluster * sector, data, clusters, root: u32_at(44) })
@@ -158,7 +159,8 @@ impl<'a> Volume<'a> {
             bytes.resize(from + cluster_size, 0);
             (self.read_at)(self.data + u64::from(index) * self.cluster_size, &mut bytes[from..])?;
             let at = usize::try_from(cluster).map_err(|_| broken())? * 4;
-            let next = self.fat.get(at..at + 4).and_then(|b| <[u8; 4]>::try_from(b).ok()).ok_or_else(broken)?;
+            let next =
+                self.fat.get(at..at + 4).and_then(|b| <[u8; 4]>::try_from(b).ok()).ok_or_else(broken)?;
             // The upper four bits are reserved.
             cluster = u32::from_le_bytes(next) & 0x0fff_ffff;
         }

@@ -123,7 +123,8 @@ impl Tree {
         let leaf = if self.leaves.is_empty() {
             Some(&self.root[..])
         } else {
-            let at = usize::try_from(number).ok().and_then(|n| self.leaves.start.checked_add(n.checked_mul(32)?));
+            let at =
+                usize::try_from(number).ok().and_then(|n| self.leaves.start.checked_add(n.checked_mul(32)?));
             at.and_then(|at| self.bytes.get(at..at + 32))
         };
         leaf.is_some_and(|leaf| hash(&self.superblock.salt, block) == *leaf)

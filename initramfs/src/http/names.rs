@@ -9,7 +9,7 @@ use super::Error;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,21 @@ impl Names {
     pub fn set(&self, servers: &[IpAddr], search: &[String]) {
         let servers: Vec<_> = servers.iter().map(|ip| SocketAddr::new(*ip, 53)).collect();
         self.set_servers(&servers, search);
+    }
+
+    /// The same from the text of a resolv.conf(5): `nameserver`, `search`, `domain`.
+    /// `index` is the number of an interface, for link-local IPv6 servers.
+    pub fn set_resolv_conf(&self, text: &str, index: impl Fn(&str) -> Option<u32>) {
+        let (mut servers, mut search) = (Vec::new(), Vec::new());
+        for line in text.lines() {
+            let mut words = line.split_ascii_whitespace();
+            match words.next() {
+                Some("nameserver") => servers.extend(words.next().and_then(|word| server(word, &index))),
+                Some("search" | "domain") => search = words.map(str::to_owned).collect(),
+                _ => {}
+            }
+        }
+        self.set_servers(&servers, &search);
     }
 
     fn set_servers(&self, servers: &[SocketAddr], search: &[String]) {
@@ -85,6 +100,14 @@ impl Names {
             }
         }
         Err(fail(why))
+    }
+}
+
+/// `10.0.0.1`, `fd00::1` or `fe80::1%eth0`.
+fn server(word: &str, index: &impl Fn(&str) -> Option<u32>) -> Option<SocketAddr> {
+    match word.split_once('%') {
+        None => Some(SocketAddr::new(word.parse().ok()?, 53)),
+        Some((address, name)) => Some(SocketAddrV6::new(address.parse().ok()?, 53, 0, index(name)?).into()),
     }
 }
 
@@ -246,6 +269,18 @@ mod tests {
         let names = Names::default();
         names.set_servers(&[dead, address], &[]);
         assert_eq!(names.resolve("a.b", None).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_resolv_conf_is_read() {
+        let names = Names::default();
+        let text =
+            "# x\nnameserver 10.0.0.1\nnameserver fe80::1%eth0\nnameserver fe80::2%eth9\nsearch a.b c\n";
+        names.set_resolv_conf(text, |name| (name == "eth0").then_some(2));
+        let state = names.state();
+        let servers: Vec<_> = state.servers.iter().map(ToString::to_string).collect();
+        assert_eq!(servers, ["10.0.0.1:53", "[fe80::1%2]:53"]);
+        assert_eq!(state.search, ["a.b", "c"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Who is trusted. Nobody, unless told.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Tls {
     roots: RootCertStore,
     config: Option<Arc<ClientConfig>>,

@@ -116,7 +116,10 @@ impl Link {
     fn install_fixed(&mut self, context: &mut Context<'_>) {
         self.fixed = true;
         let metric = self.metric(context);
-        let mut ops: Vec<Op> = self.wish.mtu.map(Op::Mtu).into_iter().collect();
+        let mut ops = Vec::new();
+        if self.wish.fixed.is_none() && !self.wish.fixed6.is_empty() {
+            ops.extend(self.wish.mtu.map(Op::Mtu));
+        }
         if let Some(lease) = &self.wish.fixed {
             ops.extend(plan::install(lease, context.now, self.info.mtu, metric));
             (context.say)(&format!("{}: {}/{} from ip=", self.info.name, lease.address, lease.prefix));
@@ -250,8 +253,8 @@ impl Link {
         }
     }
 
-    fn install(&mut self, mut lease: Lease, context: &mut Context<'_>) {
-        lease.mtu = self.wish.mtu.or(lease.mtu);
+    fn install(&mut self, lease: Lease, context: &mut Context<'_>) {
+        let lease = self.wish.complete(lease);
         let ops = plan::install(&lease, context.now, self.info.mtu, self.metric(context));
         self.change(&ops, context);
         let known = self.renewals.as_ref().and_then(|s| s.local_addr().ok()).map(|a| a.ip());
@@ -277,7 +280,8 @@ impl Link {
     /// The link as others see it.
     pub(super) fn state(&self) -> LinkState {
         let fixed = self.wish.fixed.as_ref().filter(|_| self.fixed);
-        let leased = self.client.as_ref().and_then(Client::lease);
+        let leased =
+            || self.client.as_ref().and_then(Client::lease).map(|lease| self.wish.complete(lease.clone()));
         LinkState {
             name: self.info.name.clone(),
             index: self.info.index,
@@ -290,7 +294,7 @@ impl Link {
             heard: self.heard,
             neighbour: self.neighbour.clone(),
             dhcp: self.client.as_ref().map_or(Dhcp::Off, Client::stage),
-            lease: fixed.or(leased).cloned(),
+            lease: fixed.cloned().or_else(leased),
             addresses6: self.addresses6.clone(),
             dns6: self.dns6.iter().map(|(ip, _)| *ip).collect(),
             search6: self.search6.iter().map(|(name, _)| name.clone()).collect(),

@@ -80,7 +80,8 @@ impl Shared {
 
     fn publish(&self, links: Vec<LinkState>) {
         let mut view = self.view();
-        if view.links != links {
+        // The first look counts as a change, even one that finds nothing.
+        if view.links != links || view.generation == 0 {
             view.links = links;
             view.generation += 1;
             self.changed.notify_all();

@@ -56,10 +56,22 @@ pub struct Wish {
     pub fixed: Option<Lease>,
     /// Fixed IPv6 addresses: address, prefix length, router.
     pub fixed6: Vec<(Ipv6Addr, u8, Option<Ipv6Addr>)>,
-    /// Name servers, before those of a lease.
-    pub dns: Vec<IpAddr>,
-    /// Bytes.
+    /// Time servers, before those of a lease.
+    pub ntp: Vec<IpAddr>,
+    /// Name for this machine, instead of a lease's.
+    pub hostname: Option<String>,
+    /// Bytes, instead of a lease's.
     pub mtu: Option<u16>,
+}
+
+impl Wish {
+    /// A lease from DHCP with what `ip=` says besides.
+    pub fn complete(&self, mut lease: Lease) -> Lease {
+        lease.mtu = self.mtu.or(lease.mtu);
+        lease.ntp.splice(0..0, self.ntp.iter().copied());
+        lease.hostname = self.hostname.clone().or(lease.hostname);
+        lease
+    }
 }
 
 /// The wish for a link. DHCP is on everywhere but where an `ip=` says otherwise:
@@ -76,8 +88,9 @@ pub fn wish(params: &[IpParam], floating: &[IpParam], name: &str, macs: &[Mac]) 
     let asks = |of: &[&IpParam]| of.is_empty() || of.iter().any(|p| p.method == Method::Dhcp);
     let mut wish = Wish { dhcp: if own.is_empty() { asks(&for_all) } else { asks(&own) }, ..Wish::default() };
     for param in own.iter().chain(&for_all) {
-        wish.dns.extend(&param.dns);
+        wish.ntp.extend(param.ntp);
         wish.mtu = wish.mtu.or(param.mtu);
+        wish.hostname = wish.hostname.or_else(|| param.hostname.clone());
     }
     for param in own {
         match (param.client, param.gateway) {

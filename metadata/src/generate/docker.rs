@@ -30,7 +30,7 @@ pub(super) fn files(out: &mut Place, docker: &Docker, image: &Image) -> Result<(
     list(&mut all, "insecure-registries", &docker.insecure_registries);
     for (n, label) in docker.labels.iter().enumerate() {
         let field = format!("docker.labels[{n}]");
-        if !one_line(&field, label)?.split_once('=').is_some_and(|(key, _)| !key.is_empty()) {
+        if one_line(&field, label)?.split_once('=').is_none_or(|(key, _)| key.is_empty()) {
             return Err(Error::new(field, format!("`{label}` is not key=value")));
         }
     }

@@ -224,7 +224,8 @@ fn resources(out: &mut Place, resources: &Resources) -> Result<Option<String>, E
     }
     for (name, value) in scalars {
         let Some(value) = value else { continue };
-        if !value.is_finite() || value < 0.0 || value > 1e12 {
+        // Neither infinite nor no number at all is in the range.
+        if !(0.0..=1e12).contains(&value) {
             return refuse(name, format!("{value} is not an amount"));
         }
         all.push(format!("{name}{suffix}:{value}"));

@@ -99,11 +99,7 @@ ExecStart=
 ExecStart=/usr/lib/systemd/systemd-networkd-wait-online --timeout=120
 ";
 
-fn port_files(
-    out: &mut Place,
-    port: &Port<'_>,
-    metric: &dyn Fn(&str) -> usize,
-) -> Result<(), Error> {
+fn port_files(out: &mut Place, port: &Port<'_>, metric: &dyn Fn(&str) -> usize) -> Result<(), Error> {
     let name = port.name();
     let field = format!("networks.{name}");
     let macs: Vec<_> = port.nics.iter().map(|nic| nic.mac.to_string()).collect();

@@ -86,7 +86,14 @@ mod tests {
     fn nic(n: u8, driver: &str, speed: Option<u32>, path: &str) -> Nic {
         let mac = Mac([2, 0, 0, 0, 0, n]);
         let has_link = speed.is_some();
-        Nic { name: format!("eth{n}"), mac, driver: driver.into(), speed_mbps: speed, path: path.into(), has_link }
+        Nic {
+            name: format!("eth{n}"),
+            mac,
+            driver: driver.into(),
+            speed_mbps: speed,
+            path: path.into(),
+            has_link,
+        }
     }
 
     fn found(wanted: &NicMatch) -> Vec<String> {

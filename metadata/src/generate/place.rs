@@ -23,18 +23,12 @@ pub(super) struct Place {
 impl Place {
     /// A readable file of root's.
     pub(super) fn text(&mut self, field: &str, path: impl Into<String>, text: String) -> Result<(), Error> {
-        self.add(
-            field,
-            File { path: path.into(), mode: 0o644, uid: 0, gid: 0, content: Content::Text(text) },
-        )
+        self.add(field, File { path: path.into(), mode: 0o644, uid: 0, gid: 0, content: Content::Text(text) })
     }
 
     /// A file only root reads.
     pub(super) fn secret(&mut self, field: &str, path: &str, text: String) -> Result<(), Error> {
-        self.add(
-            field,
-            File { path: path.into(), mode: 0o600, uid: 0, gid: 0, content: Content::Text(text) },
-        )
+        self.add(field, File { path: path.into(), mode: 0o600, uid: 0, gid: 0, content: Content::Text(text) })
     }
 
     /// A link.

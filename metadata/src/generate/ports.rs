@@ -70,8 +70,7 @@ pub(super) fn resolve<'a>(
             }
             Some(_) => {}
         }
-        let new =
-            Port { nics: found, bond: network.bond.as_ref(), networks: vec![(name.as_str(), network)] };
+        let new = Port { nics: found, bond: network.bond.as_ref(), networks: vec![(name.as_str(), network)] };
         let shared = ports.iter_mut().find(|p| p.nics.iter().any(|nic| new.macs().contains(&nic.mac)));
         match shared {
             None => ports.push(new),
@@ -144,8 +143,7 @@ fn check(name: &str, network: &Network) -> Result<(), Error> {
     for (field, via) in routers {
         let link_local = matches!(via, std::net::IpAddr::V6(ip) if ip.is_unicast_link_local());
         let reached = network.addresses.iter().any(|cidr| cidr.contains(via));
-        let dynamic =
-            super::networkd::dhcp(network).is_some() || network.router_advertisements == Some(true);
+        let dynamic = super::networkd::dhcp(network).is_some() || network.router_advertisements == Some(true);
         if !(reached || link_local || dynamic) {
             let problem = format!("{via} is in no network of `addresses`, so it cannot be reached");
             return refuse(field, problem);

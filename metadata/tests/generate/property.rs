@@ -13,8 +13,14 @@ fn nasty() -> impl Strategy<Value = String> {
         "(/etc|/var|/usr|/run|\\.\\.|/)/?(\\.\\.|usr|x|)(/[a-z.]{0,4})?",
         "[\\[\\]{}();:=%$\"'\\\\ \n-]{0,6}",
         "\\PC{0,8}",
-        prop::sample::select(vec!["10.0.0.1/24", "multi-user.target", "x.service", "ssh-ed25519 AAAA", "inf"])
-            .prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "10.0.0.1/24",
+            "multi-user.target",
+            "x.service",
+            "ssh-ed25519 AAAA",
+            "inf"
+        ])
+        .prop_map(str::to_owned),
     ]
 }
 

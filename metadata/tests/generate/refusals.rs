@@ -15,18 +15,25 @@ fn refused(pointer: &str, value: Value) -> String {
     fixture::generate(with(pointer, value)).expect_err(pointer).to_string()
 }
 
-
 #[test]
 fn mistakes_are_named_by_field() {
     for (pointer, value, says) in [
         ("/hostname", json!("a_b"), "hostname: `a_b` is not a host name"),
         ("/hostname", json!("a".repeat(65)), "hostname: "),
         ("/networks/data/match", json!({}), "networks.data.match: says nothing"),
-        ("/networks/data/match", json!({"driver": ["igb"]}), "networks.mgmt.match: fits the same NIC as networks.data, both without a VLAN: eth2 52:54:00:00:00:01 igb 0000:01:00.0 1000 Mbit/s"),
+        (
+            "/networks/data/match",
+            json!({"driver": ["igb"]}),
+            "networks.mgmt.match: fits the same NIC as networks.data, both without a VLAN: eth2 52:54:00:00:00:01 igb 0000:01:00.0 1000 Mbit/s",
+        ),
         ("/networks/data/mtu", json!(20), "networks.data.mtu: 20 is not possible"),
         ("/networks/data/vlan", json!(4095), "networks.data.vlan: 4095 is not a VLAN"),
         ("/networks/data/gateway", json!("10.20.13.1"), "networks.data.gateway: 10.20.13.1 is in no network"),
-        ("/networks/data/routes", json!([{"to": "10.0.0.0/8", "via": "2001:db8:20::1"}]), "networks.data.routes: "),
+        (
+            "/networks/data/routes",
+            json!([{"to": "10.0.0.0/8", "via": "2001:db8:20::1"}]),
+            "networks.data.routes: ",
+        ),
         ("/networks/data/addresses", json!(["0.0.0.0/0"]), "networks.data.addresses: "),
         ("/networks/data/bond", json!({"mode": "lacp", "hash": "x"}), "networks.data.bond.hash: `x`"),
         ("/networks/management1", json!({"match": {"index": 0}}), "networks.management1: a network's name"),
@@ -42,7 +49,11 @@ fn mistakes_are_named_by_field() {
         ("/docker/labels", json!(["x"]), "docker.labels[0]: `x` is not key=value"),
         ("/mesos/master", json!("10.0.0.1"), "mesos.master: `10.0.0.1` is neither"),
         ("/mesos/master", json!("zk://h:2181"), "mesos.master: "),
-        ("/mesos/network", json!("storage"), "mesos.network: `storage` is none of the sled's networks: data, mgmt"),
+        (
+            "/mesos/network",
+            json!("storage"),
+            "mesos.network: `storage` is none of the sled's networks: data, mgmt",
+        ),
         ("/mesos/attributes/rack", json!(""), "mesos.attributes.rack: has no value"),
         ("/mesos/attributes/rack", json!("a;b:c"), "mesos.attributes.rack: the value has `;`"),
         ("/mesos/attributes/rack", json!("a b"), "mesos.attributes.rack: the value has `;` or spaces"),
@@ -55,12 +66,20 @@ fn mistakes_are_named_by_field() {
         ("/mesos/resources/ports", json!(["1-65536"]), "mesos.resources.ports: "),
         ("/mesos/resources/cpus", json!(-1.0), "mesos.resources.cpus: -1"),
         ("/mesos/resources/custom", json!({"mem": 1.0}), "mesos.resources.custom: `mem`"),
-        ("/mesos/flags/attributes", json!("a:b"), "mesos.flags.attributes: has a field of its own: mesos.attributes"),
+        (
+            "/mesos/flags/attributes",
+            json!("a:b"),
+            "mesos.flags.attributes: has a field of its own: mesos.attributes",
+        ),
         ("/mesos/flags/work-dir", json!("x"), "mesos.flags.work-dir: is no flag"),
         ("/mesos/isolation", json!(["a,b"]), "mesos.isolation: `a,b`"),
         ("/mesos/reconfiguration-policy", json!("any"), "mesos.reconfiguration-policy: "),
         ("/files/~1x", json!({}), "files./x: /x cannot be written"),
-        ("/files/~1etc~1hostname", json!({}), "files./etc/hostname: /etc/hostname is made from `hostname` already"),
+        (
+            "/files/~1etc~1hostname",
+            json!({}),
+            "files./etc/hostname: /etc/hostname is made from `hostname` already",
+        ),
         ("/files/~1etc~1y", json!({"mode": "0999"}), "files./etc/y.mode: `0999`"),
         ("/units/x", json!({"mask": true}), "units.x: is not the name of a unit"),
         ("/units/x.service", json!({}), "units.x.service: says nothing"),
@@ -77,7 +96,10 @@ fn mistakes_are_named_by_field() {
 fn a_network_that_is_required_has_to_have_a_nic() {
     let data = json!({"match": {"driver": ["none"]}, "required": true});
     let error = refused("/networks/data", data);
-    assert!(error.starts_with("networks.data.match: fits no NIC, data stays down. NICs here: eth0"), "{error}");
+    assert!(
+        error.starts_with("networks.data.match: fits no NIC, data stays down. NICs here: eth0"),
+        "{error}"
+    );
 }
 
 #[test]

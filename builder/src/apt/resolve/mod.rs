@@ -86,7 +86,7 @@ pub enum Error {
 
 /// Up to three packages with a name like `name`.
 fn near(name: &str, pool: &Pool<'_>) -> Vec<String> {
-    crate::nearest::near(name, pool.names()).into_iter().take(3).map(str::to_owned).collect()
+    yaml::nearest::near(name, pool.names()).into_iter().take(3).map(str::to_owned).collect()
 }
 
 fn did_you_mean(near: &[String]) -> String {

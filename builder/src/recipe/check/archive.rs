@@ -3,7 +3,7 @@
 use super::{Context, file, texts};
 use crate::recipe::model::{Debian, Repository};
 use crate::recipe::values;
-use crate::yaml::{Cursor, Wrong};
+use yaml::{Cursor, Wrong};
 
 pub(super) fn debian(at: Cursor<'_>, cx: Context<'_>) -> Option<Debian> {
     let fields = at.fields()?;

@@ -2,7 +2,7 @@
 
 use crate::recipe::model::{Budgets, Compression, Layout};
 use crate::recipe::values;
-use crate::yaml::{Cursor, Wrong};
+use yaml::{Cursor, Wrong};
 
 const MIB: u64 = 1 << 20;
 

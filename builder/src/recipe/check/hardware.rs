@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::{Context, reasons, texts};
-use crate::diagnostic::{Diagnostic, Place};
 use crate::recipe::model::{Kernel, NicFamily, PciId};
 use crate::recipe::values;
-use crate::yaml::{Cursor, Wrong};
+use yaml::diagnostic::{Diagnostic, Place};
+use yaml::{Cursor, Wrong};
 
 /// The package that always depends on the newest kernel of the suite.
 const KERNEL: &str = "linux-image-amd64";

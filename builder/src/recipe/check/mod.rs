@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use super::host::{Host, tidy};
 use super::model::{Component, ComponentSource, Overlay, Provisioning, Recipe};
 use super::values;
-use crate::diagnostic::{Diagnostic, Place};
-use crate::yaml::{Cursor, Node, Problems, Wrong};
+use yaml::diagnostic::{Diagnostic, Place};
+use yaml::{Cursor, Node, Problems, Wrong};
 
 /// What a section is read with.
 #[derive(Clone, Copy)]

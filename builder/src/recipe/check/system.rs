@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnostic::{Diagnostic, Place};
 use crate::recipe::model::{Attributes, Group, Provisioning, User};
 use crate::recipe::values;
-use crate::yaml::{Cursor, Problems, Wrong};
+use yaml::diagnostic::{Diagnostic, Place};
+use yaml::{Cursor, Problems, Wrong};
 
 pub(super) fn attributes(at: Cursor<'_>) -> Option<Attributes> {
     let fields = at.fields()?;

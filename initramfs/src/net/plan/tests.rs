@@ -89,10 +89,14 @@ fn an_address_without_a_link_floats_and_ends_dhcp_where_it_lands() {
 }
 
 #[test]
-fn name_servers_of_ip_dhcp_are_added() {
-    let wish = eth0(&[":::::eth0:dhcp:1.1.1.1", "::::::dhcp:9.9.9.9"]);
-    let parse = |text: &str| text.parse::<IpAddr>().unwrap();
-    assert_eq!((wish.dhcp, wish.dns), (true, vec![parse("1.1.1.1"), parse("9.9.9.9")]));
+fn what_ip_says_beside_dhcp_completes_the_lease() {
+    let wish = eth0(&["::::sled:eth0:dhcp:9000:::10.0.0.7", "::::other::dhcp:1.1.1.1"]);
+    assert!(wish.dhcp);
+    let mut lease = Lease::fixed(ADDRESS, 24);
+    (lease.ntp, lease.mtu) = (vec![ROUTER.into()], Some(1500));
+    let lease = wish.complete(lease);
+    assert_eq!(lease.ntp, [IpAddr::from([10, 0, 0, 7]), ROUTER.into()]);
+    assert_eq!((lease.mtu, lease.hostname.as_deref()), (Some(9000), Some("sled")));
 }
 
 #[test]

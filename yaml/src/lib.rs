@@ -5,8 +5,12 @@
 //! or `no` means is up to the reader of that key, never guessed. [`merge()`] lays one
 //! file over another, [`Cursor`] and [`Fields`] turn nodes into values.
 
+#![forbid(unsafe_code)]
+
 mod compose;
+pub mod diagnostic;
 mod merge;
+pub mod nearest;
 mod read;
 
 pub use compose::parse;

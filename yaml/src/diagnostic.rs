@@ -63,12 +63,14 @@ pub struct Place {
     pub column: usize,
     /// Characters to underline, all on that line; at least one is.
     pub width: usize,
+    /// Line and column just behind its last character; editors need it.
+    pub end: (usize, usize),
 }
 
 impl Place {
     /// A place of one character.
     pub fn new(source: &Arc<Source>, line: usize, column: usize) -> Self {
-        Self { source: Arc::clone(source), line, column, width: 1 }
+        Self { source: Arc::clone(source), line, column, width: 1, end: (line, column.saturating_add(1)) }
     }
 
     /// The file's name.
@@ -267,7 +269,7 @@ unknown key `pakages`
     fn places_outside_the_file_do_no_harm() {
         let source = Source::new("a.yaml", "");
         for (line, column, width) in [(0, 0, 0), (9, 9, 9), (1, usize::MAX / 2, usize::MAX)] {
-            let place = Place { source: Arc::clone(&source), line, column, width };
+            let place = Place { width, ..Place::new(&source, line, column) };
             assert!(Diagnostic::at(&place, "x").to_string().contains("a.yaml"));
         }
     }

@@ -83,11 +83,15 @@ impl<'a> Composer<'a> {
     fn place(&self, span: Span) -> Place {
         let (start, end) = (span.start, span.end);
         let width = if start.line() == end.line() { end.col().saturating_sub(start.col()) } else { 1 };
-        Place { width: width.max(1), ..Place::new(self.source, start.line(), start.col() + 1) }
+        Place {
+            width: width.max(1),
+            end: (end.line(), end.col() + 1),
+            ..Place::new(self.source, start.line(), start.col() + 1)
+        }
     }
 
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Diagnostics> {
-        let place = self.place(span);
+        let mut place = self.place(span);
         let before = self.nodes;
         self.count(1, &place)?;
         if depth > MAX_DEPTH {
@@ -103,8 +107,16 @@ impl<'a> Composer<'a> {
         }
         let (anchor, value) = match event {
             Event::Scalar(text, style, anchor, _) => (anchor, scalar(&text, style)),
-            Event::SequenceStart(_, anchor, _) => (anchor, Value::List(self.list(depth)?)),
-            Event::MappingStart(_, anchor, _) => (anchor, Value::Map(self.map(depth)?)),
+            Event::SequenceStart(_, anchor, _) => {
+                let (list, end) = self.list(depth)?;
+                place.end = collection_end(&place, end, list.last());
+                (anchor, Value::List(list))
+            }
+            Event::MappingStart(_, anchor, _) => {
+                let (map, end) = self.map(depth)?;
+                place.end = collection_end(&place, end, map.last().map(|(_, node)| node));
+                (anchor, Value::Map(map))
+            }
             Event::Alias(id) => {
                 let Some(size) = self.anchors.get(&id).map(|(_, size)| *size) else {
                     return Err(Diagnostic::at(&place, "this alias stands inside what it stands for").into());
@@ -131,23 +143,23 @@ impl<'a> Composer<'a> {
             .into())
     }
 
-    fn list(&mut self, depth: usize) -> Result<Vec<Node>, Diagnostics> {
+    fn list(&mut self, depth: usize) -> Result<(Vec<Node>, Span), Diagnostics> {
         let mut list = Vec::new();
         loop {
             match self.next()? {
-                (Event::SequenceEnd, _) => return Ok(list),
+                (Event::SequenceEnd, span) => return Ok((list, span)),
                 (event, span) => list.push(self.node(event, span, depth + 1)?),
             }
         }
     }
 
-    fn map(&mut self, depth: usize) -> Result<Vec<(Key, Node)>, Diagnostics> {
+    fn map(&mut self, depth: usize) -> Result<(Vec<(Key, Node)>, Span), Diagnostics> {
         let mut entries: Vec<(Key, Node)> = Vec::new();
         let mut seen: BTreeMap<String, Place> = BTreeMap::new();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
-                return Ok(entries);
+                return Ok((entries, span));
             }
             let key = self.node(event, span, depth + 1)?;
             let Value::Scalar { text: name, .. } = key.value else {
@@ -173,6 +185,17 @@ impl<'a> Composer<'a> {
                 }
             }
         }
+    }
+}
+
+/// Where a collection ends: one in brackets behind its bracket, one made by indentation
+/// where its last entry does, as the parser notices its end only at what comes next.
+fn collection_end(place: &Place, end: Span, last: Option<&Node>) -> (usize, usize) {
+    let bracket = (end.start.line(), end.start.col()) != (end.end.line(), end.end.col());
+    match last {
+        _ if bracket => (end.end.line(), end.end.col() + 1),
+        Some(last) => last.place.end,
+        None => place.end,
     }
 }
 
@@ -230,6 +253,14 @@ mod tests {
         assert_eq!((node.place.line, node.place.column, node.place.width), (3, 8, 5));
         let crlf = get("\u{feff}a: 1\r\nkey: ä\r\n", "key");
         assert_eq!((crlf.place.line, crlf.place.column, crlf.text()), (2, 6, Some("ä")));
+    }
+
+    #[test]
+    fn ends_are_just_behind_the_last_character() {
+        let text = "a: [x, 'y']  # c\nb:\n  - p\n  - {q: r}\n\nc: \"d\"\n";
+        for (key, end) in [("a", (1, 12)), ("b", (4, 11)), ("c", (6, 7))] {
+            assert_eq!(get(text, key).place.end, end, "{key}");
+        }
     }
 
     #[test]

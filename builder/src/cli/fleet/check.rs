@@ -1,0 +1,47 @@
+//! `sledos fleet check`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{as_json, print_json, warn};
+use crate::fleet::{Error, read_source};
+use yaml::diagnostic::Diagnostics;
+
+/// Arguments of `sledos fleet check`.
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// The fleet file.
+    #[arg(value_name = "FLEET", default_value = "fleet.yaml")]
+    pub fleet: PathBuf,
+
+    /// Print what was found as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub(super) fn run(args: &CheckArgs) -> Result<(), Error> {
+    let report = metadata::fleet::check(&read_source(&args.fleet)?);
+    if args.json {
+        let list = |found: &[_]| found.iter().map(as_json).collect::<Vec<_>>();
+        print_json(&json!({
+            "errors": list(&report.errors),
+            "warnings": list(&report.warnings),
+            "notes": report.notes,
+        }));
+    } else {
+        warn(&report.warnings);
+        report.notes.iter().for_each(|note| println!("note: {note}"));
+    }
+    match report.fleet {
+        None => Err(Diagnostics(report.errors).into()),
+        Some(fleet) => {
+            if !args.json {
+                let (sleds, racks) = (fleet.sleds.len(), fleet.file.racks.len());
+                println!("fleet {}: {sleds} sleds in {racks} racks, no mistakes", fleet.file.fleet);
+            }
+            Ok(())
+        }
+    }
+}

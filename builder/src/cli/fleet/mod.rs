@@ -1,0 +1,78 @@
+//! `sledos fleet`: one file per verb.
+
+mod check;
+mod compile;
+mod import;
+mod replace;
+mod schema;
+mod show;
+
+use std::path::Path;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::exit::Failure;
+use crate::fleet::{Error, read_source};
+use metadata::fleet::{Fleet, Report};
+use yaml::diagnostic::{Diagnostic, Diagnostics};
+
+/// What to do with a fleet.
+#[derive(Debug, Subcommand)]
+pub enum FleetVerb {
+    /// Check a fleet file: every mistake at its line, warnings, gaps.
+    Check(check::CheckArgs),
+    /// Make signed documents, for any static HTTP server.
+    Compile(compile::CompileArgs),
+    /// Show what a sled will be told, and which line set each value.
+    Show(show::ShowArgs),
+    /// Add the sleds of a vendor's sheet to the fleet file.
+    Import(import::ImportArgs),
+    /// Replace the hardware of a sled; the old one is retired.
+    Replace(replace::ReplaceArgs),
+    /// Print the JSON Schema of the fleet file, for editors.
+    Schema(schema::SchemaArgs),
+}
+
+/// Runs `sledos fleet …`.
+pub(super) fn run_verb(verb: &FleetVerb) -> Result<(), Failure> {
+    match verb {
+        FleetVerb::Check(args) => Ok(check::run(args)?),
+        FleetVerb::Compile(args) => Ok(compile::run(args)?),
+        FleetVerb::Show(args) => Ok(show::run(args)?),
+        FleetVerb::Import(args) => Ok(import::run(args)?),
+        FleetVerb::Replace(args) => Ok(replace::run(args)?),
+        FleetVerb::Schema(args) => schema::run(args).map_err(Failure::from),
+    }
+}
+
+/// A fleet without mistakes; warnings are printed.
+fn load(file: &Path) -> Result<Fleet, Error> {
+    let Report { fleet, errors, warnings, .. } = metadata::fleet::check(&read_source(file)?);
+    warn(&warnings);
+    fleet.ok_or_else(|| Diagnostics(errors).into())
+}
+
+fn warn(warnings: &[Diagnostic]) {
+    for warning in warnings {
+        eprintln!("warning: {warning}\n");
+    }
+}
+
+/// A mistake for programs.
+fn as_json(found: &Diagnostic) -> Value {
+    let place = found.place.as_ref();
+    json!({
+        "message": found.message,
+        "file": place.map(|p| p.file().display().to_string()),
+        "line": place.map(|p| p.line),
+        "column": place.map(|p| p.column),
+        "why": found.why,
+        "hint": found.hint,
+    })
+}
+
+/// A text with its line ending.
+fn print_json(value: &Value) {
+    println!("{value:#}");
+}

@@ -1,0 +1,116 @@
+//! The images a fleet names, as their manifests describe them.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use crate::image::manifest::Manifest;
+use metadata::document::{Artefact, Image};
+use metadata::fleet::Fleet;
+use metadata::fleet::compile::{image_urls, images};
+use metadata::fleet::resolve::ImageChoice;
+use yaml::diagnostic::{Diagnostic, Diagnostics};
+
+/// Finds every image of a fleet below `dir`, as `NAME/VERSION/manifest.json`. Without
+/// a version the newest is taken: the one whose packages are the latest.
+///
+/// # Errors
+/// All images that are missing or broken, each at the line that names it.
+pub fn find(fleet: &Fleet, dir: &Path) -> Result<BTreeMap<ImageChoice, Image>, Error> {
+    let mut found = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for (choice, place) in images(fleet) {
+        match manifest(dir, &choice).and_then(|(at, manifest)| image(fleet, &at, &manifest)) {
+            Ok(image) => drop(found.insert(choice, image)),
+            Err(why) => {
+                let what = Diagnostic::at(&place, format!("cannot use the image `{choice}`"));
+                wrong.push(what.why(why).hint("`sledos build` makes images; --images says where they are"));
+            }
+        }
+    }
+    if wrong.is_empty() { Ok(found) } else { Err(Diagnostics(wrong).into()) }
+}
+
+fn manifest(dir: &Path, choice: &ImageChoice) -> Result<(PathBuf, Manifest), String> {
+    let dir = dir.join(&choice.name);
+    if let Some(version) = &choice.version {
+        let at = dir.join(version);
+        return Ok((at.clone(), read(&at)?));
+    }
+    let entries = fs::read_dir(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    let mut newest: Option<(PathBuf, Manifest)> = None;
+    for entry in entries.map_while(Result::ok) {
+        // What a build is still writing begins with a dot.
+        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        let at = entry.path();
+        if hidden || !at.join("manifest.json").is_file() {
+            continue;
+        }
+        let manifest = read(&at)?;
+        let newer = |(_, old): &(PathBuf, Manifest)| {
+            manifest.time.cmp(&old.time).then_with(|| natural(&manifest.version, &old.version)).is_gt()
+        };
+        if newest.as_ref().is_none_or(newer) {
+            newest = Some((at, manifest));
+        }
+    }
+    newest.ok_or_else(|| format!("{} has no version with a manifest.json", dir.display()))
+}
+
+fn read(at: &Path) -> Result<Manifest, String> {
+    let path = at.join("manifest.json");
+    let bytes = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    serde_json::from_slice(&bytes).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn image(fleet: &Fleet, at: &Path, manifest: &Manifest) -> Result<Image, String> {
+    let artefact = |file: &str| {
+        let listed = manifest.artefacts.get(file);
+        let listed =
+            listed.ok_or_else(|| format!("{} lists no {file}", at.join("manifest.json").display()))?;
+        let length =
+            fs::metadata(at.join(file)).map_err(|e| format!("{}: {e}", at.join(file).display()))?.len();
+        if length != listed.size {
+            let path = at.join(file);
+            return Err(format!("{} has {length} bytes, its manifest says {}", path.display(), listed.size));
+        }
+        let sha256 = listed.sha256.parse().map_err(|e| format!("{file}: `{}` is {e}", listed.sha256))?;
+        Ok(Artefact { file: file.to_owned(), size: listed.size, sha256 })
+    };
+    Ok(Image {
+        name: manifest.image.clone(),
+        version: manifest.version.clone(),
+        root_hash: manifest.root_hash.parse().map_err(|e| format!("`{}` is {e}", manifest.root_hash))?,
+        urls: image_urls(fleet, &manifest.image, &manifest.version),
+        usr: artefact("usr.squashfs")?,
+        verity: artefact("usr.verity")?,
+        uki: artefact(&format!("{}.efi", manifest.image))?,
+    })
+}
+
+/// `1.9` before `1.10`: runs of digits compare as numbers.
+fn natural(a: &str, b: &str) -> Ordering {
+    let parts = |text: &str| -> Vec<(u64, String)> {
+        let parts = text.split_inclusive(|c: char| !c.is_ascii_digit());
+        parts
+            .map(|p| (p.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0), p.to_owned()))
+            .collect()
+    };
+    let numbers = |text: &str| parts(text).into_iter().map(|(n, _)| n).collect::<Vec<_>>();
+    numbers(a).cmp(&numbers(b)).then_with(|| a.cmp(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_as_people_read_them() {
+        for (less, more) in [("1.9", "1.10"), ("20260101.0900", "20260101.1000"), ("1", "1.1"), ("a", "b")] {
+            assert_eq!(natural(less, more), Ordering::Less, "{less} {more}");
+            assert_eq!(natural(more, less), Ordering::Greater, "{more} {less}");
+        }
+    }
+}

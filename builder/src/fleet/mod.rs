@@ -1,0 +1,118 @@
+//! Fleets on disk: reads what `metadata::fleet` works on, and carries its plans out.
+
+mod error;
+mod images;
+mod tree;
+
+pub use error::Error;
+pub use images::find as find_images;
+pub use tree::{Written, read as read_before, write as write_tree};
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use metadata::fleet::compile::{Inputs, Plan, compile};
+use metadata::fleet::sign::Signer;
+use metadata::fleet::{Fleet, MAX_BYTES};
+use yaml::diagnostic::Source;
+
+/// Reads a fleet file's text.
+///
+/// # Errors
+/// When it cannot be read, is too large, or is not UTF-8.
+pub fn read_source(file: &Path) -> Result<Arc<Source>, Error> {
+    Ok(Source::from_utf8(file, read_bytes(file)?)?)
+}
+
+/// Reads a file of at most [`MAX_BYTES`].
+///
+/// # Errors
+/// When it cannot be read or is longer.
+pub fn read_bytes(file: &Path) -> Result<Vec<u8>, Error> {
+    let length = fs::metadata(file).map_err(Error::io("read", file))?.len();
+    if length > MAX_BYTES {
+        return Err(Error::TooLong { path: file.to_owned() });
+    }
+    fs::read(file).map_err(Error::io("read", file))
+}
+
+/// Reads a secret key, and its password from the first line of another file.
+///
+/// # Errors
+/// When one of them cannot be read, or is none.
+pub fn read_key(file: &Path, password: Option<&Path>) -> Result<Signer, Error> {
+    let text = |path: &Path| {
+        fs::read(path).map(|b| String::from_utf8_lossy(&b).into_owned()).map_err(Error::io("read", path))
+    };
+    let password = password.map(|path| read_password(path)).transpose()?;
+    Signer::parse(&text(file)?, password.as_deref())
+        .map_err(|source| Error::Key { path: file.to_owned(), source })
+}
+
+/// The first line of a password file.
+///
+/// # Errors
+/// When it cannot be read, or is empty.
+pub fn read_password(path: &Path) -> Result<String, Error> {
+    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let line = text.lines().next().unwrap_or_default();
+    if line.is_empty() { Err(Error::NoPassword { path: path.to_owned() }) } else { Ok(line.to_owned()) }
+}
+
+/// Compiles a fleet: reads its images below `images` and what is in `output`, and
+/// writes `output/v1`.
+///
+/// # Errors
+/// When an image is missing, the key is not trusted, or writing fails; `output/v1` is
+/// then as it was.
+pub fn compile_to(
+    fleet: &Fleet,
+    images: &Path,
+    signer: &Signer,
+    output: &Path,
+    time: u64,
+    least_generation: u64,
+) -> Result<(Plan, Written), Error> {
+    let images: BTreeMap<_, _> = find_images(fleet, images)?;
+    let before = |path: &str| read_before(output, path);
+    let inputs = Inputs { images: &images, time, signer, least_generation, before: &before };
+    let plan = compile(fleet, &inputs)?;
+    let written = write_tree(output, &plan)?;
+    Ok((plan, written))
+}
+
+/// Replaces a file in one step; its mode stays.
+///
+/// # Errors
+/// When that fails; the file is then as it was.
+pub fn replace_file(path: &Path, text: &str) -> Result<(), Error> {
+    // A link stays a link: what it leads to is replaced.
+    let path = &fs::canonicalize(path).map_err(Error::io("read", path))?;
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let mode = fs::metadata(path).map_err(Error::io("read", path))?.permissions();
+    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(Error::io("write beside", path))?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.as_file().set_permissions(mode))
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(Error::io("write beside", path))?;
+    file.persist(path).map_err(|e| Error::Io { doing: "replace", path: path.clone(), source: e.error })?;
+    Ok(())
+}
+
+/// Writes a file that must not exist yet.
+///
+/// # Errors
+/// When it does, or cannot be written.
+pub fn new_file(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
+    let mut options = fs::OpenOptions::new();
+    let mut file =
+        options.write(true).create_new(true).mode(mode).open(path).map_err(Error::io("create", path))?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.set_permissions(fs::Permissions::from_mode(mode)))
+        .and_then(|()| file.sync_all())
+        .map_err(Error::io("write", path))
+}

@@ -1,0 +1,346 @@
+//! A fleet and its images → every file a metadata server has.
+//!
+//! What was there before is an input: a document whose content did not change keeps its
+//! bytes until half of its lifetime is over, one that did gets the next generation.
+
+use super::file::{FleetFile, RetiredEntry};
+use super::resolve::{ImageChoice, Sled, paths};
+use super::sign::Signer;
+use super::{Fleet, at};
+use crate::document::{Document, FORMAT, Head, Identity, Image, MAX_BYTES, Retired, Servers, SledDocument};
+use crate::layout::SIGNATURE;
+use crate::signature::verify;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use yaml::Node;
+use yaml::diagnostic::{Diagnostic, Diagnostics};
+
+/// Where the list of sleds lies, for servers and tools.
+pub const INDEX: &str = "v1/fleet.json";
+
+/// What compiling depends on besides the fleet.
+pub struct Inputs<'a> {
+    /// The image of every choice in [`images`].
+    pub images: &'a BTreeMap<ImageChoice, Image>,
+    /// Now, in seconds since 1970.
+    pub time: u64,
+    /// Signs.
+    pub signer: &'a Signer,
+    /// No new document gets a smaller generation; 1 is the first.
+    pub least_generation: u64,
+    /// What lies in the output directory at a path.
+    pub before: &'a dyn Fn(&str) -> Option<Vec<u8>>,
+}
+
+/// What to do with one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum File {
+    /// It is there, and stays with its bytes and its time.
+    Keep,
+    /// It is written.
+    Write(Arc<[u8]>),
+}
+
+/// All files there are to be, by path. What is not listed goes away.
+#[derive(Debug)]
+pub struct Plan {
+    /// The files.
+    pub files: BTreeMap<String, File>,
+    /// What happened to each document.
+    pub index: Index,
+    /// Names of sleds and tombstones whose documents are new.
+    pub changed: Vec<String>,
+    /// How many documents stay as they were.
+    pub unchanged: usize,
+}
+
+/// The content of [`INDEX`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Index {
+    /// Version of the format: [`FORMAT`].
+    pub sledos: u32,
+    /// Name of the fleet.
+    pub fleet: String,
+    /// Sleds by name.
+    pub sleds: BTreeMap<String, IndexEntry>,
+    /// Paths of the tombstones, and which sled each was.
+    #[serde(default)]
+    pub retired: BTreeMap<String, String>,
+    /// Greatest generations of sleds that are gone, should they come back.
+    #[serde(default)]
+    pub removed: BTreeMap<String, u64>,
+}
+
+/// A sled in the index.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct IndexEntry {
+    /// Generation of its document.
+    pub generation: u64,
+    /// When that expires, in seconds since 1970.
+    pub expires: u64,
+    /// Its role.
+    pub role: String,
+    /// Its rack.
+    pub rack: String,
+    /// Its bay.
+    pub bay: u32,
+    /// Its image.
+    pub image: String,
+    /// Version of that.
+    pub version: String,
+    /// Where its document lies.
+    pub paths: Vec<String>,
+}
+
+/// The images a fleet needs, with the place that asks for each.
+pub fn images(fleet: &Fleet) -> BTreeMap<ImageChoice, yaml::diagnostic::Place> {
+    let mut images = BTreeMap::new();
+    for sled in &fleet.sleds {
+        let own = at(&fleet.root, &["sleds", &sled.name, "image"]);
+        let node = own.or_else(|| at(&fleet.root, &["roles", &sled.role, "image"]));
+        images.entry(sled.image.clone()).or_insert_with(|| node.map_or(&sled.place, |n| &n.place).clone());
+    }
+    images
+}
+
+/// Where images lie, from the file: `URL/NAME/VERSION`.
+pub fn image_urls(fleet: &Fleet, name: &str, version: &str) -> Vec<String> {
+    let urls = fleet.file.servers.image.iter();
+    urls.map(|url| format!("{}/{name}/{version}", url.trim_end_matches('/'))).collect()
+}
+
+/// What documents say about servers.
+pub(super) fn servers(file: &FleetFile) -> Servers {
+    let urls = |list: &[String]| list.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
+    Servers { metadata: urls(&file.servers.metadata), report: urls(&file.servers.report), token: None }
+}
+
+/// Plans all files.
+///
+/// # Errors
+/// When the signing key is not trusted, an image is missing, or a document is too long.
+pub fn compile(fleet: &Fleet, inputs: &Inputs<'_>) -> Result<Plan, Diagnostics> {
+    trusted(fleet, inputs.signer)?;
+    let before = (inputs.before)(INDEX);
+    let old: Index = before.as_deref().and_then(|b| serde_json::from_slice(b).ok()).unwrap_or_default();
+    let mut plan =
+        Plan { files: BTreeMap::new(), index: Index::default(), changed: Vec::new(), unchanged: 0 };
+    let mut index = Index { sledos: FORMAT, fleet: fleet.file.fleet.clone(), ..Index::default() };
+    let lifetime = fleet.file.lifetime.0;
+    let mut wrong = Vec::new();
+    for sled in &fleet.sleds {
+        let Some(image) = inputs.images.get(&sled.image) else {
+            wrong.push(Diagnostic::at(&sled.place, format!("there is no image `{}`", sled.image)));
+            continue;
+        };
+        let known = old.sleds.get(&sled.name).map(|s| s.generation);
+        let known = known.or_else(|| old.removed.get(&sled.name).copied()).unwrap_or_default();
+        let document = document(fleet, sled, image);
+        match plan.place(Document::Sled(Box::new(document)), &sled.identity, known, lifetime, inputs) {
+            Ok((generation, expires, paths)) => drop(index.sleds.insert(
+                sled.name.clone(),
+                IndexEntry {
+                    generation,
+                    expires,
+                    role: sled.role.clone(),
+                    rack: sled.identity.location.as_ref().map(|l| l.rack.clone()).unwrap_or_default(),
+                    bay: sled.identity.location.as_ref().map(|l| l.bay).unwrap_or_default(),
+                    image: image.name.clone(),
+                    version: image.version.clone(),
+                    paths,
+                },
+            )),
+            Err(length) => {
+                let message = format!("the document of `{}` would have {length} bytes", sled.name);
+                wrong.push(
+                    Diagnostic::at(&sled.place, message)
+                        .why(format!("a sled reads at most {MAX_BYTES}"))
+                        .hint("put large files into the image, or let the sled fetch them"),
+                );
+            }
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(Diagnostics(wrong));
+    }
+    // The latest first: hardware that was retired twice has one tombstone.
+    for entry in fleet.file.retired.iter().rev() {
+        let tombstone = tombstone(entry);
+        let identity = tombstone.head.identity.clone();
+        if let Ok((.., paths)) = plan.place(Document::Retired(tombstone), &identity, 0, lifetime, inputs) {
+            index.retired.extend(paths.into_iter().map(|path| (path, entry.sled.clone())));
+        }
+    }
+    index.removed = old.removed;
+    index.removed.extend(old.sleds.into_iter().map(|(name, sled)| (name, sled.generation)));
+    index.removed.retain(|name, _| !index.sleds.contains_key(name));
+    plan.add_index(&index, before, inputs);
+    plan.index = index;
+    Ok(plan)
+}
+
+/// The key that signs must be one the sleds trust.
+fn trusted(fleet: &Fleet, signer: &Signer) -> Result<(), Diagnostics> {
+    let public = signer.public();
+    if fleet.file.trust.iter().any(|t| t.trim() == public.as_str()) {
+        return Ok(());
+    }
+    let wrong = format!("the key that signs, {}, is not in `trust:`", public.id());
+    let wrong = match fleet.root.get("trust") {
+        Some(Node { place, .. }) => Diagnostic::at(place, wrong),
+        None => Diagnostic::nowhere(wrong),
+    };
+    Err(wrong
+        .why("a sled refuses documents by a key its image does not trust")
+        .hint(format!(
+            "add {} to `trust:` here and in the image's recipe, or sign with another key",
+            public.as_str()
+        ))
+        .into())
+}
+
+fn document(fleet: &Fleet, sled: &Sled, image: &Image) -> SledDocument {
+    SledDocument {
+        sledos: FORMAT,
+        head: head(&sled.name, sled.identity.clone()),
+        role: sled.role.clone(),
+        image: image.clone(),
+        install: sled.install.clone(),
+        servers: servers(&fleet.file),
+        config: sled.config.clone(),
+    }
+}
+
+fn tombstone(entry: &RetiredEntry) -> Retired {
+    let hardware = &entry.hardware;
+    let identity = Identity {
+        board_serial: hardware.board_serial.clone(),
+        product_serial: hardware.product_serial.clone(),
+        uuid: hardware.uuid.as_ref().map(|u| u.to_ascii_lowercase()),
+        macs: hardware.macs.clone(),
+        bmc_mac: hardware.bmc_mac,
+        ..Identity::default()
+    };
+    let retired = match &entry.by {
+        Some(board) => format!("replaced on {} by board {board}", entry.since),
+        None => format!("retired on {}", entry.since),
+    };
+    Retired { sledos: FORMAT, head: head(&entry.sled, identity), retired }
+}
+
+/// Times and generation are filled in later.
+fn head(sled: &str, identity: Identity) -> Head {
+    Head { sled: sled.to_owned(), generation: 0, issued: 0, expires: 0, identity }
+}
+
+fn bytes(document: &Document) -> Vec<u8> {
+    let text = match document {
+        Document::Sled(sled) => serde_json::to_vec(sled),
+        Document::Retired(retired) => serde_json::to_vec(retired),
+    };
+    // Cannot fail: every map has text as keys, and numbers were checked to be finite.
+    let mut bytes = text.unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
+/// A document with another generation and other times.
+fn issued(document: &Document, generation: u64, from: u64, to: u64) -> Document {
+    let mut document = document.clone();
+    let head = match &mut document {
+        Document::Sled(sled) => &mut sled.head,
+        Document::Retired(retired) => &mut retired.head,
+    };
+    (head.generation, head.issued, head.expires) = (generation, from, to);
+    document
+}
+
+impl Plan {
+    /// Plans the files of a document. Returns its generation, when it expires and its
+    /// paths, or its length when that is too long.
+    fn place(
+        &mut self,
+        document: Document,
+        identity: &Identity,
+        known: u64,
+        lifetime: u64,
+        inputs: &Inputs<'_>,
+    ) -> Result<(u64, u64, Vec<String>), usize> {
+        let mut paths: BTreeSet<String> = paths(identity).iter().map(crate::layout::Key::path).collect();
+        paths.retain(|path| !self.files.contains_key(path));
+        if paths.is_empty() {
+            return Ok((0, 0, Vec::new()));
+        }
+        let old: Vec<(&String, Option<[Vec<u8>; 2]>)> =
+            paths.iter().map(|path| (path, read_both(path, inputs))).collect();
+        let parsed: Vec<(&[Vec<u8>; 2], Document)> = old
+            .iter()
+            .filter_map(|(_, both)| both.as_ref())
+            .filter_map(|both| Document::parse(&both[0]).ok().map(|d| (both, d)))
+            .collect();
+        let floor = parsed.iter().map(|(_, d)| d.head().generation).max().unwrap_or(0).max(known);
+        let keep = parsed.iter().find(|(both, old)| {
+            let Head { generation, issued: from, expires, .. } = *old.head();
+            let fresh = inputs.time < from.saturating_add(lifetime / 2);
+            let valid = expires.checked_sub(from) == Some(lifetime) && generation == floor;
+            fresh
+                && valid
+                && generation >= inputs.least_generation
+                && bytes(&issued(&document, generation, from, expires)) == both[0]
+                && is_signed(both, inputs.signer)
+        });
+        let name = document.head().sled.clone();
+        let (head, content, signature): (Head, Arc<[u8]>, Arc<[u8]>) = if let Some((both, old)) = keep {
+            self.unchanged += 1;
+            (old.head().clone(), both[0].clone().into(), both[1].clone().into())
+        } else {
+            let generation = floor.saturating_add(1).max(inputs.least_generation);
+            let new = issued(&document, generation, inputs.time, inputs.time.saturating_add(lifetime));
+            let content = bytes(&new);
+            if content.len() > MAX_BYTES {
+                return Err(content.len());
+            }
+            let what = if matches!(new, Document::Retired(_)) { "retired sled" } else { "sled" };
+            let comment = format!("{what} {name} generation {generation}");
+            let signature = inputs.signer.sign(&content, &comment);
+            self.changed.push(name);
+            (new.head().clone(), content.into(), signature.into_bytes().into())
+        };
+        for (path, both) in &old {
+            let same = both.as_ref().is_some_and(|b| b[0] == *content && b[1] == *signature);
+            let file = |content: &Arc<[u8]>| if same { File::Keep } else { File::Write(Arc::clone(content)) };
+            self.files.insert((*path).clone(), file(&content));
+            self.files.insert(format!("{path}{SIGNATURE}"), file(&signature));
+        }
+        Ok((head.generation, head.expires, paths.into_iter().collect()))
+    }
+
+    fn add_index(&mut self, index: &Index, before: Option<Vec<u8>>, inputs: &Inputs<'_>) {
+        let mut content = serde_json::to_vec_pretty(index).unwrap_or_default();
+        content.push(b'\n');
+        let path = format!("{INDEX}{SIGNATURE}");
+        let signature = (inputs.before)(&path);
+        let same = before.zip(signature).map(<[Vec<u8>; 2]>::from);
+        if same.is_some_and(|both| both[0] == content && is_signed(&both, inputs.signer)) {
+            self.files.insert(INDEX.to_owned(), File::Keep);
+            self.files.insert(path, File::Keep);
+        } else {
+            let signature = inputs.signer.sign(&content, &format!("fleet {}", index.fleet));
+            self.files.insert(INDEX.to_owned(), File::Write(content.into()));
+            self.files.insert(path, File::Write(signature.into_bytes().into()));
+        }
+    }
+}
+
+/// A file and its signature.
+fn read_both(path: &str, inputs: &Inputs<'_>) -> Option<[Vec<u8>; 2]> {
+    Some([(inputs.before)(path)?, (inputs.before)(&format!("{path}{SIGNATURE}"))?])
+}
+
+fn is_signed(both: &[Vec<u8>; 2], signer: &Signer) -> bool {
+    let trusted = std::slice::from_ref(signer.public());
+    std::str::from_utf8(&both[1]).is_ok_and(|minisig| verify(&both[0], minisig, trusted).is_ok())
+}
