@@ -50,7 +50,11 @@ pub(super) fn usr(
     let mut out = BufWriter::with_capacity(1 << 20, File::create_new(&path).map_err(io("create", &path))?);
     let squash = squashfs::Plan::new(&tree, options)?;
     let stage = progress.stage("compress /usr", Unit::Bytes, Some(squash.content_bytes()));
-    let stats = squash.write(&mut out, blocks, &|bytes| stage.add(bytes)).map_err(|error| match error {
+    let stats = squash.write(&mut out, blocks, &|bytes| {
+        stage.add(bytes);
+        interrupt.go_on()
+    });
+    let stats = stats.map_err(|error| match error {
         squashfs::Error::Write(source) => io("write", &path)(source),
         other => other.into(),
     })?;
@@ -81,6 +85,7 @@ pub(super) fn disk(
 ) -> Result<Vec<manifest::Partition>, Error> {
     let path = dir.join("disk.raw");
     let failed = || io("write", &path);
+    let full = |what, source| io(what, &path)(source);
     let mut disk =
         File::options().read(true).write(true).create_new(true).open(&path).map_err(io("create", &path))?;
     disk.set_len(plan.disk_size).map_err(failed())?;
@@ -101,7 +106,11 @@ pub(super) fn disk(
                         volume_id: plan.seed.u32("EFI-SYSTEM"),
                         mtime: plan.mtime,
                     },
-                )?;
+                )
+                .map_err(|error| match error {
+                    fat::Error::Write(source) => full("write the EFI system partition of", source),
+                    other => other.into(),
+                })?;
                 used_by(&tree)
             }
             Role::UsrA => copy(&usr.squashfs, &mut disk, partition, &path)?,
@@ -117,7 +126,10 @@ pub(super) fn disk(
                     plan.seed.uuid(&format!("{label} directory hash")),
                     plan.mtime,
                 );
-                ext4::write(&mut disk, &tree, &options)?;
+                ext4::write(&mut disk, &tree, &options).map_err(|error| match error {
+                    ext4::Error::Write(source) => full("write an ext4 partition of", source),
+                    other => other.into(),
+                })?;
                 0
             }
         };
@@ -133,7 +145,10 @@ pub(super) fn disk(
     }
     disk.rewind().map_err(failed())?;
     let table = table(plan, &usr.root_hash);
-    gpt::write(&mut disk, &table).map_err(|source| Error::Gpt { path: path.clone(), source })?;
+    gpt::write(&mut disk, &table).map_err(|error| match error {
+        gpt::WriteError::Write(source) => full("write the partition table of", source),
+        source => Error::Gpt { path: path.clone(), source },
+    })?;
     disk.set_len(plan.disk_size).map_err(failed())?;
     Ok(written)
 }
