@@ -51,6 +51,21 @@ fn dropped_it_leaves_nothing_and_keeps_the_old() {
 }
 
 #[test]
+fn directories_made_for_it_go_with_it_unless_others_use_them() {
+    let top = tempfile::tempdir().unwrap();
+    let first = StagedDir::create(&top.path().join("output/compute/1")).unwrap();
+    let other = StagedDir::create(&top.path().join("output/storage/1")).unwrap();
+    drop(first);
+    assert_eq!(names(&top.path().join("output")), ["storage"]);
+    drop(other);
+    // The second one found output/ there, so it leaves it.
+    assert_eq!(names(&top.path().join("output")), Vec::<String>::new());
+    fs::remove_dir(top.path().join("output")).unwrap();
+    drop(StagedDir::create(&top.path().join("output/compute/1")).unwrap());
+    assert_eq!(names(top.path()), Vec::<String>::new());
+}
+
+#[test]
 fn a_full_disk_says_so_and_leaves_nothing() {
     let top = tempfile::tempdir().unwrap();
     let staged = StagedDir::create(&top.path().join("1")).unwrap();
@@ -162,8 +177,8 @@ fn until(lines: &mut impl BufRead, text: &str) {
 fn ctrl_c_leaves_nothing() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let top = tempfile::tempdir().unwrap();
-        let build = Build::start(&top.path().join("1"), false);
-        assert_eq!(names(top.path()), [".1.partial-0"]);
+        let build = Build::start(&top.path().join("output/compute/1"), false);
+        assert_eq!(names(&top.path().join("output/compute")), [".1.partial-0"]);
         build.signal(signal);
         assert_eq!(build.end().code(), Some(130));
         assert!(names(top.path()).is_empty(), "{:?}", names(top.path()));
@@ -173,7 +188,7 @@ fn ctrl_c_leaves_nothing() {
 #[test]
 fn a_second_ctrl_c_ends_it_at_once_and_leaves_nothing() {
     let top = tempfile::tempdir().unwrap();
-    let mut build = Build::start(&top.path().join("1"), true);
+    let mut build = Build::start(&top.path().join("output/compute/1"), true);
     build.signal(Signal::INT);
     until(&mut build.err, "again to end at once");
     build.signal(Signal::INT);

@@ -46,9 +46,14 @@ impl Case {
     }
 
     fn command(&self, args: &[&str]) -> Command {
+        self.release(&[&["--fast"], args].concat())
+    }
+
+    /// The same at the level of the recipe.
+    fn release(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sledos"));
         command.current_dir(self.dir.path()).env_remove("SOURCE_DATE_EPOCH").stdin(Stdio::null());
-        command.args(["build", "recipes/x.yaml", "--fast"]).args(args);
+        command.args(["build", "recipes/x.yaml"]).args(args);
         command
     }
 
@@ -87,12 +92,17 @@ fn signal(pid: u32, name: &str) {
     assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
 }
 
-/// Builds until the stage begins, then sends the signals one after another.
+/// Builds until the stage begins, then sends the signals one after another. Returns
+/// the events after that.
 #[track_caller]
-fn interrupted_at(stage: &str, signals: usize) {
+fn interrupted_at(stage: &str, signals: usize) -> Vec<String> {
     let case = Case::new("");
-    let mut child =
-        case.command(&["--progress", "json"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    interrupted(&case, case.command(&["--progress", "json"]), stage, signals)
+}
+
+#[track_caller]
+fn interrupted(case: &Case, mut command: Command, stage: &str, signals: usize) -> Vec<String> {
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let seen = lines.by_ref().map_while(Result::ok).any(|line| line.contains(stage));
     assert!(seen, "no event of the stage {stage}");
@@ -103,16 +113,36 @@ fn interrupted_at(stage: &str, signals: usize) {
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:#?}");
     assert!(rest.iter().any(|line| line.contains("interrupted")), "{rest:#?}");
     case.nothing_left();
+    rest
 }
 
 #[test]
 fn ctrl_c_while_assembling() {
-    interrupted_at("\"assemble\"", 1);
+    let rest = interrupted_at("\"assemble\"", 1);
+    assert!(!rest.iter().any(|line| line.contains("compress /usr")), "{rest:#?}");
 }
 
 #[test]
 fn ctrl_c_while_compressing() {
     interrupted_at("\"compress /usr\"", 1);
+}
+
+/// With nothing compressed yet this takes many seconds; Ctrl-C does not wait for them.
+#[test]
+fn ctrl_c_while_compressing_for_the_first_time() {
+    let case = Case::new("");
+    let shared = shared_cache();
+    fs::create_dir(case.path("cache")).unwrap();
+    for name in ["debs", "unpacked"] {
+        let copy = Command::new("cp").arg("-a").args([shared.join(name), case.path("cache")]).status();
+        assert!(copy.unwrap().success());
+    }
+    let command = case.release(&["--progress", "json", "--cache", "cache"]);
+    let rest = interrupted(&case, command, "\"compress /usr\"", 1);
+    let finished = |stage: &str| rest.iter().any(|l| l.contains("\"complete\":true") && l.contains(stage));
+    for stage in ["compress /usr", "initramfs", "verity"] {
+        assert!(!finished(stage), "{stage} went on to its end: {rest:#?}");
+    }
 }
 
 #[test]
@@ -129,10 +159,29 @@ fn disk_full() {
         Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"]).arg(&mount).status().unwrap();
     assert!(status.success(), "this test mounts a tmpfs and runs as root");
     let output = case.command(&["--output", "small", "--progress", "none"]).output().unwrap();
-    let left: Vec<_> =
-        fs::read_dir(mount.join("compute")).into_iter().flatten().map(|e| e.unwrap().path()).collect();
+    let left: Vec<_> = fs::read_dir(&mount).unwrap().map(|e| e.unwrap().path()).collect();
     assert!(Command::new("umount").arg(&mount).status().unwrap().success());
     check(&output, 1, &["the disk is full", "usr.squashfs", "MiB free", "--output"]);
+    assert_eq!(left, Vec::<PathBuf>::new());
+}
+
+/// The disk image is the last and largest: all else fits, its ESP does not.
+#[test]
+fn disk_full_in_the_disk_image() {
+    let case = Case::new("");
+    check(&case.command(&["--output", "whole", "--progress", "none"]).output().unwrap(), 0, &[]);
+    let all = files(&case.path("whole"));
+    let rest = all.iter().filter(|file| !file.ends_with("disk.raw")).map(|f| f.metadata().unwrap().len());
+    let mount = case.path("small");
+    fs::create_dir(&mount).unwrap();
+    let size = format!("size={}", rest.sum::<u64>() + (4 << 20));
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&mount).status();
+    assert!(mounted.unwrap().success(), "this test mounts a tmpfs and runs as root");
+    let output = case.command(&["--output", "small", "--progress", "none"]).output().unwrap();
+    let left: Vec<_> = fs::read_dir(&mount).unwrap().map(|e| e.unwrap().path()).collect();
+    assert!(Command::new("umount").arg(&mount).status().unwrap().success());
+    let path = "partition of small/compute/.";
+    check(&output, 1, &["the disk is full: cannot write the EFI system", path, "disk.raw (", "MiB free)"]);
     assert_eq!(left, Vec::<PathBuf>::new());
 }
 
@@ -195,16 +244,24 @@ fn overlays() {
 #[test]
 fn components() {
     let case = Case::new("");
-    case.refused(&["--component", "nosuch=/x"], 3, &["no such component; it has mesos-agent"]);
-    case.refused(&["--require-components"], 3, &["not given: mesos-agent", "--component NAME=FILE"]);
-    case.refused(&["--component", "mesos-agent=nothere.deb"], 3, &["cannot read nothere.deb"]);
+    // Nothing is downloaded or unpacked before: that would end with another code here.
+    let refused = |args: &[&str], sentences: &[&str]| {
+        case.refused(
+            &[args, &["--mirror", "http://127.0.0.1:9/", "--cache", "empty"]].concat(),
+            3,
+            sentences,
+        );
+    };
+    refused(&["--component", "nosuch=/x"], &["no such component; it has mesos-agent"]);
+    refused(&["--require-components"], &["not given: mesos-agent", "--component NAME=FILE"]);
+    refused(&["--component", "mesos-agent=nothere.deb"], &["cannot read nothere.deb"]);
     fs::write(case.path("cut.deb"), "!<arch>\ndebian-binary   0  ").unwrap();
-    case.refused(&["--component", "mesos-agent=cut.deb"], 3, &["cannot unpack", "cut.deb"]);
+    refused(&["--component", "mesos-agent=cut.deb"], &["cannot unpack", "cut.deb"]);
     fs::write(case.path("f"), "outside").unwrap();
     let mut tar = Command::new("tar");
     tar.args(["-cPf", "up.tar", "--transform", "s,f,../f,", "f"]).current_dir(case.dir.path());
     assert!(tar.status().unwrap().success());
-    case.refused(&["--component", "mesos-agent=up.tar"], 3, &["up.tar", ".."]);
+    refused(&["--component", "mesos-agent=up.tar"], &["up.tar", ".."]);
 }
 
 #[test]
@@ -311,9 +368,7 @@ fn damaged_cache() {
         let image = fs::read_dir(case.path(output).join("compute")).unwrap().next().unwrap().unwrap();
         fs::read_to_string(image.path().join("SHA256SUMS")).unwrap()
     };
-    let shared = std::env::var_os("XDG_CACHE_HOME")
-        .map_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"), PathBuf::from)
-        .join("sledos");
+    let shared = shared_cache();
     let good = sums(&shared, "good");
 
     // Copied, not linked: the shared cache must stay whole.
@@ -329,6 +384,13 @@ fn damaged_cache() {
     damaged += files(&own.join("blocks")).iter().map(|file| flip(file)).sum::<usize>();
     assert!(damaged > 100, "only {damaged} files are in the cache");
     assert_eq!(sums(&own, "again"), good);
+}
+
+/// The cache of whoever runs the tests.
+fn shared_cache() -> PathBuf {
+    std::env::var_os("XDG_CACHE_HOME")
+        .map_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"), PathBuf::from)
+        .join("sledos")
 }
 
 /// All files below a directory, sorted.

@@ -84,7 +84,8 @@ fn main() -> Result<()> {
     let start = Instant::now();
     let plan = Plan::new(&tree, &options)?;
     let planned = start.elapsed();
-    let stats = plan.write(&mut fs::File::create(image)?, cache.as_ref(), &|_| {})?;
+    let stats =
+        plan.write(&mut fs::File::create(image)?, cache.as_ref(), &|_| std::ops::ControlFlow::Continue(()))?;
     println!(
         "level {level} block {} KiB: {:.2} s (plan {:.2} s), {} of {} bytes, metadata {}, {} inodes, {} fragments, \
          {} duplicates ({} bytes), cache {} hits {} misses",

@@ -10,7 +10,7 @@
 //! modification time, so equal trees give equal bytes.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write as _};
 
 use crate::tree::{Content, Kind, Node, Tree, TreePath};
 
@@ -208,17 +208,25 @@ const WINDOW_LOG: u32 = 23;
 /// Compresses an archive as one zstd frame that the kernel's decompressor
 /// accepts: on this thread alone, with the content size and a checksum, which
 /// turns a download that broke on the way into a clear message of the kernel.
-/// `level` is 1..=22.
+/// `level` is 1..=22. `go_on` is asked every 256 KiB, which take a tenth of a
+/// second at the highest level.
 ///
 /// # Errors
-/// When zstd refuses the parameters or runs out of memory.
-pub fn compress(archive: &[u8], level: i32) -> io::Result<Vec<u8>> {
-    use zstd::zstd_safe::CParameter;
-    let mut compressor = zstd::bulk::Compressor::new(level)?;
-    compressor.set_parameter(CParameter::WindowLog(WINDOW_LOG))?;
-    compressor.set_parameter(CParameter::ContentSizeFlag(true))?;
-    compressor.set_parameter(CParameter::ChecksumFlag(true))?;
-    compressor.compress(archive)
+/// When zstd refuses the parameters or runs out of memory; of the kind
+/// [`io::ErrorKind::Interrupted`] when `go_on` says no.
+pub fn compress(archive: &[u8], level: i32, go_on: &dyn Fn() -> bool) -> io::Result<Vec<u8>> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), level)?;
+    encoder.set_pledged_src_size(u64::try_from(archive.len()).ok())?;
+    encoder.window_log(WINDOW_LOG)?;
+    encoder.include_contentsize(true)?;
+    encoder.include_checksum(true)?;
+    for piece in archive.chunks(256 << 10) {
+        if !go_on() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        encoder.write_all(piece)?;
+    }
+    encoder.finish()
 }
 
 #[cfg(test)]

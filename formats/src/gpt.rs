@@ -1,16 +1,16 @@
 //! GUID partition tables: UEFI specification 2.10, chapter 5.
 //!
 //! [`read()`] takes a table apart and trusts nothing in it; PID 1 uses it. With
-//! the feature `write`, [`write()`] puts a planned table on a disk image, and
+//! the feature `gpt-write`, [`write()`] puts a planned table on a disk image, and
 //! [`lay_out`] finds places for partitions. Positions and sizes are in bytes
 //! everywhere, so that callers need not know the sector size.
 
 mod read;
-#[cfg(feature = "write")]
+#[cfg(feature = "gpt-write")]
 mod write;
 
 pub use read::{HeaderError, ReadError, Source, Table, read};
-#[cfg(feature = "write")]
+#[cfg(feature = "gpt-write")]
 pub use write::{ALIGNMENT, Plan, WriteError, lay_out, write};
 
 use std::fmt;

@@ -18,6 +18,12 @@ pub struct InitConf {
     pub time: u64,
     /// Modules to load whatever devices there are, by name, in this order.
     pub load: Vec<String>,
+    /// Public keys (minisign) that may sign documents of sleds.
+    pub trust: Vec<String>,
+    /// URLs below which documents lie.
+    pub metadata: Vec<String>,
+    /// By what a sled asks for its document, in this order; empty: the default order.
+    pub identify: Vec<String>,
 }
 
 /// A line that is not `key=value`, or a value that is not what the key wants.
@@ -49,7 +55,10 @@ impl InitConf {
                 "time" => {
                     conf.time = value.parse().map_err(|_| Error { line, what: "time is not a number" })?
                 }
-                "load" => conf.load = value.split(',').filter(|m| !m.is_empty()).map(str::to_owned).collect(),
+                "load" => conf.load = list(value),
+                "trust" => conf.trust = list(value),
+                "metadata" => conf.metadata = list(value),
+                "identify" => conf.identify = list(value),
                 _ => {}
             }
         }
@@ -57,10 +66,18 @@ impl InitConf {
     }
 }
 
+/// Values between commas; none of them has a comma in it.
+fn list(value: &str) -> Vec<String> {
+    value.split(',').filter(|m| !m.is_empty()).map(str::to_owned).collect()
+}
+
 impl std::fmt::Display for InitConf {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { image, version, time, load } = self;
-        write!(f, "image={image}\nversion={version}\ntime={time}\nload={}\n", load.join(","))
+        let Self { image, version, time, load, trust, metadata, identify } = self;
+        write!(f, "image={image}\nversion={version}\ntime={time}\nload={}\n", load.join(","))?;
+        let lists = [("trust", trust), ("metadata", metadata), ("identify", identify)];
+        let given = lists.into_iter().filter(|(_, list)| !list.is_empty());
+        given.into_iter().try_for_each(|(key, list)| writeln!(f, "{key}={}", list.join(",")))
     }
 }
 
@@ -75,6 +92,9 @@ mod tests {
             version: "2026.11".into(),
             time: 1_790_000_000,
             load: vec!["dm-verity".into(), "squashfs".into()],
+            trust: vec!["RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3".into()],
+            metadata: vec!["http://10.0.0.1:8080".into(), "http://10.0.0.2/x=y".into()],
+            identify: vec!["mac".into()],
         };
         assert_eq!(InitConf::parse(&conf.to_string()), Ok(conf));
         assert_eq!(InitConf::parse(&InitConf::default().to_string()), Ok(InitConf::default()));

@@ -32,10 +32,11 @@ mod xattr;
 
 pub use cache::{BlockCache, NoCache};
 pub use error::Error;
-pub use plan::Plan;
+pub use plan::{Plan, Progress};
 pub use stats::Stats;
 
 use std::io::{Seek, Write};
+use std::ops::ControlFlow;
 
 use crate::tree::Tree;
 
@@ -73,5 +74,5 @@ pub fn write(
     cache: &dyn BlockCache,
     out: &mut (impl Write + Seek),
 ) -> Result<Stats, Error> {
-    Plan::new(tree, options)?.write(out, cache, &|_| {})
+    Plan::new(tree, options)?.write(out, cache, &|_| ControlFlow::Continue(()))
 }

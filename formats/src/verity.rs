@@ -1,4 +1,4 @@
-//! dm-verity: the superblock, and (feature `write`) the hash tree.
+//! dm-verity: the superblock, a reader of the hash tree, and (feature `write`) its maker.
 //!
 //! Format 1 with sha256 and 4096-byte blocks on both sides, as `veritysetup`
 //! makes it and as `Documentation/admin-guide/device-mapper/verity.rst` and
@@ -10,9 +10,11 @@
 
 #[cfg(feature = "write")]
 mod build;
+mod tree;
 
 #[cfg(feature = "write")]
 pub use build::{Built, build};
+pub use tree::{Tree, TreeError, device_bytes};
 
 use std::ops::Range;
 

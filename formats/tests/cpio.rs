@@ -115,8 +115,10 @@ fn gnu_cpio_unpacks_files_and_links() {
 #[test]
 fn zstd_gives_the_archive_back() {
     let archive = archive(&tree());
-    let packed = cpio::compress(&archive, 19).unwrap();
-    assert_eq!(packed, cpio::compress(&archive, 19).unwrap());
+    let packed = cpio::compress(&archive, 19, &|| true).unwrap();
+    assert_eq!(packed, cpio::compress(&archive, 19, &|| true).unwrap());
+    let stopped = cpio::compress(&archive, 19, &|| false).unwrap_err();
+    assert_eq!(stopped.kind(), std::io::ErrorKind::Interrupted);
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("initramfs.zst");
     std::fs::write(&file, &packed).unwrap();

@@ -14,7 +14,7 @@ use judge::{NOBODY_ELSE as O, fill, path, run};
 use proptest::prelude::*;
 
 fn options(size: u64) -> Options {
-    Options { size, label: "esp".into(), volume_id: 0x1234_abcd, mtime: 1_700_000_000 }
+    Options { size, sector_size: 512, label: "esp".into(), volume_id: 0x1234_abcd, mtime: 1_700_000_000 }
 }
 
 fn image(dir: &Path, tree: &Tree, options: &Options) -> PathBuf {
@@ -240,5 +240,69 @@ proptest! {
         let image = image(dir.path(), &tree, &options(40 << 20));
         fsck(&image, &tree);
         compare(dir.path(), &image, &tree);
+    }
+}
+
+#[test]
+fn what_is_written_is_read_again_with_every_sector_size() {
+    for sector_size in [512, 1024, 2048, 4096] {
+        let mut tree = Tree::new(Node::dir(O));
+        let files = [
+            ("EFI/BOOT/BOOTX64.EFI", fill(100_000, 1)),
+            ("EFI/Linux/compute_20261123.0046+3.efi", fill(70_001, 2)),
+            ("EFI/Linux/empty.efi", Vec::new()),
+            ("loader/loader.conf", b"timeout 0\n".to_vec()),
+        ];
+        for (name, bytes) in &files {
+            tree.insert(path(name), Node::file(bytes.clone(), 0o644, O)).unwrap();
+        }
+        let size = formats::fat::min_size(sector_size).next_multiple_of(1 << 20);
+        let dir = tempfile::tempdir().unwrap();
+        let at = image(dir.path(), &tree, &Options { sector_size, ..options(size) });
+        fsck(&at, &tree);
+        let file = File::open(&at).unwrap();
+        let mut read = |at, buf: &mut [u8]| std::os::unix::fs::FileExt::read_exact_at(&file, buf, at);
+        let mut volume = formats::fat::Volume::open(size, &mut read).unwrap();
+        for (name, bytes) in &files {
+            let (dir, name) = name.rsplit_once('/').unwrap();
+            let entries = volume.dir(&dir.to_lowercase()).unwrap().unwrap();
+            let entry = entries.iter().find(|e| e.name.eq_ignore_ascii_case(name)).unwrap();
+            assert!(volume.read(entry).unwrap() == *bytes, "{name} with sectors of {sector_size}");
+        }
+        assert_eq!(volume.dir("EFI/none").unwrap(), None);
+        assert_eq!(volume.dir("").unwrap().unwrap().len(), 2);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn a_damaged_filesystem_ends_in_an_error_or_in_files(
+        changes in prop::collection::vec((0..3_usize, any::<prop::sample::Index>(), any::<u8>()), 1..12),
+    ) {
+        let mut tree = Tree::new(Node::dir(O));
+        tree.insert(path("EFI/Linux/a long name of an image.efi"), Node::file(fill(9000, 1), 0o644, O)).unwrap();
+        let mut out = std::io::Cursor::new(Vec::new());
+        write(&mut out, &tree, &options(MIN_SIZE)).unwrap();
+        let mut bytes = out.into_inner();
+        // Boot sector, the start of the table, the start of the data.
+        let data = bytes.windows(11).position(|w| w == b"ESP        ").unwrap();
+        for (area, index, byte) in changes {
+            let at = [0, 32 * 512, data][area] + index.index(if area == 2 { 2048 } else { 512 });
+            bytes[at] = byte;
+        }
+        let size = bytes.len() as u64;
+        let mut read = |at: u64, buf: &mut [u8]| {
+            let at = usize::try_from(at).unwrap();
+            buf.copy_from_slice(&bytes[at..at + buf.len()]);
+            Ok(())
+        };
+        if let Ok(mut volume) = formats::fat::Volume::open(size, &mut read)
+            && let Ok(Some(entries)) = volume.dir("EFI/Linux")
+        {
+            for entry in entries {
+                let _ = volume.read(&entry);
+            }
+        }
     }
 }

@@ -3,19 +3,25 @@
 
 use crate::early;
 use crate::failure::{Code, Failure};
+use crate::fetch::Got;
+use crate::fetch::store::Store;
 use crate::handover::{self, guard};
 use crate::log::Log;
 use crate::machine_id;
 use crate::modules::{self, Loader, Params};
 use crate::options::{Options, RootHash, Var};
+use crate::provision::Sled;
+use crate::provision::image::{self, Way};
+use crate::report::{self, Memory, Report};
 use crate::search::Search;
+use crate::site::{OEM_FILE, Site};
 use crate::uevent::Uevents;
-use crate::{disks, report, root, usr};
+use crate::{disks, inventory, root, usr};
 use formats::initconf::{self, InitConf};
 use formats::modules::index::{self, Index};
 use std::convert::Infallible;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Boots. Does not come back: at the end is the image's init, or a reboot.
 pub fn run(log: &'static Log) -> ! {
@@ -62,26 +68,202 @@ fn boot(log: &'static Log, options: &mut Options) -> Result<Infallible, Failure>
     })?;
 
     root::plan_root().run(log, options.debug)?;
-    let search = Search { log, hash: &hash, wait: options.wait, debug: options.debug };
-    let found = search.mount_usr(&uevents, &mut coldplug)?;
-
-    root::plan_etc().run(log, options.debug)?;
-    mount_var(log, options, &found)?;
-    if let Some(oem) = &found.oem {
-        let mounted = disks::device_of(&found.disk, oem)
-            .map_err(|e| Failure::new(Code::Root, e))
-            .and_then(|device| root::plan_oem(&device.display().to_string()).run(log, options.debug));
-        mounted.unwrap_or_else(|failure| log.warn("oem", failure.detail));
-    }
-    log.step("machine id", || {
-        let (var, etc) = (format!("{}/var", root::AT), format!("{}/etc", root::AT));
-        let (id, outcome) = machine_id::settle(Path::new(&var), Path::new(&etc), random)
-            .map_err(|e| Failure::new(Code::MachineId, e))?;
-        Ok(((), format!("{id}, {outcome}")))
-    })?;
-
+    let mut devices = Devices { uevents: &uevents, coldplug: &mut coldplug };
+    let boot = Boot { log, options, conf: &conf, line: &line, hash: &hash };
+    let outcome = boot.prepare(&mut devices)?;
     drop(requests);
-    hand_over(log, options, &conf, &hash)
+    boot.hand_over(outcome)
+}
+
+/// What does not change during a boot.
+struct Boot<'a> {
+    log: &'static Log,
+    options: &'a Options,
+    conf: &'a InitConf,
+    line: &'a str,
+    hash: &'a RootHash,
+}
+
+/// Where devices come from.
+struct Devices<'d, 'l, 'm> {
+    uevents: &'d Uevents,
+    coldplug: &'d mut modules::Coldplug<'l, 'm>,
+}
+
+/// What the boot found out about the sled, for its report.
+#[derive(Debug, Default)]
+struct Outcome {
+    site: Site,
+    sled: Option<Sled>,
+    got: Option<Got>,
+    /// Bytes of an image that runs from memory.
+    live: u64,
+}
+
+impl Boot<'_> {
+    /// /usr, the sled's document, /etc and /var.
+    fn prepare(&self, devices: &mut Devices<'_, '_, '_>) -> Result<Outcome, Failure> {
+        let mut outcome = Outcome::default();
+        match self.system(devices, &mut outcome) {
+            Ok(()) => Ok(outcome),
+            Err(failure) => {
+                self.report(&outcome, Some(&failure));
+                Err(failure)
+            }
+        }
+    }
+
+    fn system(&self, devices: &mut Devices<'_, '_, '_>, outcome: &mut Outcome) -> Result<(), Failure> {
+        let Self { log, options, conf, line, hash } = *self;
+        outcome.site = self.site(None);
+        // Cards need seconds for a link: they begin while disks are looked for.
+        outcome.sled = outcome.site.asks().then(|| Sled::start(log, line));
+        let search = Search { log, hash, wait: options.wait, debug: options.debug };
+        let mut found = match outcome.sled {
+            None => Some(search.mount_usr(devices.uevents, devices.coldplug)?),
+            Some(_) => search.mount_usr_if_there(devices.uevents, devices.coldplug)?,
+        };
+        let mut var = None;
+        if let Some(found) = &found {
+            var = self.mount_var(found)?;
+            if let Some(oem) = self.mount_oem(found) {
+                outcome.site = self.site(Some(&oem));
+            }
+        }
+        let site = &outcome.site;
+        if outcome.sled.is_none() && site.asks() {
+            outcome.sled = Some(Sled::start(log, line));
+        }
+        let time = u32::try_from(conf.time).unwrap_or(u32::MAX);
+        if let Some(sled) = &outcome.sled {
+            let store = Store::new(var.as_deref());
+            let got = sled.document(site, devices.coldplug, &store, options.patience, conf.time)?;
+            let got = outcome.got.insert(got);
+            let usr = Path::new(root::AT).join("usr");
+            match &found {
+                Some(running) => {
+                    if image::update(sled, site, got, running, hash, &usr, time) {
+                        self.report(outcome, None);
+                        handover::restart(log, "starts the new image");
+                    }
+                }
+                None => match image::bring(sled, site, got, hash, time)? {
+                    Way::Installed(new) => {
+                        search.mount(&new)?;
+                        let var = self.mount_var(&new)?;
+                        image::boot_files(sled, site, &got.document.image, &new, &usr, time)?;
+                        if let Err(error) = got.keep(&Store::new(var.as_deref())) {
+                            log.warn("metadata", format!("the document is not stored on /var ({error})"));
+                        }
+                        found = Some(new);
+                    }
+                    Way::Live(live) => {
+                        search.mount_devices(live.usr(), live.verity(), live.bytes, "from memory")?;
+                        outcome.live = live.bytes;
+                    }
+                },
+            }
+            if found.is_none() {
+                root::plan_var(Err("the sled has no disk of its own")).run(log, options.debug)?;
+            }
+            sled.configure(got)?;
+        }
+        root::plan_etc().run(log, options.debug)?;
+        log.step("machine id", || {
+            let (var, etc) = (format!("{}/var", root::AT), format!("{}/etc", root::AT));
+            let (id, outcome) = machine_id::settle(Path::new(&var), Path::new(&etc), random)
+                .map_err(|e| Failure::new(Code::MachineId, e))?;
+            Ok(((), format!("{id}, {outcome}")))
+        })
+    }
+
+    fn site(&self, oem: Option<&str>) -> Site {
+        let (site, warnings) = Site::new(self.conf, self.options, oem);
+        warnings.iter().for_each(|warning| self.log.warn("fleet", warning));
+        site
+    }
+
+    /// Mounts ROOT, or memory. Returns where it is when it lasts.
+    fn mount_var(&self, found: &disks::Found) -> Result<Option<PathBuf>, Failure> {
+        let device = match (&found.root, self.options.var) {
+            (_, Var::Tmpfs) => Err("sledos.var=tmpfs".to_owned()),
+            (None, Var::Auto) => Err(format!("{} has no partition ROOT", found.disk)),
+            (Some(root), Var::Auto) => {
+                let device = disks::device_of(&found.disk, root).map_err(|e| {
+                    Failure::new(Code::Var, format!("partition {} of {}: {e}", root.number, found.disk))
+                })?;
+                Ok(device.display().to_string())
+            }
+        };
+        root::plan_var(device.as_deref().map_err(String::as_str)).run(self.log, self.options.debug)?;
+        Ok(device.ok().map(|_| Path::new(root::AT).join("var")))
+    }
+
+    /// Mounts OEM; returns its `sledos.conf`. The sled can live without.
+    fn mount_oem(&self, found: &disks::Found) -> Option<String> {
+        let oem = found.oem.as_ref()?;
+        let mounted =
+            disks::device_of(&found.disk, oem).map_err(|e| Failure::new(Code::Root, e)).and_then(|device| {
+                root::plan_oem(&device.display().to_string()).run(self.log, self.options.debug)
+            });
+        if let Err(failure) = mounted {
+            self.log.warn("oem", failure.detail);
+        }
+        fs::read_to_string(Path::new(root::OEM).join(OEM_FILE)).ok()
+    }
+
+    /// Writes the report of this boot for the running system, and posts it.
+    fn report(&self, outcome: &Outcome, failure: Option<&Failure>) -> String {
+        let document = outcome.got.as_ref().map(|got| &got.document.head);
+        let source = outcome.got.as_ref().map(ToString::to_string);
+        let network = outcome.sled.as_ref().map(|sled| sled.network.diagnosis()).unwrap_or_default();
+        let memory = |name| inventory::memory(name).unwrap_or_default();
+        let json = Report {
+            image: &self.conf.image,
+            version: &self.conf.version,
+            usrhash: &self.hash.to_string(),
+            sled: document.map(|head| head.sled.as_str()),
+            generation: document.map(|head| head.generation),
+            source: source.as_deref(),
+            network: &network,
+            memory: Some(Memory {
+                total: memory("MemTotal"),
+                available: memory("MemAvailable"),
+                image: outcome.live,
+            }),
+            failure,
+            steps: &self.log.entries(),
+        }
+        .json();
+        if let Some(sled) = &outcome.sled {
+            sled.report(&outcome.site, outcome.got.as_ref(), &json);
+        }
+        json
+    }
+
+    fn hand_over(&self, outcome: Outcome) -> Result<Infallible, Failure> {
+        let Self { log, options, .. } = *self;
+        if usr::is_corrupt() {
+            return Err(Failure::new(
+                Code::UsrCorrupt,
+                "a block that was read does not match; the kernel log has its number",
+            ));
+        }
+        log.step("hand-over", || Ok(((), format!("to {}", options.init))))?;
+        let json = self.report(&outcome, None);
+        if let Some(sled) = &outcome.sled {
+            sled.network.stop();
+        }
+        if let Err(error) = fs::write(report::PATH, json) {
+            log.warn("report", format!("is not written ({error})"));
+        }
+        root::plan_moves().run(log, options.debug)?;
+        if let Err(error) = handover::empty_initramfs() {
+            log.warn("hand-over", format!("the initramfs stays in memory ({error})"));
+        }
+        handover::enter()?;
+        Err(handover::start(&options.init))
+    }
 }
 
 fn configuration(log: &Log) -> InitConf {
@@ -93,45 +275,11 @@ fn configuration(log: &Log) -> InitConf {
     })
 }
 
-fn mount_var(log: &Log, options: &Options, found: &disks::Found) -> Result<(), Failure> {
-    let device = match (&found.root, options.var) {
-        (_, Var::Tmpfs) => Err("sledos.var=tmpfs".to_owned()),
-        (None, Var::Auto) => Err(format!("{} has no partition ROOT", found.disk)),
-        (Some(root), Var::Auto) => {
-            let device = disks::device_of(&found.disk, root).map_err(|e| {
-                Failure::new(Code::Var, format!("partition {} of {}: {e}", root.number, found.disk))
-            })?;
-            Ok(device.display().to_string())
-        }
-    };
-    root::plan_var(device.as_deref().map_err(String::as_str)).run(log, options.debug)
-}
-
 /// 16 bytes from the kernel; waits until it has gathered enough entropy.
-fn random() -> std::io::Result<[u8; 16]> {
+pub(crate) fn random() -> std::io::Result<[u8; 16]> {
     use std::io::Read;
     let mut bytes = [0; 16];
     // /dev/random blocks until the generator is seeded, then never (since 5.6).
     File::open("/dev/random")?.read_exact(&mut bytes)?;
     Ok(bytes)
-}
-
-fn hand_over(log: &Log, options: &Options, conf: &InitConf, hash: &RootHash) -> Result<Infallible, Failure> {
-    if usr::is_corrupt() {
-        return Err(Failure::new(
-            Code::UsrCorrupt,
-            "a block that was read does not match; the kernel log has its number",
-        ));
-    }
-    root::plan_moves().run(log, options.debug)?;
-    if let Err(error) = handover::empty_initramfs() {
-        log.warn("hand-over", format!("the initramfs stays in memory ({error})"));
-    }
-    log.step("hand-over", || Ok(((), format!("to {}", options.init))))?;
-    let json = report::json(conf, &hash.to_string(), &log.entries());
-    if let Err(error) = fs::write(format!("{}{}", root::AT, report::PATH), json) {
-        log.warn("report", format!("is not written ({error})"));
-    }
-    handover::enter()?;
-    Err(handover::start(&options.init))
 }

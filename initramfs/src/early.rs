@@ -59,7 +59,7 @@ pub fn set_clock(image_time: u64) -> rustix::io::Result<String> {
 }
 
 /// Seconds since 1970 as `2026-11-23T02:00:00Z`, in the proleptic Gregorian calendar.
-fn utc(seconds: u64) -> String {
+pub fn utc(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     // Days since 0000-03-01: years then end with the leap day.
     let z = days + 719_468;

@@ -27,6 +27,18 @@ pub enum Code {
     UsrCorrupt = 104,
     /// /usr matches its hash and does not mount all the same.
     UsrMount = 105,
+    /// The document asks for another image than the one that is booted.
+    OtherImage = 106,
+    /// The image does not fit into memory.
+    LiveMemory = 111,
+    /// The image cannot be held in memory.
+    Live = 112,
+    /// No server gave the image, or what the document says of it cannot be.
+    ImageSource = 113,
+    /// No disk may be written to.
+    InstallRefused = 121,
+    /// A disk does not take the image.
+    InstallFailed = 122,
     /// The root file system cannot be put together.
     Root = 201,
     /// The overlay for /etc does not mount.
@@ -35,6 +47,8 @@ pub enum Code {
     Var = 203,
     /// The machine id cannot be read or stored.
     MachineId = 204,
+    /// The document asks for a configuration that cannot be.
+    Config = 211,
     /// The hand-over failed before the init of the image was started.
     HandOver = 301,
     /// The image's init does not start.
@@ -45,7 +59,7 @@ pub enum Code {
 
 impl Code {
     /// All codes in the order of their numbers.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 23] = [
         Self::Mounts,
         Self::CommandLine,
         Self::ModuleIndex,
@@ -55,10 +69,17 @@ impl Code {
         Self::VerityDevice,
         Self::UsrCorrupt,
         Self::UsrMount,
+        Self::OtherImage,
+        Self::LiveMemory,
+        Self::Live,
+        Self::ImageSource,
+        Self::InstallRefused,
+        Self::InstallFailed,
         Self::Root,
         Self::Etc,
         Self::Var,
         Self::MachineId,
+        Self::Config,
         Self::HandOver,
         Self::NoInit,
         Self::Panic,
@@ -112,6 +133,30 @@ impl Code {
                 "/usr does not mount",
                 "The data is as built, so the kernel cannot read this kind of squashfs, or module squashfs is not in the initramfs.",
             ),
+            Self::OtherImage => (
+                "the document asks for another image than the one that was started",
+                "Serve this sled the kernel and initramfs of the image its role names, or compile the fleet with the image that is served.",
+            ),
+            Self::LiveMemory => (
+                "the image does not fit into memory",
+                "Give the sled more memory, or let its role install the image on a disk (`install:`).",
+            ),
+            Self::Live => (
+                "the image cannot be held in memory",
+                "Module loop or dm-verity is not in the initramfs, or memory has run out; the detail names the step.",
+            ),
+            Self::ImageSource => (
+                "no server gave the image",
+                "Look at the lines `image:` above the code: which URL answered what. What the document says of the image comes from its manifest.json: compile the fleet again.",
+            ),
+            Self::InstallRefused => (
+                "no disk may be written to",
+                "The detail names the disks and what is on them. Nothing was changed. Correct `install.disk:` of the role, or allow what may go with `install.wipe:`.",
+            ),
+            Self::InstallFailed => (
+                "a disk does not take the image",
+                "Replace the disk that the detail names. A slot that is not whole is never booted; the next boot begins again.",
+            ),
             Self::Root => (
                 "the root file system cannot be put together",
                 "Most likely memory has run out. Check the memory the sled sees against what it should have.",
@@ -127,6 +172,10 @@ impl Code {
             Self::MachineId => (
                 "the machine id cannot be read or stored on ROOT",
                 "ROOT is full or read-only after an error. Check it with e2fsck from another system; to come up without it once, add sledos.var=tmpfs.",
+            ),
+            Self::Config => (
+                "the document asks for a configuration that cannot be",
+                "The detail names the field. `sledos fleet show SLED --explain` says which line of the fleet file set it; correct it and compile again.",
             ),
             Self::HandOver => (
                 "the hand-over to the image failed",

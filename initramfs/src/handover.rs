@@ -100,6 +100,17 @@ pub fn give_up(log: &Log, failure: &Failure, on_fail: OnFail) -> ! {
     }
 }
 
+/// Restarts the sled because all is as it should be: `why` is what comes next.
+pub fn restart(log: &Log, why: &str) -> ! {
+    log.say(&format!("reboots now: {why}"));
+    rustix::fs::sync();
+    let error = rustix::system::reboot(RebootCommand::Restart).err();
+    log.say(&format!("the kernel does not reboot ({error:?}); switch the sled off and on"));
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}
+
 /// Makes a panic of any thread end like a failure, in place of the kernel's.
 pub fn guard(log: &'static Log, on_fail: OnFail) {
     std::panic::set_hook(Box::new(move |panic| {

@@ -6,11 +6,18 @@
 //! | kernel file systems, clock | [`early`] |
 //! | command line | [`options`] |
 //! | drivers | [`modules`], [`uevent`] |
+//! | cards, addresses, neighbours | [`net`] |
+//! | which hardware this is | [`identity`], [`inventory`] |
+//! | its document | [`fetch`], [`retry`], [`http`] |
 //! | which disk has /usr | [`disks`], [`search`] |
+//! | getting /usr when no disk has it | [`slots`] |
 //! | the verified device | [`usr`] |
 //! | root, /etc, /var as a plan | [`root`], [`action`] |
 //! | machine id | [`machine_id`] |
 //! | lines and report | [`log`], [`report`] |
+//! | what the running system asks of it | [`sledctl`] |
+//! | telling the servers | [`reporter`] |
+//! | a reset when it hangs | [`watchdog`] |
 //! | switching over, or giving up | [`handover`], [`failure`] |
 //!
 //! Assumed: the kernel unpacked the initramfs into a root file system in memory
@@ -22,15 +29,28 @@
 pub mod action;
 pub mod boot;
 pub mod disks;
+pub mod durable;
 pub mod early;
 pub mod failure;
+pub mod fetch;
 pub mod handover;
+pub mod http;
+pub mod identity;
+pub mod inventory;
 pub mod log;
 pub mod machine_id;
 pub mod modules;
+pub mod net;
 pub mod options;
+pub mod provision;
 pub mod report;
+pub mod reporter;
+pub mod retry;
 pub mod root;
 pub mod search;
+pub mod site;
+pub mod sledctl;
+pub mod slots;
 pub mod uevent;
 pub mod usr;
+pub mod watchdog;

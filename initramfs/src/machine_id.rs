@@ -3,9 +3,10 @@
 //! Source: machine-id(5): 32 lower-case hex digits and a newline. Without one
 //! in /etc systemd takes each boot for the first.
 
-use rustix::fs::{Mode, OFlags};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use crate::durable;
+use rustix::fs::Mode;
+use std::fs;
+use std::io;
 use std::path::Path;
 
 /// Where it is kept below /var.
@@ -57,7 +58,7 @@ pub fn settle(
     if outcome != Outcome::Kept {
         let dir = kept.parent().unwrap_or(var);
         fs::create_dir_all(dir)?;
-        write_durably(dir, "machine-id", &id)?;
+        durable::write(dir, "machine-id", format!("{id}\n").as_bytes(), 0o444)?;
     }
     let file = etc.join("machine-id");
     fs::write(&file, format!("{id}\n"))?;
@@ -77,17 +78,6 @@ fn make(mut bytes: [u8; 16]) -> String {
     *version = (*version & 0x0f) | 0x40;
     *variant = (*variant & 0x3f) | 0x80;
     bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// Writes a file so that after a power cut there is either all of it or none.
-fn write_durably(dir: &Path, name: &str, id: &str) -> io::Result<()> {
-    let new = dir.join(format!("{name}.new"));
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::open(&new, flags, Mode::from_raw_mode(0o444))?);
-    writeln!(file, "{id}")?;
-    file.sync_all()?;
-    fs::rename(&new, dir.join(name))?;
-    File::open(dir)?.sync_all()
 }
 
 #[cfg(test)]

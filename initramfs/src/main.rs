@@ -1,7 +1,9 @@
 //! PID 1 of the sledos initramfs; started by the kernel with `-q -- <alias>`, its modprobe.
+//! In the image the same binary is `sledctl`.
 #![forbid(unsafe_code)]
 
-use sledos_init::{boot, early, log::Log, modules};
+use sledos_init::{boot, early, log::Log, modules, sledctl};
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -9,8 +11,14 @@ fn main() -> ExitCode {
         // PID 1 never ends, so neither does its log.
         boot::run(Box::leak(Box::new(Log::new(early::uptime))));
     }
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    let mut arguments = std::env::args();
+    let name = arguments.next().unwrap_or_default();
+    let arguments: Vec<_> = arguments.collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    if Path::new(&name).file_name().is_some_and(|name| name == "sledctl") {
+        return sledctl::run(&arguments);
+    }
+    match arguments.as_slice() {
         ["-q", "--", alias] if modules::modprobe(alias) => ExitCode::SUCCESS,
         ["-q", "--", _] => ExitCode::FAILURE,
         _ => {

@@ -3,6 +3,7 @@
 use crate::failure::{Code, Failure};
 use formats::gpt::Guid;
 use formats::{cmdline, verity};
+use metadata::layout::WORDS;
 use std::time::Duration;
 
 /// The init of an image unless the command line names another.
@@ -41,6 +42,21 @@ pub struct Options {
     pub init: String,
     /// `sledos.debug`: say every action.
     pub debug: bool,
+    /// `sledos.trust=` a minisign public key that may sign this sled's document. May be repeated.
+    pub trust: Vec<String>,
+    /// `sledos.metadata=` a URL below which documents lie. May be repeated.
+    pub metadata: Vec<String>,
+    /// `sledos.report=` a URL that reports go to. May be repeated. Default: the metadata URLs.
+    pub report: Vec<String>,
+    /// `sledos.image=` a URL of a directory with this image's artefacts. May be repeated.
+    pub image: Vec<String>,
+    /// `sledos.identify=` by what to ask, with commas between. Default: the image's order.
+    pub identify: Vec<String>,
+    /// `sledos.location=<rack>/<bay>`: where this sled sits.
+    pub location: Option<(String, u32)>,
+    /// `sledos.patience=` seconds without an answer of any server before the stored
+    /// document is used. Default: 30.
+    pub patience: Duration,
 }
 
 impl Default for Options {
@@ -52,6 +68,13 @@ impl Default for Options {
             var: Var::Auto,
             init: INIT.to_owned(),
             debug: false,
+            trust: Vec::new(),
+            metadata: Vec::new(),
+            report: Vec::new(),
+            image: Vec::new(),
+            identify: Vec::new(),
+            location: None,
+            patience: Duration::from_secs(30),
         }
     }
 }
@@ -83,6 +106,21 @@ impl Options {
                     options.init = value.to_owned();
                     true
                 }
+                Some(value) if param.is("sledos.trust") => add(&mut options.trust, value),
+                Some(value) if param.is("sledos.metadata") => add_url(&mut options.metadata, value),
+                Some(value) if param.is("sledos.report") => add_url(&mut options.report, value),
+                Some(value) if param.is("sledos.image") => add_url(&mut options.image, value),
+                Some(value) if param.is("sledos.identify") => {
+                    let words: Vec<_> = value.split(',').map(str::to_owned).collect();
+                    let known = words.iter().all(|word| WORDS.contains(&word.as_str()));
+                    known.then(|| options.identify = words).is_some()
+                }
+                Some(value) if param.is("sledos.location") => {
+                    let place = value.rsplit_once('/').filter(|(rack, _)| !rack.is_empty());
+                    let place = place.and_then(|(rack, bay)| Some((rack.to_owned(), bay.parse().ok()?)));
+                    place.map(|place| options.location = Some(place)).is_some()
+                }
+                _ if param.is("sledos.patience") => seconds().map(|s| options.patience = s).is_some(),
                 _ if param.is("sledos.onfail-delay") => seconds().map(|s| delay = s).is_some(),
                 _ if param.is("sledos.wait") => seconds().map(|s| options.wait = s).is_some(),
                 None if param.is("sledos.debug") => {
@@ -101,6 +139,18 @@ impl Options {
     }
 }
 
+fn add(list: &mut Vec<String>, value: &str) -> bool {
+    if !value.is_empty() && !list.iter().any(|v| v == value) {
+        list.push(value.to_owned());
+    }
+    !value.is_empty()
+}
+
+fn add_url(list: &mut Vec<String>, value: &str) -> bool {
+    let web = value.starts_with("http://") || value.starts_with("https://");
+    web && add(list, value.trim_end_matches('/'))
+}
+
 /// The dm-verity root hash of a /usr: what is to be booted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RootHash(verity::Hash);
@@ -117,6 +167,11 @@ impl RootHash {
             .as_ref()
             .ok_or_else(|| fail("sledos.usrhash= is not on the command line".into()))?;
         parse(given).map(Self).ok_or_else(|| fail(format!("sledos.usrhash={given} is not 64 hex digits")))
+    }
+
+    /// The hash of another /usr.
+    pub fn from_bytes(bytes: verity::Hash) -> Self {
+        Self(bytes)
     }
 
     /// The hash itself.
@@ -159,7 +214,10 @@ mod tests {
     #[test]
     fn every_option_is_read() {
         let line = "quiet sledos.usrhash=ab sledos.onfail=halt sledos.onfail_delay=5 sledos.wait=9 \
-                    sledos.var=tmpfs sledos.init=/bin/x sledos.debug root=LABEL=x";
+                    sledos.var=tmpfs sledos.init=/bin/x sledos.debug root=LABEL=x \
+                    sledos.trust=RWx sledos.metadata=http://a/ sledos.metadata=https://b/c sledos.metadata=http://a \
+                    sledos.report=http://r sledos.image=http://i/compute/1/ sledos.identify=mac,board \
+                    sledos.location=r/1/7 sledos.patience=3";
         let (options, warnings) = Options::parse(line);
         let expected = Options {
             usrhash: Some("ab".into()),
@@ -168,6 +226,13 @@ mod tests {
             var: Var::Tmpfs,
             init: "/bin/x".into(),
             debug: true,
+            trust: vec!["RWx".into()],
+            metadata: vec!["http://a".into(), "https://b/c".into()],
+            report: vec!["http://r".into()],
+            image: vec!["http://i/compute/1".into()],
+            identify: vec!["mac".into(), "board".into()],
+            location: Some(("r/1".into(), 7)),
+            patience: Duration::from_secs(3),
         };
         assert_eq!((options, warnings.as_slice()), (expected, [].as_slice()));
         let (options, _) = Options::parse("sledos.onfail=halt sledos.onfail-delay=5 sledos.onfail=reboot");
@@ -176,10 +241,11 @@ mod tests {
 
     #[test]
     fn mistakes_are_named_and_keep_the_default() {
-        let line = "sledos.onfail=hald sledos.wait=-1 sledos.wait sledos.usrhsh=1 sledos.init=x sledos.debug=1 sledos.usrhash";
+        let line = "sledos.onfail=hald sledos.wait=-1 sledos.wait sledos.usrhsh=1 sledos.init=x sledos.debug=1 sledos.usrhash \
+                    sledos.metadata=ftp://x sledos.trust= sledos.location=r12 sledos.location=a/b sledos.identify=name";
         let (options, warnings) = Options::parse(line);
         assert_eq!(options, Options::default());
-        assert_eq!(warnings.len(), 7);
+        assert_eq!(warnings.len(), 12);
         assert_eq!(warnings[0], "sledos.onfail=hald is not understood and ignored");
     }
 

@@ -14,6 +14,9 @@ const ETC: &str = "/run/sledos/etc";
 /// Files made for this sled, over the image's own.
 pub const GENERATED: &str = "/run/sledos/etc/generated";
 
+/// The image's own files of /etc, below [`AT`].
+pub const IMAGE_ETC: &str = "/usr/share/sledos/etc";
+
 /// The tmpfs with its links and mount points.
 pub fn plan_root() -> Step {
     let mut actions = vec![Action::mkdir(AT)];
@@ -44,8 +47,7 @@ pub fn plan_usr(device: &str, from: &str) -> Step {
 pub fn plan_etc() -> Step {
     let mut actions: Vec<_> =
         ["", "/generated", "/upper", "/work"].iter().map(|d| Action::mkdir(format!("{ETC}{d}"))).collect();
-    let layers =
-        format!("lowerdir={GENERATED}:{AT}/usr/share/sledos/etc,upperdir={ETC}/upper,workdir={ETC}/work");
+    let layers = format!("lowerdir={GENERATED}:{AT}{IMAGE_ETC},upperdir={ETC}/upper,workdir={ETC}/work");
     actions.push(Action::mount("etc", &format!("{AT}/etc"), "overlay", MountFlags::empty(), &layers));
     Step { name: "etc", code: Code::Etc, says: String::new(), actions }
 }
@@ -66,11 +68,13 @@ pub fn plan_var(device: Result<&str, &str>) -> Step {
     Step { name: "var", code: Code::Var, says, actions: vec![action] }
 }
 
+/// Where OEM is mounted.
+pub const OEM: &str = "/run/sledos/oem";
+
 /// The OEM partition, read-only, for site configuration.
 pub fn plan_oem(device: &str) -> Step {
-    let at = "/run/sledos/oem";
     let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    let actions = vec![Action::mkdir(at), Action::mount(device, at, "ext4", flags, "")];
+    let actions = vec![Action::mkdir(OEM), Action::mount(device, OEM, "ext4", flags, "")];
     Step { name: "oem", code: Code::Root, says: format!("mounted from {device}"), actions }
 }
 

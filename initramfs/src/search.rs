@@ -8,11 +8,16 @@ use crate::options::RootHash;
 use crate::uevent::Uevents;
 use crate::{root, usr};
 use formats::gpt::Source;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long to wait for an event before looking again all the same: a disk whose
 /// medium spins up slowly may announce nothing more.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// How long no device may have appeared before a sled that has another way stops
+/// waiting for a disk. SCSI disks come up to two seconds after their controller.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// What is looked for, and for how long.
 #[derive(Debug)]
@@ -34,7 +39,25 @@ impl Search<'_> {
     /// [`Code::UsrNotFound`] when none appears in time; else what is wrong with
     /// the last one tried.
     pub fn mount_usr(&self, uevents: &Uevents, coldplug: &mut Coldplug<'_, '_>) -> Result<Found, Failure> {
-        let all = self.wait_for(uevents, coldplug)?;
+        let all = self.wait_for(uevents, coldplug, None)?;
+        self.mount_first(all)
+    }
+
+    /// As [`Search::mount_usr`], for a sled that has another way when no disk has it:
+    /// waits only until no new device has appeared for a while.
+    ///
+    /// # Errors
+    /// What is wrong with the last one tried.
+    pub fn mount_usr_if_there(
+        &self,
+        uevents: &Uevents,
+        coldplug: &mut Coldplug<'_, '_>,
+    ) -> Result<Option<Found>, Failure> {
+        let all = self.wait_for(uevents, coldplug, Some(QUIET))?;
+        if all.is_empty() { Ok(None) } else { self.mount_first(all).map(Some) }
+    }
+
+    fn mount_first(&self, all: Vec<Found>) -> Result<Found, Failure> {
         if let [first, others @ ..] = all.as_slice()
             && !others.is_empty()
         {
@@ -59,27 +82,45 @@ impl Search<'_> {
         result
     }
 
-    fn mount(&self, found: &Found) -> Result<(), Failure> {
-        let device = self.log.step("verity", || {
-            let node = |partition| {
-                disks::device_of(&found.disk, partition)
-                    .map_err(|e| Failure::new(Code::VerityDevice, format!("no device for {found}: {e}")))
-            };
-            let device = usr::open(&node(&found.usr)?, &node(&found.verity)?, found.usr.size, self.hash)?;
-            Ok((device, String::new()))
-        })?;
-        root::plan_usr(&device, &found.to_string()).run(self.log, self.debug).map_err(|failure| {
+    /// Mounts a /usr that was found.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn mount(&self, found: &Found) -> Result<(), Failure> {
+        let node = |partition| {
+            disks::device_of(&found.disk, partition)
+                .map_err(|e| Failure::new(Code::VerityDevice, format!("no device for {found}: {e}")))
+        };
+        self.mount_devices(&node(&found.usr)?, &node(&found.verity)?, found.usr.size, &found.to_string())
+    }
+
+    /// Mounts a /usr of so many bytes from two devices; `from` is for people.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn mount_devices(&self, usr: &Path, verity: &Path, bytes: u64, from: &str) -> Result<(), Failure> {
+        let device =
+            self.log.step("verity", || Ok((usr::open(usr, verity, bytes, self.hash)?, String::new())))?;
+        root::plan_usr(&device, from).run(self.log, self.debug).map_err(|failure| {
             let corrupt = usr::is_corrupt();
             usr::close();
             let code = if corrupt { Code::UsrCorrupt } else { failure.code };
-            Failure::new(code, format!("{found}: {}", failure.detail))
+            Failure::new(code, format!("{from}: {}", failure.detail))
         })
     }
 
-    fn wait_for(&self, uevents: &Uevents, coldplug: &mut Coldplug<'_, '_>) -> Result<Vec<Found>, Failure> {
+    /// Waits for a disk with the hash. With `quiet`, none is no error once nothing has
+    /// happened for that long.
+    fn wait_for(
+        &self,
+        uevents: &Uevents,
+        coldplug: &mut Coldplug<'_, '_>,
+        quiet: Option<Duration>,
+    ) -> Result<Vec<Found>, Failure> {
         let deadline = self.log.now().saturating_add(self.wait);
         self.log.step("disks", || {
             let mut said = Vec::new();
+            let mut last_event = self.log.now();
             loop {
                 let disks = disks::look();
                 self.say_new(&disks, &mut said);
@@ -89,12 +130,19 @@ impl Search<'_> {
                     return Ok((found, says));
                 }
                 let left = deadline.saturating_sub(self.log.now());
+                let still = self.log.now().saturating_sub(last_event);
+                if quiet.is_some_and(|quiet| still >= quiet || left.is_zero()) {
+                    return Ok((found, format!("none of {} has the hash", disks.len())));
+                }
                 if left.is_zero() {
                     let seen = if disks.is_empty() { "no disk at all".into() } else { names(&disks) };
                     let detail = format!("{} (seen after {} s: {seen})", self.hash, self.wait.as_secs());
                     return Err(Failure::new(Code::UsrNotFound, detail));
                 }
-                uevents.wait(left.min(LOOK_AGAIN));
+                let step = quiet.map_or(LOOK_AGAIN, |quiet| quiet.saturating_sub(still));
+                if uevents.wait(left.min(step)) {
+                    last_event = self.log.now();
+                }
                 coldplug.again();
             }
         })

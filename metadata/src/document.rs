@@ -16,7 +16,7 @@ pub const MAX_BYTES: usize = 4 << 20;
 
 /// What lies on a server for a sled.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(clippy::large_enum_variant, reason = "there is one at a time, and few are tombstones")]
+#[allow(clippy::large_enum_variant)] // one of them in a whole boot
 pub enum Document {
     /// The sled is part of the fleet.
     Sled(Box<SledDocument>),

@@ -9,6 +9,10 @@ use std::fmt;
 /// Ending of a signature's name.
 pub const SIGNATURE: &str = ".minisig";
 
+/// The ways to ask, as they are named in recipes and on the command line, in the
+/// default order: a place first, because hardware is replaced and places stay.
+pub const WORDS: [&str; 6] = ["location", "switch-port", "board", "product", "uuid", "mac"];
+
 /// One way to ask for a document.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
@@ -27,6 +31,18 @@ pub enum Key {
 }
 
 impl Key {
+    /// Its word in [`WORDS`].
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Location(..) => "location",
+            Self::SwitchPort(..) => "switch-port",
+            Self::Board(_) => "board",
+            Self::Product(_) => "product",
+            Self::Uuid(_) => "uuid",
+            Self::Mac(_) => "mac",
+        }
+    }
+
     /// The path of the document below a metadata URL: `v1/mac/52-54-00-12-34-56.json`.
     pub fn path(&self) -> String {
         let name = |text: &str| escape(text);

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | the sled document, the signed JSON one sled gets | [`document`] |
 //! | its configuration part, which the fleet file shares | [`config`] |
+//! | what a sled makes of it, as files | [`generate`] |
+//! | environment files of systemd | [`envfile`] |
 //! | MAC addresses, networks, sizes as text | [`values`] |
 //! | serial numbers that identify nobody | [`junk`] |
 //! | the fleet file, and documents made of it (feature `fleet`) | `fleet` |
@@ -16,8 +18,10 @@
 
 pub mod config;
 pub mod document;
+pub mod envfile;
 #[cfg(feature = "fleet")]
 pub mod fleet;
+pub mod generate;
 pub mod junk;
 pub mod layout;
 pub mod signature;

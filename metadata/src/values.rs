@@ -71,6 +71,32 @@ pub struct Cidr {
     pub prefix: u8,
 }
 
+impl Cidr {
+    /// The network it is in: the address with the bits behind the prefix cleared.
+    pub fn network(self) -> Self {
+        Self { address: self.masked(self.address), prefix: self.prefix }
+    }
+
+    /// Whether an address is in that network.
+    pub fn contains(self, other: IpAddr) -> bool {
+        self.masked(self.address) == self.masked(other)
+    }
+
+    fn masked(self, address: IpAddr) -> IpAddr {
+        let keep = u32::from(self.prefix);
+        match address {
+            IpAddr::V4(ip) => {
+                let mask = u32::MAX.checked_shl(32_u32.saturating_sub(keep)).unwrap_or(0);
+                IpAddr::V4((ip.to_bits() & mask).into())
+            }
+            IpAddr::V6(ip) => {
+                let mask = u128::MAX.checked_shl(128_u32.saturating_sub(keep)).unwrap_or(0);
+                IpAddr::V6((ip.to_bits() & mask).into())
+            }
+        }
+    }
+}
+
 impl FromStr for Cidr {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
@@ -184,6 +210,19 @@ mod tests {
         for text in ["10.1.2.3", "10.1.2.3/33", "10.1.2.3/+4", "10.1.2/24", "::1/129", "/", ""] {
             assert!(text.parse::<Cidr>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_network_is_the_address_without_its_end() {
+        for (text, network) in
+            [("10.1.2.3/24", "10.1.2.0/24"), ("10.1.2.3/0", "0.0.0.0/0"), ("10.1.2.3/32", "10.1.2.3/32")]
+        {
+            assert_eq!(text.parse::<Cidr>().unwrap().network().to_string(), network);
+        }
+        let v6: Cidr = "2001:db8::3/64".parse().unwrap();
+        assert_eq!(v6.network().to_string(), "2001:db8::/64");
+        assert!(v6.contains("2001:db8::1".parse().unwrap()) && !v6.contains("2001:db9::1".parse().unwrap()));
+        assert!(!v6.contains("10.0.0.1".parse().unwrap()));
     }
 
     proptest! {

@@ -41,6 +41,11 @@ impl Key {
         Self { file, public: public.trim().to_owned() }
     }
 
+    /// The public key, as in authorized_keys.
+    pub fn public(&self) -> &str {
+        &self.public
+    }
+
     /// The SMBIOS string that gives the guest this key.
     pub fn oem_string(&self) -> String {
         sledos::qemu::command::ssh_key_credential(&self.public)
@@ -53,7 +58,21 @@ pub struct Guest {
     /// The machine.
     pub machine: Machine,
     key: PathBuf,
-    port: u16,
+    way: Way,
+}
+
+/// How a guest's sshd is reached.
+#[derive(Clone, Debug)]
+pub enum Way {
+    /// By a port of 127.0.0.1 that QEMU forwards.
+    Forward(u16),
+    /// By its address, from inside a network namespace.
+    Namespace {
+        /// The namespace.
+        name: String,
+        /// The guest's address.
+        address: String,
+    },
 }
 
 impl Guest {
@@ -65,9 +84,17 @@ impl Guest {
         let mut machine = Machine::start(name, spec, dir)?;
         machine.wait_for("login:", BOOT)?;
         let port = machine.forwarded_port(22)?;
-        let guest = Self { machine, key: key.file.clone(), port };
+        Ok(Self::attach(machine, Way::Forward(port), key))
+    }
+
+    /// The way into a machine that is up.
+    ///
+    /// # Panics
+    /// When nobody can log in: this is test code, and that is the test's result.
+    pub fn attach(machine: Machine, way: Way, key: &Key) -> Self {
+        let guest = Self { machine, key: key.file.clone(), way };
         guest.wait_for_ssh();
-        Ok(guest)
+        guest
     }
 
     /// The prompt may come before sshd, and QEMU's forward accepts connections
@@ -117,16 +144,24 @@ impl Guest {
     }
 
     fn ssh(&self, command: &str, input: &[u8]) -> (Option<i32>, String, String) {
-        let mut ssh = Command::new("ssh")
+        let (mut ssh, port, host) = match &self.way {
+            Way::Forward(port) => (Command::new("ssh"), *port, "127.0.0.1"),
+            Way::Namespace { name, address } => {
+                let mut inside = Command::new("ip");
+                inside.args(["netns", "exec", name, "ssh"]);
+                (inside, 22, address.as_str())
+            }
+        };
+        let mut ssh = ssh
             .args(["-F", "none", "-i"])
             .arg(&self.key)
-            .args(["-p", &self.port.to_string()])
+            .args(["-p", &port.to_string()])
             .args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
             .args(["-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"])
             // A guest under TCG is slow to answer.
             .args(["-o", "ConnectTimeout=60"])
             .args(["-o", "ServerAliveInterval=30", "-o", "ServerAliveCountMax=10"])
-            .args(["root@127.0.0.1", command])
+            .args([&format!("root@{host}"), command])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -30,6 +30,7 @@ pub fn request(recipe: &str, output: &Path) -> Request {
         components: Vec::new(),
         require_components: false,
         fast: true,
+        compressed_disk: true,
         time: None,
         jobs: None,
         clock: Clock { now: i64::try_from(now.as_secs()).expect("a time of this age"), archived: false },
@@ -68,7 +69,8 @@ pub fn build_with_lock(mut request: Request) -> (Built, PathBuf) {
             progress.warn(format!("{gone}\nlocking again for this test"));
             std::fs::create_dir_all(&request.output).expect("the output directory can be made");
             request.lock = Some(request.output.join("test.lock"));
-            build::lock(&request, &recipe, &progress).expect("the mirror has some version of everything");
+            build::lock(&request, &recipe, &progress, &interrupt)
+                .expect("the mirror has some version of everything");
             build::run(&request, &progress, &interrupt)
         }
         other => other,

@@ -3,7 +3,8 @@
 //! [`image`] builds the images under test, [`guest`] is a booted one reached by
 //! SSH, [`console`] looks for trouble in what it printed, [`judge`] runs other
 //! people's tools on artefacts, [`docker`] makes a container image, [`fleet`] a fleet with
-//! its key and its server.
+//! its key. [`rack`] is a network with a DHCP server and a provisioning server ([`web`])
+//! in a [`namespace`].
 #![forbid(unsafe_code)]
 
 pub mod console;
@@ -12,3 +13,6 @@ pub mod fleet;
 pub mod guest;
 pub mod image;
 pub mod judge;
+pub mod namespace;
+pub mod rack;
+pub mod web;

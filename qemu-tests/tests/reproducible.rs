@@ -86,7 +86,15 @@ impl Way<'_> {
         let mut command = Command::new("sh");
         command.args(["-c", "umask \"$0\" && exec \"$@\"", self.umask]).arg(sledos()).arg("build");
         command.arg(self.checkout.join("recipes/compute.yaml"));
-        command.args(["--fast", "--locked", "--image-version=test", "--progress=plain", "--jobs", self.jobs]);
+        command.args([
+            "--fast",
+            "--compressed-disk",
+            "--locked",
+            "--image-version=test",
+            "--progress=plain",
+            "--jobs",
+            self.jobs,
+        ]);
         for (option, path) in [("--lock", self.lock), ("--cache", self.cache), ("--output", self.output)] {
             command.arg(option).arg(path);
         }

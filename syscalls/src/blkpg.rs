@@ -10,6 +10,7 @@ use std::ffi::{c_int, c_void};
 
 const BLKPG: ioctl::Opcode = ioctl::opcode::none(0x12, 105);
 const BLKPG_ADD_PARTITION: c_int = 1;
+const BLKPG_DEL_PARTITION: c_int = 2;
 
 /// `struct blkpg_ioctl_arg`.
 #[repr(C)]
@@ -43,6 +44,18 @@ const _: () = assert!(size_of::<Partition>() == 152);
 /// `EINVAL` when it does not fit the disk or is out of range, `ENOTTY` when the
 /// descriptor is not a disk.
 pub fn add_partition(disk: impl AsFd, number: u32, start: u64, length: u64) -> rustix::io::Result<()> {
+    call(disk, BLKPG_ADD_PARTITION, number, start, length)
+}
+
+/// Makes the kernel forget partition `number` of an open disk; the disk stays as it is.
+///
+/// # Errors
+/// `ENXIO` when the kernel knows no such partition, `EBUSY` while it is in use.
+pub fn delete_partition(disk: impl AsFd, number: u32) -> rustix::io::Result<()> {
+    call(disk, BLKPG_DEL_PARTITION, number, 0, 0)
+}
+
+fn call(disk: impl AsFd, op: c_int, number: u32, start: u64, length: u64) -> rustix::io::Result<()> {
     let range = |v: u64| i64::try_from(v).map_err(|_| rustix::io::Errno::INVAL);
     let mut partition = Partition {
         start: range(start)?,
@@ -51,12 +64,7 @@ pub fn add_partition(disk: impl AsFd, number: u32, start: u64, length: u64) -> r
         devname: [0; 64],
         volname: [0; 64],
     };
-    let mut argument = Argument {
-        op: BLKPG_ADD_PARTITION,
-        flags: 0,
-        datalen: 152,
-        data: (&raw mut partition).cast::<c_void>(),
-    };
+    let mut argument = Argument { op, flags: 0, datalen: 152, data: (&raw mut partition).cast::<c_void>() };
     // SAFETY: BLKPG takes a pointer to `struct blkpg_ioctl_arg`, whose layout
     // `Argument` has; `data` points to a live `struct blkpg_partition` of
     // `datalen` bytes. Both outlive the call, and the kernel keeps neither.

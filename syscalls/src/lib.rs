@@ -1,5 +1,6 @@
-//! The few kernel interfaces that no safe crate wraps: device-mapper and the
-//! partition table of a block device, both reached by `ioctl`.
+//! The few kernel interfaces that no safe crate wraps: device-mapper, loop devices,
+//! what block devices do beside reading and writing, IPMI and watchdogs, all reached
+//! by `ioctl`, and raw Ethernet sockets.
 //!
 //! The only crate of sledos that may use `unsafe`. Everything public here is
 //! safe to call with any argument; the kernel checks what the arguments mean.
@@ -7,4 +8,9 @@
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
 pub mod blkpg;
+pub mod block;
 pub mod dm;
+pub mod ipmi;
+pub mod loopdev;
+pub mod packet;
+pub mod watchdog;

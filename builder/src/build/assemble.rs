@@ -2,16 +2,12 @@
 //! what boots it is taken out of it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use formats::tree::{Content, Kind, Tree, TreePath};
 
-use super::{Error, pinned};
+use super::Error;
+use super::components::Components;
 use crate::accounts::Ids;
-use crate::apt::fetch::Patience;
-use crate::cache::Cache;
-use crate::digest::hex;
 use crate::fixups::{self, Context};
 use crate::image::manifest::ComponentEntry;
 use crate::kernel;
@@ -20,7 +16,7 @@ use crate::kernel::contract::ContractEntry;
 use crate::kernel::select::Selection;
 use crate::recipe::Recipe;
 use crate::recipe::glob::Glob;
-use crate::unpack::{self, component, overlay};
+use crate::unpack::{self, overlay};
 
 /// The finished tree and what was decided on the way.
 #[derive(Debug)]
@@ -58,9 +54,8 @@ pub(super) fn assemble(
     recipe: &Recipe,
     version: &str,
     packages: &[unpack::Package],
-    given: &[(String, PathBuf)],
-    cache: &Arc<Cache>,
-    patience: Patience,
+    components: &Components<'_>,
+    require_components: bool,
 ) -> Result<Assembled, Error> {
     let ids = Ids::of(packages, &recipe.users, &recipe.groups)?;
     let (exclude, keep) = (globs(&recipe.exclude), globs(&recipe.keep));
@@ -68,7 +63,7 @@ pub(super) fn assemble(
     let wanted = |path: &TreePath| needed_for_boot(path) || any(&keep, path) || !any(&exclude, path);
     let mut tree = unpack::merge::merge(packages, &ids, &wanted)?;
 
-    let (components, missing_components) = add_components(recipe, &mut tree, &ids, given, cache, patience)?;
+    let (components, missing_components) = components.add(&mut tree, &ids, require_components)?;
     for overlay in &recipe.overlays {
         let patterns: BTreeMap<&str, Glob> = overlay
             .attributes
@@ -150,59 +145,4 @@ pub(super) fn content<'t>(tree: &'t Tree, path: &TreePath) -> Option<&'t Content
         Kind::File(content) => Some(content),
         _ => None,
     }
-}
-
-type Components = (BTreeMap<String, ComponentEntry>, Vec<String>);
-
-fn add_components(
-    recipe: &Recipe,
-    tree: &mut Tree,
-    ids: &Ids,
-    given: &[(String, PathBuf)],
-    cache: &Arc<Cache>,
-    patience: Patience,
-) -> Result<Components, Error> {
-    if let Some((name, _)) = given.iter().find(|(name, _)| !recipe.components.contains_key(name)) {
-        let known = recipe.components.keys().cloned().collect();
-        return Err(Error::UnknownComponent { name: name.clone(), known });
-    }
-    let (mut present, mut missing) = (BTreeMap::new(), Vec::new());
-    for (name, wanted) in &recipe.components {
-        let source = wanted.source.as_ref();
-        let from_command_line = given.iter().rev().find(|(n, _)| n == name).map(|(_, file)| file.clone());
-        let file = match (from_command_line, source) {
-            (Some(file), _) => file,
-            (None, Some(source)) => pinned::file(name, source, cache, patience)?,
-            // A package of one of the recipe's repositories may have brought it.
-            (None, None) if tree.get(&wanted.provides).is_some() => continue,
-            (None, None) => {
-                missing.push(name.clone());
-                continue;
-            }
-        };
-        // A pin in the recipe is for the file the recipe names, not for another one.
-        let pinned =
-            source.filter(|_| !given.iter().any(|(n, _)| n == name)).and_then(|s| s.sha256.as_deref());
-        let sha256 = pinned.map(|text| parse_sha256(name, text)).transpose()?;
-        let added = component::add(
-            tree,
-            cache,
-            &component::Given {
-                name,
-                file: &file,
-                sha256: sha256.as_ref(),
-                provides: &wanted.provides,
-                arch: &recipe.debian.arch,
-            },
-            ids,
-        )?;
-        let version = added.package.map(|package| package.version);
-        present.insert(name.clone(), ComponentEntry { sha256: hex(&added.sha256), version });
-    }
-    Ok((present, missing))
-}
-
-fn parse_sha256(name: &str, text: &str) -> Result<[u8; 32], Error> {
-    crate::digest::parse_sha256(text)
-        .ok_or_else(|| Error::Pin { component: name.to_owned(), text: text.to_owned() })
 }

@@ -11,6 +11,7 @@ use crate::cache::Cache;
 use crate::digest::hex;
 use crate::image::ImagePlan;
 use crate::kernel;
+use crate::output::Interrupt;
 use crate::recipe::Recipe;
 
 /// PID 1, made by this crate's build script.
@@ -32,12 +33,16 @@ pub(super) fn initramfs(
     plan: &ImagePlan,
     level: i32,
     cache: &Cache,
+    interrupt: &Interrupt,
 ) -> Result<Initramfs, Error> {
     let conf = InitConf {
         image: plan.name.clone(),
         version: plan.version.clone(),
         time: u64::from(plan.mtime),
         load: recipe.kernel.load.clone(),
+        trust: recipe.provisioning.trust.clone(),
+        metadata: recipe.provisioning.metadata.clone(),
+        identify: recipe.provisioning.identify.clone(),
     };
     let conf_path = TreePath::parse(initconf::PATH.as_bytes())?;
     let conf = Node::file(conf.to_string().into_bytes(), 0o644, Origin::Fixup("initramfs"));
@@ -51,14 +56,14 @@ pub(super) fn initramfs(
     let parts = parts(&tree);
     let mut archive = Vec::new();
     cpio::write(&tree, plan.mtime, &mut archive)?;
-    let mut key = Sha256::new_with_prefix(b"initramfs zstd");
+    let mut key = Sha256::new_with_prefix(b"initramfs zstd 2");
     key.update(level.to_be_bytes());
     key.update(&archive);
     let key = key.finalize().into();
     if let Some(bytes) = cache.get(&key) {
         return Ok(Initramfs { bytes, parts });
     }
-    let bytes = cpio::compress(&archive, level).map_err(Error::Compress)?;
+    let bytes = cpio::compress(&archive, level, &|| !interrupt.is_set()).map_err(Error::Compress)?;
     cache.put(&key, &bytes);
     Ok(Initramfs { bytes, parts })
 }

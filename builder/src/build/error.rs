@@ -63,8 +63,8 @@ pub enum Error {
     /// The initramfs cannot be packed.
     #[error("cannot pack the initramfs")]
     Cpio(#[from] formats::cpio::Error),
-    /// The initramfs cannot be compressed.
-    #[error("cannot compress the initramfs")]
+    /// zstd gave up on the initramfs or a piece of the disk, for want of memory.
+    #[error("zstd cannot compress")]
     Compress(#[source] io::Error),
     /// The UKI cannot be made.
     #[error("cannot make the unified kernel image")]
@@ -172,6 +172,9 @@ pub enum Error {
     /// A name that is no path.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// No tree for the ESP.
+    #[error(transparent)]
+    Esp(#[from] formats::layout::EspError),
     /// The threads cannot be started.
     #[error("cannot start {jobs} threads (--jobs)")]
     Threads {

@@ -3,6 +3,8 @@
 mod assemble;
 mod boot;
 mod budget;
+mod components;
+mod compressed;
 mod describe;
 mod downloads;
 mod error;
@@ -57,6 +59,8 @@ pub struct Request {
     pub require_components: bool,
     /// Whether to compress quickly.
     pub fast: bool,
+    /// Whether to write `disk.raw.zst`, too.
+    pub compressed_disk: bool,
     /// Time of every file of the image, seconds since 1970; the lock's when not given.
     pub time: Option<i64>,
     /// Threads; one per CPU when not given.
@@ -90,33 +94,38 @@ pub fn run(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Res
     let jobs = request.jobs.unwrap_or(0);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build();
     let pool = pool.map_err(|source| Error::Threads { jobs, source })?;
-    pool.install(|| stages(request, progress, interrupt))
+    // What stops half-way because it was told to has not failed.
+    pool.install(|| stages(request, progress, interrupt)).map_err(|error| match interrupt.check() {
+        Ok(()) => error,
+        Err(interrupted) => interrupted.into(),
+    })
 }
 
 fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Result<Built, Error> {
     let recipe = crate::recipe::load(&request.recipe)?;
     let cache = Arc::new(Cache::open(&request.cache)?);
-    let lock = the_lock(request, &recipe, progress)?;
+    let require = request.require_components;
+    let components = components::open(&recipe, &request.components, require, &cache, request.patience)?;
+    let lock = the_lock(request, &recipe, progress, interrupt)?;
     lock.is_current_for(&recipe)?;
     let time = request.time.unwrap_or(lock.timestamp);
     let version = request.version.clone().unwrap_or_else(|| default_version(time));
     check_version(&version)?;
     let plan = ImagePlan::new(&recipe, &version, time)?;
 
-    fetch(request, &recipe, &lock, progress)?;
+    fetch(request, &recipe, &lock, progress, interrupt)?;
     interrupt.check()?;
 
     let stage = progress.stage("unpack", Unit::Items("packages"), Some(lock.packages.len() as u64));
-    let packages = unpack::packages(&cache, &lock.packages, &|_, _| stage.add(1))?;
+    let packages = unpack::packages(&cache, &lock.packages, &|_, _| {
+        stage.add(1);
+        interrupt.go_on()
+    })?;
     stage.finish();
     interrupt.check()?;
 
     let stage = progress.stage("assemble", Unit::Time, None);
-    let assembled =
-        assemble::assemble(&recipe, &version, &packages, &request.components, &cache, request.patience)?;
-    if request.require_components && !assembled.missing_components.is_empty() {
-        return Err(Error::MissingComponents { names: assembled.missing_components });
-    }
+    let assembled = assemble::assemble(&recipe, &version, &packages, &components, require)?;
     stage.finish();
     interrupt.check()?;
 
@@ -134,8 +143,10 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
         || write::usr(&assembled, &plan, &options, staged.path(), &*cache, progress, interrupt),
         || {
             let stage = progress.stage("initramfs", Unit::Time, None);
-            let made = boot::initramfs(&assembled, &recipe, &plan, initramfs_level, &cache);
-            stage.finish();
+            let made = boot::initramfs(&assembled, &recipe, &plan, initramfs_level, &cache, interrupt);
+            if made.is_ok() {
+                stage.finish();
+            }
             made
         },
     );
@@ -153,6 +164,13 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
     let partitions = write::disk(&plan, &usr, &assembled.boot.loader, &uki, staged.path())?;
     stage.finish();
     interrupt.check()?;
+
+    if request.compressed_disk {
+        let stage = progress.stage("compress disk", Unit::Time, None);
+        let [disk, to] = ["disk.raw", "disk.raw.zst"].map(|name| staged.path().join(name));
+        compressed::write(&disk, &to, interrupt)?;
+        stage.finish();
+    }
 
     let stage = progress.stage("checksums", Unit::Time, None);
     let manifest = describe::manifest(
@@ -180,12 +198,17 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
 }
 
 /// The lock beside the recipe, made when it is missing and may be.
-fn the_lock(request: &Request, recipe: &Recipe, progress: &Progress) -> Result<Lock, Error> {
+fn the_lock(
+    request: &Request,
+    recipe: &Recipe,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> Result<Lock, Error> {
     let file = request.lock.clone().unwrap_or_else(|| lock::path_of(recipe));
     match Lock::read(&file) {
         Err(lock::Error::Missing { .. }) if !request.locked => {
             progress.info(format!("no lock at {}: choosing packages", file.display()));
-            lock(request, recipe, progress)
+            lock(request, recipe, progress, interrupt)
         }
         read => Ok(read?),
     }
@@ -195,8 +218,13 @@ fn the_lock(request: &Request, recipe: &Recipe, progress: &Progress) -> Result<L
 ///
 /// # Errors
 /// When a release, an index or the resolution is not right; an existing lock stays.
-pub fn lock(request: &Request, recipe: &Recipe, progress: &Progress) -> Result<Lock, Error> {
-    let downloads = Downloads::new(progress.stage("lock", Unit::Bytes, None), progress);
+pub fn lock(
+    request: &Request,
+    recipe: &Recipe,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> Result<Lock, Error> {
+    let downloads = Downloads::new(progress.stage("lock", Unit::Bytes, None), progress, interrupt);
     let (lock, file) = lock_recipe(
         &LockRequest {
             recipe,
@@ -214,11 +242,17 @@ pub fn lock(request: &Request, recipe: &Recipe, progress: &Progress) -> Result<L
     Ok(lock)
 }
 
-fn fetch(request: &Request, recipe: &Recipe, lock: &Lock, progress: &Progress) -> Result<(), Error> {
+fn fetch(
+    request: &Request,
+    recipe: &Recipe,
+    lock: &Lock,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> Result<(), Error> {
     let mirrors = mirrors(recipe, &request.mirrors, &request.etc_apt)?;
     let client = Client::new(request.patience);
     let debs = DebCache::open(&request.cache)?;
-    let downloads = Downloads::new(progress.stage("download", Unit::Bytes, None), progress);
+    let downloads = Downloads::new(progress.stage("download", Unit::Bytes, None), progress, interrupt);
     LockedFetcher::new(&client, &debs, &mirrors, lock).fetch(&downloads)?;
     downloads.finish();
     Ok(())

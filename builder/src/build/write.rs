@@ -5,12 +5,11 @@ use std::io::{self, BufWriter, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use formats::tree::{Node, Origin, Tree, TreePath};
-use formats::{ext4, fat, gpt, squashfs, verity};
+use formats::{ext4, fat, gpt, layout, squashfs, verity};
 
 use super::Error;
 use super::assemble::Assembled;
 use crate::cache::Cache;
-use crate::image::esp;
 use crate::image::ids::{usr_uuids, uuid_text};
 use crate::image::manifest;
 use crate::image::plan::{ImagePlan, Partition, Role};
@@ -51,7 +50,11 @@ pub(super) fn usr(
     let mut out = BufWriter::with_capacity(1 << 20, File::create_new(&path).map_err(io("create", &path))?);
     let squash = squashfs::Plan::new(&tree, options)?;
     let stage = progress.stage("compress /usr", Unit::Bytes, Some(squash.content_bytes()));
-    let stats = squash.write(&mut out, blocks, &|bytes| stage.add(bytes)).map_err(|error| match error {
+    let stats = squash.write(&mut out, blocks, &|bytes| {
+        stage.add(bytes);
+        interrupt.go_on()
+    });
+    let stats = stats.map_err(|error| match error {
         squashfs::Error::Write(source) => io("write", &path)(source),
         other => other.into(),
     })?;
@@ -82,6 +85,7 @@ pub(super) fn disk(
 ) -> Result<Vec<manifest::Partition>, Error> {
     let path = dir.join("disk.raw");
     let failed = || io("write", &path);
+    let full = |what, source| io(what, &path)(source);
     let mut disk =
         File::options().read(true).write(true).create_new(true).open(&path).map_err(io("create", &path))?;
     disk.set_len(plan.disk_size).map_err(failed())?;
@@ -91,17 +95,22 @@ pub(super) fn disk(
         let uuid = uuid_of(partition, &usr.root_hash);
         let used = match partition.role {
             Role::Esp => {
-                let tree = esp::tree(plan, boot_loader, uki)?;
+                let tree = layout::esp(boot_loader.to_vec(), vec![(plan.uki_name(), uki.to_vec())])?;
                 fat::write(
                     &mut disk,
                     &tree,
                     &fat::Options {
                         size: partition.size,
+                        sector_size: 512,
                         label: "EFI-SYSTEM".to_owned(),
                         volume_id: plan.seed.u32("EFI-SYSTEM"),
                         mtime: plan.mtime,
                     },
-                )?;
+                )
+                .map_err(|error| match error {
+                    fat::Error::Write(source) => full("write the EFI system partition of", source),
+                    other => other.into(),
+                })?;
                 used_by(&tree)
             }
             Role::UsrA => copy(&usr.squashfs, &mut disk, partition, &path)?,
@@ -110,26 +119,24 @@ pub(super) fn disk(
             Role::Oem | Role::Root => {
                 let tree = Tree::new(Node::dir(Origin::Fixup("disk")));
                 let label = partition.role.label();
-                let mut options = ext4::Options::new(
+                let options = layout::filesystem(
+                    partition.role,
                     partition.size,
                     plan.seed.uuid(&format!("{label} filesystem")),
                     plan.seed.uuid(&format!("{label} directory hash")),
                     plan.mtime,
                 );
-                label.clone_into(&mut options.label);
-                if partition.role == Role::Root {
-                    options.grow_to = GROW_TO;
-                    options.journal = ext4::Journal::Bytes(JOURNAL);
-                    options.bytes_per_inode = BYTES_PER_INODE;
-                }
-                ext4::write(&mut disk, &tree, &options)?;
+                ext4::write(&mut disk, &tree, &options).map_err(|error| match error {
+                    ext4::Error::Write(source) => full("write an ext4 partition of", source),
+                    other => other.into(),
+                })?;
                 0
             }
         };
         written.push(manifest::Partition {
             number: partition.number,
             label: partition.role.label().to_owned(),
-            r#type: type_of(partition.role).to_string(),
+            r#type: partition.role.type_guid().to_string(),
             uuid: uuid_text(&uuid),
             start: partition.start,
             size: partition.size,
@@ -138,20 +145,13 @@ pub(super) fn disk(
     }
     disk.rewind().map_err(failed())?;
     let table = table(plan, &usr.root_hash);
-    gpt::write(&mut disk, &table).map_err(|source| Error::Gpt { path: path.clone(), source })?;
+    gpt::write(&mut disk, &table).map_err(|error| match error {
+        gpt::WriteError::Write(source) => full("write the partition table of", source),
+        source => Error::Gpt { path: path.clone(), source },
+    })?;
     disk.set_len(plan.disk_size).map_err(failed())?;
     Ok(written)
 }
-
-/// ROOT grows to the largest disk sleds have today with descriptors set aside
-/// for it; past that the kernel switches to meta_bg.
-const GROW_TO: u64 = 6 << 40;
-/// The journal does not grow with ROOT, and growing it takes transactions that
-/// a small journal refuses.
-const JOURNAL: u64 = 64 << 20;
-/// Container layers have small files, but a grown ROOT has room for many:
-/// mke2fs's 16384 would be 96 GiB of inode tables on 6 TiB.
-const BYTES_PER_INODE: u64 = 32_768;
 
 fn used_by(tree: &Tree) -> u64 {
     tree.iter()
@@ -173,17 +173,6 @@ fn copy(from: &Path, disk: &mut File, partition: &Partition, to: &Path) -> Resul
     io::copy(&mut source, disk).map_err(io("write", to))
 }
 
-/// The GPT type of a partition. OEM and ROOT are plain Linux data, so that no
-/// generator of systemd mounts them behind PID 1's back.
-fn type_of(role: Role) -> gpt::Guid {
-    match role {
-        Role::Esp => gpt::types::ESP,
-        Role::UsrA | Role::UsrB => gpt::types::USR_X86_64,
-        Role::UsrAVerity | Role::UsrBVerity => gpt::types::USR_X86_64_VERITY,
-        Role::Oem | Role::Root => gpt::types::LINUX_GENERIC,
-    }
-}
-
 /// The unique id of a partition: that of the /usr in the image is its root hash.
 fn uuid_of(partition: &Partition, root_hash: &[u8; 32]) -> [u8; 16] {
     let (usr, verity) = usr_uuids(root_hash);
@@ -198,7 +187,7 @@ fn table(plan: &ImagePlan, root_hash: &[u8; 32]) -> gpt::Plan {
     let partitions = plan.partitions.iter().map(|partition| gpt::Partition {
         number: partition.number,
         name: partition.role.label().to_owned(),
-        type_guid: type_of(partition.role),
+        type_guid: partition.role.type_guid(),
         guid: gpt::Guid::from_uuid(uuid_of(partition, root_hash)),
         start: partition.start,
         size: partition.size,

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::image::manifest::Manifest;
 use crate::output::SparseFile;
 use crate::qemu::command::ssh_key_credential;
-use crate::qemu::{Boot, Bus, Disk, Error as QemuError, Firmware, MachineSpec, Nic, NicModel, machine};
+use crate::qemu::{Boot, Bus, Disk, Error as QemuError, Firmware, Link, MachineSpec, Nic, NicModel, machine};
 
 /// Arguments of `sledos boot`.
 #[derive(Args, Debug)]
@@ -106,13 +106,11 @@ pub fn spec(image: &Path, firmware: FirmwareKind, size: u64, scratch: &Path) -> 
         }
     };
     Ok(MachineSpec {
-        memory: 3072,
-        cpus: 2,
         firmware,
         boot,
         disks: vec![Disk { file: disk, bus: Bus::Virtio, discard_writes: false }],
-        nics: vec![Nic { model: NicModel::Virtio, forward: Some(22) }],
-        oem_strings: Vec::new(),
+        nics: vec![Nic { model: NicModel::Virtio, link: Link::User { forward: Some(22) }, mac: None }],
+        ..MachineSpec::default()
     })
 }
 

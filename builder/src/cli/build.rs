@@ -41,6 +41,10 @@ pub struct BuildArgs {
     #[arg(long)]
     pub fast: bool,
 
+    /// Write disk.raw.zst, too: for servers and copies that would fill the holes of disk.raw.
+    #[arg(long)]
+    pub compressed_disk: bool,
+
     /// Fail when there is no lock, instead of making one.
     #[arg(long)]
     pub locked: bool,
@@ -70,6 +74,7 @@ pub(super) fn run_verb(args: &BuildArgs) -> Result<(), Failure> {
         components: args.component.clone(),
         require_components: args.require_components,
         fast: args.fast,
+        compressed_disk: args.compressed_disk,
         time: source_date_epoch()?,
         jobs: args.jobs.map(usize::from),
         ..super::request(&args.recipe, &args.fetch)?

@@ -7,6 +7,7 @@ use clap::Args;
 use super::FetchArgs;
 use crate::build::{self, Error};
 use crate::exit::Failure;
+use crate::output::Interrupt;
 use crate::progress::Progress;
 
 /// Arguments of `sledos lock`.
@@ -32,7 +33,7 @@ pub(super) fn run_verb(args: &LockArgs) -> Result<(), Failure> {
     request.clock.archived = args.archived;
     let progress = Progress::on_stderr(args.fetch.progress.into());
     let recipe = crate::recipe::load(&args.recipe).map_err(Error::Recipe)?;
-    let lock = build::lock(&request, &recipe, &progress)?;
+    let lock = build::lock(&request, &recipe, &progress, &Interrupt::new())?;
     for (package, what) in &lock.unreviewed {
         progress.warn(format!("{package}: nobody has reviewed its maintainer scripts: {what}"));
     }

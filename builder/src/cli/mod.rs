@@ -129,6 +129,7 @@ fn request(recipe: &std::path::Path, args: &FetchArgs) -> Result<Request, Error>
         components: Vec::new(),
         require_components: false,
         fast: false,
+        compressed_disk: false,
         time: None,
         jobs: None,
         clock: Clock { now, archived: false },

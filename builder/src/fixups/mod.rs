@@ -20,6 +20,7 @@ mod os_release;
 mod owners;
 mod pam;
 mod shells;
+mod sledctl;
 mod units;
 mod var;
 mod x509_name;
@@ -143,6 +144,7 @@ const FIXUPS: &[Fixup] = &[
         why: "update-alternatives as plain links; dockerd needs iptables",
         run: alternatives::run,
     },
+    Fixup { name: "sledctl", why: "status, readiness and boot counting on the sled", run: sledctl::run },
     Fixup { name: "units", why: "systemctl enable and mask", run: units::run },
     Fixup {
         name: "ld-so-cache",

@@ -1,6 +1,5 @@
 //! The image: its plan (names, sizes, offsets, ids) and the writers that carry it out.
 
-pub mod esp;
 pub mod ids;
 pub mod manifest;
 pub mod plan;

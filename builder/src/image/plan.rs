@@ -6,57 +6,21 @@ use super::ids::{Seed, uuid_text};
 use crate::recipe::Recipe;
 use crate::recipe::model::Layout;
 
+pub use formats::layout::Role;
+
 /// 1 MiB: partitions start and end on multiples of it.
 pub const ALIGNMENT: u64 = 1 << 20;
 
 /// 1980-01-01, the first day of FAT.
 const FAT_EPOCH: u32 = 315_532_800;
 
-/// What a partition is for. The order is the order on disk and the partition number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The EFI System Partition.
-    Esp,
-    /// The /usr this image carries.
-    UsrA,
-    /// Its verity tree.
-    UsrAVerity,
-    /// Where an update goes.
-    UsrB,
-    /// The update's verity tree.
-    UsrBVerity,
-    /// Site configuration.
-    Oem,
-    /// All state.
-    Root,
-}
-
-impl Role {
-    /// All partitions in order.
-    pub const ALL: [Self; 7] =
-        [Self::Esp, Self::UsrA, Self::UsrAVerity, Self::UsrB, Self::UsrBVerity, Self::Oem, Self::Root];
-
-    /// The GPT partition name. PID 1 finds ROOT and OEM by it.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Esp => "EFI-SYSTEM",
-            Self::UsrA => "USR-A",
-            Self::UsrAVerity => "USR-A-VERITY",
-            Self::UsrB => "USR-B",
-            Self::UsrBVerity => "USR-B-VERITY",
-            Self::Oem => "OEM",
-            Self::Root => "ROOT",
-        }
-    }
-
-    fn size(self, layout: &Layout) -> u64 {
-        match self {
-            Self::Esp => layout.esp,
-            Self::UsrA | Self::UsrB => layout.usr,
-            Self::UsrAVerity | Self::UsrBVerity => layout.verity,
-            Self::Oem => layout.oem,
-            Self::Root => layout.root,
-        }
+fn size_of(role: Role, layout: &Layout) -> u64 {
+    match role {
+        Role::Esp => layout.esp,
+        Role::UsrA | Role::UsrB => layout.usr,
+        Role::UsrAVerity | Role::UsrBVerity => layout.verity,
+        Role::Oem => layout.oem,
+        Role::Root => layout.root,
     }
 }
 
@@ -109,7 +73,7 @@ impl ImagePlan {
         let mut start = ALIGNMENT;
         let mut partitions = Vec::new();
         for (number, role) in (1..).zip(Role::ALL) {
-            let size = role.size(&recipe.layout).next_multiple_of(ALIGNMENT);
+            let size = size_of(role, &recipe.layout).next_multiple_of(ALIGNMENT);
             partitions.push(Partition { role, number, start, size, uuid: seed.uuid(role.label()) });
             start += size;
         }
@@ -134,10 +98,9 @@ impl ImagePlan {
             .expect("a plan has a partition for every role: `new` makes them all")
     }
 
-    /// The UKI's file name on the ESP. `+3`: systemd-boot's boot counting gives
-    /// a new image three tries (Boot Loader Specification, "Boot counting").
+    /// The UKI's file name on the ESP.
     pub fn uki_name(&self) -> String {
-        format!("{}_{}+3.efi", self.name, self.version)
+        formats::layout::uki_name(&self.name, &self.version)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Ctrl-C: work in loops looks at a flag and stops, what was staged is removed.
 
+use std::fs;
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,20 +11,37 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::exit::{Classify, Exit};
 
-/// Directories to be removed should a second Ctrl-C not leave time to unwind.
-static STAGED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+/// What is to be removed should a second Ctrl-C not leave time to unwind.
+static STAGED: Mutex<Vec<Staged>> = Mutex::new(Vec::new());
 
-fn staged() -> MutexGuard<'static, Vec<PathBuf>> {
+/// A directory being filled.
+#[derive(Clone, Debug)]
+pub(super) struct Staged {
+    /// Removed with all that is in it.
+    pub(super) dir: PathBuf,
+    /// Directories that were made for it, the innermost first: removed when empty.
+    pub(super) above: Vec<PathBuf>,
+}
+
+impl Staged {
+    pub(super) fn remove(&self) {
+        fs::remove_dir_all(&self.dir).ok();
+        // The first that is not empty has something else in it, and so have those above.
+        let _ = self.above.iter().try_for_each(fs::remove_dir);
+    }
+}
+
+fn staged() -> MutexGuard<'static, Vec<Staged>> {
     // A panic while it was held left a list that is still a list.
     STAGED.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-pub(super) fn remember(dir: &Path) {
-    staged().push(dir.to_owned());
+pub(super) fn remember(dir: &Staged) {
+    staged().push(dir.clone());
 }
 
 pub(super) fn forget(dir: &Path) {
-    staged().retain(|d| d != dir);
+    staged().retain(|staged| staged.dir != dir);
 }
 
 /// Whether the build was asked to stop. Clones see the same flag.
@@ -54,9 +73,7 @@ impl Interrupt {
                 if flag.is_set() {
                     // The list stays locked until the end: nothing may be staged any more.
                     let dirs = staged();
-                    for dir in dirs.iter() {
-                        std::fs::remove_dir_all(dir).ok();
-                    }
+                    dirs.iter().for_each(Staged::remove);
                     std::process::exit(i32::from(Exit::Interrupted.code()));
                 }
                 flag.set();
@@ -74,6 +91,11 @@ impl Interrupt {
     /// Whether to stop.
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// For work that reports its progress and asks whether to go on.
+    pub fn go_on(&self) -> ControlFlow<()> {
+        if self.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     /// For loops: `interrupt.check()?`.

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 
-use super::{Error, interrupt};
+use super::Error;
+use super::interrupt::{self, Staged};
 
 /// A directory being filled beside its final place. Dropped without
 /// [`StagedDir::commit`], it is removed.
@@ -16,7 +17,8 @@ use super::{Error, interrupt};
 /// so that what a killed build left behind is recognised and removed by the next one.
 #[derive(Debug)]
 pub struct StagedDir {
-    partial: PathBuf,
+    /// Where it is filled, and what was made for that.
+    partial: Staged,
     target: PathBuf,
     /// Held open for its lock.
     _lock: File,
@@ -36,7 +38,7 @@ impl StagedDir {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "the path has no last component");
             return Err(Error::new("create", target, None, source));
         };
-        fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
+        let mut above = make_dirs(parent).map_err(Error::io("create", parent))?;
         // Until this is closed, no other build takes our directory for a stale one.
         let gate = File::open(parent).map_err(Error::io("open", parent))?;
         flock(&gate, FlockOperation::LockExclusive).ok();
@@ -49,11 +51,16 @@ impl StagedDir {
             match fs::create_dir(&partial) {
                 Ok(()) => break partial,
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => n += 1,
+                // Another build that failed has just tidied up after itself.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && above.is_empty() => {
+                    above = make_dirs(parent).map_err(Error::io("create", parent))?;
+                }
                 Err(e) => return Err(Error::new("create", &partial, None, e)),
             }
         };
+        let partial = Staged { dir: partial, above };
         interrupt::remember(&partial);
-        let lock = File::open(&partial).map_err(Error::io("open", &partial))?;
+        let lock = File::open(&partial.dir).map_err(Error::io("open", &partial.dir))?;
         // File systems without locks just do not get stale directories removed.
         flock(&lock, FlockOperation::NonBlockingLockExclusive).ok();
         Ok(Self { partial, target: target.to_owned(), _lock: lock })
@@ -61,7 +68,7 @@ impl StagedDir {
 
     /// Where to write.
     pub fn path(&self) -> &Path {
-        &self.partial
+        &self.partial.dir
     }
 
     /// Where it will be.
@@ -74,7 +81,7 @@ impl StagedDir {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        let path = self.partial.join(name);
+        let path = self.partial.dir.join(name);
         fs::write(&path, bytes).map_err(|e| Error::new("write", &path, u64::try_from(bytes.len()).ok(), e))
     }
 
@@ -85,7 +92,7 @@ impl StagedDir {
     /// # Errors
     /// When that fails; what was there before stays.
     pub fn commit(self) -> Result<(), Error> {
-        sync_all(&self.partial)?;
+        sync_all(&self.partial.dir)?;
         self.put()
     }
 
@@ -96,24 +103,26 @@ impl StagedDir {
     /// As [`StagedDir::commit`].
     pub fn commit_small_files(self, precious: &[&str]) -> Result<(), Error> {
         for name in precious {
-            let path = self.partial.join(name);
+            let path = self.partial.dir.join(name);
             File::open(&path).and_then(|file| file.sync_all()).map_err(Error::io("sync", &path))?;
         }
         self.put()
     }
 
     fn put(self) -> Result<(), Error> {
-        match renameat_with(CWD, &self.partial, CWD, &self.target, RenameFlags::NOREPLACE) {
+        match renameat_with(CWD, &self.partial.dir, CWD, &self.target, RenameFlags::NOREPLACE) {
             Ok(()) => {}
             Err(rustix::io::Errno::EXIST) => {
-                replace(&self.partial, &self.target).map_err(Error::io("put into place", &self.target))?;
+                replace(&self.partial.dir, &self.target)
+                    .map_err(Error::io("put into place", &self.target))?;
             }
             Err(_) => {
                 // File systems that know no flags know plain rename.
-                fs::rename(&self.partial, &self.target).map_err(Error::io("put into place", &self.target))?;
+                fs::rename(&self.partial.dir, &self.target)
+                    .map_err(Error::io("put into place", &self.target))?;
             }
         }
-        if let Some(parent) = self.partial.parent() {
+        if let Some(parent) = self.partial.dir.parent() {
             File::open(parent).and_then(|dir| dir.sync_all()).map_err(Error::io("sync", parent))?;
         }
         Ok(())
@@ -123,9 +132,18 @@ impl StagedDir {
 
 impl Drop for StagedDir {
     fn drop(&mut self) {
-        fs::remove_dir_all(&self.partial).ok();
-        interrupt::forget(&self.partial);
+        self.partial.remove();
+        interrupt::forget(&self.partial.dir);
     }
+}
+
+/// Makes a directory and those above it. Returns those that were not there, the
+/// innermost first.
+fn make_dirs(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let missing = dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists());
+    let missing = missing.map(Path::to_owned).collect();
+    fs::create_dir_all(dir)?;
+    Ok(missing)
 }
 
 /// Swaps the two, so that `new` is under the name of `old` and the other way round.

@@ -32,6 +32,49 @@ pub struct MachineSpec {
     /// SMBIOS type 11 strings: systemd takes its credentials from them
     /// (`io.systemd.credential:NAME=VALUE`).
     pub oem_strings: Vec<String>,
+    /// What the board says of itself.
+    pub smbios: Smbios,
+    /// Name of the network namespace that QEMU runs in; its taps are there.
+    pub netns: Option<String>,
+}
+
+impl Default for MachineSpec {
+    fn default() -> Self {
+        Self {
+            memory: 3072,
+            cpus: 2,
+            firmware: Firmware::Bios,
+            boot: Boot::Disk,
+            disks: Vec::new(),
+            nics: Vec::new(),
+            oem_strings: Vec::new(),
+            smbios: Smbios::default(),
+            netns: None,
+        }
+    }
+}
+
+/// Identity of a board; what is not given is as QEMU has it: empty.
+#[derive(Clone, Debug, Default)]
+pub struct Smbios {
+    /// Serial number of the main board (type 2).
+    pub board_serial: Option<String>,
+    /// Serial number of the product (type 1).
+    pub product_serial: Option<String>,
+    /// UUID of the product (type 1).
+    pub uuid: Option<String>,
+}
+
+impl Smbios {
+    fn args(&self) -> Vec<String> {
+        let field = |name: &str, value: &Option<String>| {
+            value.as_ref().map_or(String::new(), |v| format!(",{name}={}", v.replace(',', ",,")))
+        };
+        let (product, uuid) = (field("serial", &self.product_serial), field("uuid", &self.uuid));
+        let types = [("1", product + &uuid), ("2", field("serial", &self.board_serial))];
+        let given = types.into_iter().filter(|(_, fields)| !fields.is_empty());
+        given.flat_map(|(kind, fields)| ["-smbios".to_owned(), format!("type={kind}{fields}")]).collect()
+    }
 }
 
 /// The firmware.
@@ -86,14 +129,29 @@ pub struct Disk {
     pub discard_writes: bool,
 }
 
-/// A NIC in QEMU's user network (10.0.2.0/24, the host is 10.0.2.2).
+/// A NIC.
 #[derive(Clone, Debug)]
 pub struct Nic {
     /// The card.
     pub model: NicModel,
-    /// A TCP port of the guest made reachable on a free port of 127.0.0.1;
-    /// [`super::Machine::forwarded_port`] tells which.
-    pub forward: Option<u16>,
+    /// What it is plugged into.
+    pub link: Link,
+    /// Its MAC address; QEMU's choice when not given.
+    pub mac: Option<String>,
+}
+
+/// What a NIC is plugged into.
+#[derive(Clone, Debug)]
+pub enum Link {
+    /// QEMU's user network (10.0.2.0/24, the host is 10.0.2.2), where the guest
+    /// reaches nothing but the host's side of it.
+    User {
+        /// A TCP port of the guest made reachable on a free port of 127.0.0.1;
+        /// [`super::Machine::forwarded_port`] tells which.
+        forward: Option<u16>,
+    },
+    /// A tap device that is there.
+    Tap(String),
 }
 
 /// A network card.
@@ -149,12 +207,18 @@ impl MachineSpec {
         for text in &self.oem_strings {
             push(&["-smbios", &format!("type=11,value={}", text.replace(',', ",,"))]);
         }
+        self.smbios.args().iter().for_each(|arg| push(&[arg]));
         for (i, nic) in self.nics.iter().enumerate() {
-            let forward =
-                nic.forward.map(|port| format!(",hostfwd=tcp:127.0.0.1:0-:{port}")).unwrap_or_default();
-            // restrict: the guest reaches nothing but the host side of its own network.
-            push(&["-netdev", &format!("user,id=net{i},restrict=on{forward}")]);
-            push(&["-device", &format!("{},netdev=net{i},romfile=", nic.model.device())]);
+            let netdev = match &nic.link {
+                Link::User { forward } => {
+                    let forward = forward.map(|port| format!(",hostfwd=tcp:127.0.0.1:0-:{port}"));
+                    format!("user,id=net{i},restrict=on{}", forward.unwrap_or_default())
+                }
+                Link::Tap(name) => format!("tap,id=net{i},ifname={name},script=no,downscript=no"),
+            };
+            let mac = nic.mac.as_ref().map(|mac| format!(",mac={mac}")).unwrap_or_default();
+            push(&["-netdev", &netdev]);
+            push(&["-device", &format!("{},netdev=net{i},romfile={mac}", nic.model.device())]);
         }
         if self.disks.iter().any(|d| d.bus == Bus::Scsi) {
             push(&["-device", "virtio-scsi-pci,id=scsi"]);
@@ -198,16 +262,14 @@ mod tests {
     #[test]
     fn commas_in_file_names_do_not_become_options() {
         let spec = MachineSpec {
-            memory: 64,
-            cpus: 1,
-            firmware: Firmware::Bios,
-            boot: Boot::Disk,
             disks: vec![Disk { file: "/tmp/a,readonly=on".into(), bus: Bus::Virtio, discard_writes: true }],
-            nics: Vec::new(),
             oem_strings: vec!["a=b,c".into()],
+            smbios: Smbios { board_serial: Some("x,y".into()), ..Smbios::default() },
+            ..MachineSpec::default()
         };
         let args: Vec<_> = spec.args(Accel::Tcg).iter().map(|a| a.to_string_lossy().into_owned()).collect();
         assert!(args.iter().any(|a| a.ends_with("file=/tmp/a,,readonly=on")), "{args:?}");
         assert!(args.iter().any(|a| a == "type=11,value=a=b,,c"), "{args:?}");
+        assert!(args.iter().any(|a| a == "type=2,serial=x,,y"), "{args:?}");
     }
 }

@@ -48,9 +48,22 @@ impl Console {
 /// When the firmware is missing or no accelerator can be probed.
 pub fn interactive(spec: &MachineSpec) -> Result<Command, Error> {
     firmware_present(spec)?;
-    let mut command = Command::new(QEMU);
+    let mut command = command(spec);
     command.args(spec.args(Accel::probe()?)).args(["-serial", "mon:stdio"]);
     Ok(command)
+}
+
+/// QEMU, in the namespace that the machine's network is in. `ip netns exec` becomes
+/// QEMU, so its process id is QEMU's.
+fn command(spec: &MachineSpec) -> Command {
+    match &spec.netns {
+        None => Command::new(QEMU),
+        Some(name) => {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", name, QEMU]);
+            command
+        }
+    }
 }
 
 /// A fresh variable store for [`Firmware::Uefi`] in `dir`.
@@ -91,7 +104,7 @@ impl Machine {
         let mut qmp_option = std::ffi::OsString::from("unix:");
         qmp_option.push(&socket);
         qmp_option.push(",server=on,wait=off");
-        let mut child = Command::new(QEMU)
+        let mut child = command(spec)
             .args(spec.args(Accel::probe()?))
             .args(["-serial", "stdio", "-qmp"])
             .arg(qmp_option)

@@ -9,7 +9,7 @@ pub mod machine;
 pub mod qmp;
 
 pub use accel::Accel;
-pub use command::{Boot, Bus, Disk, Firmware, MachineSpec, Nic, NicModel};
+pub use command::{Boot, Bus, Disk, Firmware, Link, MachineSpec, Nic, NicModel, Smbios};
 pub use machine::Machine;
 
 use std::io;

@@ -48,6 +48,8 @@ pub struct Recipe {
     pub enable: BTreeMap<String, Vec<String>>,
     /// Units masked.
     pub mask: BTreeSet<String>,
+    /// What PID 1 knows of the fleet before it has met a server.
+    pub provisioning: Provisioning,
     /// Partition sizes.
     pub layout: Layout,
     /// How /usr is compressed.
@@ -103,6 +105,17 @@ pub struct Kernel {
     pub drop_firmware: Vec<String>,
     /// Modules loaded in any case by PID 1, in order: what no alias announces.
     pub load: Vec<String>,
+}
+
+/// How a sled of this image gets its document; empty: it asks nobody.
+#[derive(Clone, Debug, Default)]
+pub struct Provisioning {
+    /// Public keys (minisign) that may sign documents. With one, PID 1 asks for a document.
+    pub trust: Vec<String>,
+    /// URLs below which documents lie; the command line and DHCP may give others.
+    pub metadata: Vec<String>,
+    /// By what the sled asks, in this order; empty: the default order.
+    pub identify: Vec<String>,
 }
 
 /// A family of NICs that must work.

@@ -182,6 +182,37 @@ pub(crate) fn url(text: &str) -> Result<String, Wrong> {
     }
 }
 
+/// A minisign public key: the second line of its `.pub` file.
+pub(crate) fn public_key(text: &str) -> Result<String, Wrong> {
+    match metadata::signature::TrustedKey::parse(text) {
+        Ok(key) => Ok(key.as_str().to_owned()),
+        Err(error) => Err(Wrong::new(error.to_string())
+            .hint("it is the second line of the .pub file that `sledos keys new` writes")),
+    }
+}
+
+/// A URL that PID 1 can ask: http or https, no comma, no `/` at the end.
+pub(crate) fn metadata_url(text: &str) -> Result<String, Wrong> {
+    let wrong = Wrong::new(format!("`{text}` is no URL that a sled can ask"));
+    if !text.starts_with("http://") && !text.starts_with("https://") {
+        return Err(wrong.hint("it begins with http:// or https://"));
+    }
+    if text.contains(',') {
+        return Err(wrong.why("PID 1 keeps several URLs with commas between them"));
+    }
+    url(text).map(|url| url.trim_end_matches('/').to_owned())
+}
+
+/// A word of `provisioning.identify`.
+pub(crate) fn identity_key(text: &str) -> Result<String, Wrong> {
+    let words = metadata::layout::WORDS;
+    if words.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    let wrong = Wrong::new(format!("a sled cannot be recognised by `{text}`"));
+    Err(wrong.hint(format!("possible are {}", words.join(", "))))
+}
+
 /// A sha256 in hexadecimal.
 pub(crate) fn sha256(text: &str) -> Result<String, Wrong> {
     if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {

@@ -139,12 +139,21 @@ pub enum Error {
     },
 }
 
-/// Adds a component to a tree.
+/// A component that was opened and can be added to a tree.
+#[derive(Debug)]
+pub struct Opened {
+    name: String,
+    provides: TreePath,
+    sha256: Digest,
+    package: Option<DebianPackage>,
+    archive: Archive,
+}
+
+/// Reads a component; no tree is needed for that.
 ///
 /// # Errors
-/// When the archive is not right or collides with the tree, which may then have
-/// part of the component.
-pub fn add(tree: &mut Tree, cache: &Arc<Cache>, given: &Given<'_>, ids: &Ids) -> Result<Added, Error> {
+/// When the archive is not right.
+pub fn open(cache: &Arc<Cache>, given: &Given<'_>) -> Result<Opened, Error> {
     let name = || given.name.to_owned();
     let (sha256, form) = look(given.file).map_err(|source| Error::Read {
         name: name(),
@@ -170,8 +179,57 @@ pub fn add(tree: &mut Tree, cache: &Arc<Cache>, given: &Given<'_>, ids: &Ids) ->
             Some(DebianPackage { name, version, depends })
         }
     };
-    let files = merge(tree, &archive, given, ids)?;
-    Ok(Added { name: name(), sha256, package, files })
+    Ok(Opened { name: name(), provides: given.provides.clone(), sha256, package, archive })
+}
+
+impl Opened {
+    /// Adds it to a tree.
+    ///
+    /// # Errors
+    /// When it collides with the tree, which may then have part of it, or lacks the
+    /// file it is there for.
+    pub fn add(&self, tree: &mut Tree, ids: &Ids) -> Result<Added, Error> {
+        let files = self.merge(tree, ids)?;
+        Ok(Added { name: self.name.clone(), sha256: self.sha256, package: self.package.clone(), files })
+    }
+
+    fn merge(&self, tree: &mut Tree, ids: &Ids) -> Result<usize, Error> {
+        let origin = Origin::Component(self.name.as_str().into());
+        let conflict = |tree: &Tree, path: TreePath| Error::Conflict {
+            name: self.name.clone(),
+            by: tree.get(&path).map_or("merged /usr".into(), |n| n.origin.to_string()),
+            path,
+        };
+        let mut provided = false;
+        let mut files = 0;
+        // The order of the archive: a hard link comes after the file it stands for.
+        for entry in &self.archive.entries {
+            let path = match place::place(&entry.path) {
+                Place::At(path) => path,
+                Place::Alias(path) if place::agrees_with_alias(&path, &entry.kind) => continue,
+                Place::Alias(path) => return Err(conflict(tree, path)),
+            };
+            let node = place::node(entry, &self.archive, ids, origin.clone())
+                .map_err(|source| Error::Owner { name: self.name.clone(), path: path.clone(), source })?;
+            if entry.kind != EntryKind::Dir {
+                files += 1;
+                provided |= path == place::canonical(&self.provides);
+            }
+            match tree.get(&path) {
+                Some(old) if old.is_dir() && node.is_dir() => {}
+                Some(old) if same(tree, old, &node) => {}
+                Some(_) => return Err(conflict(tree, path)),
+                None => {
+                    tree.insert(path, node).map_err(|NotADirectory(above)| conflict(tree, above))?;
+                }
+            }
+        }
+        if provided {
+            Ok(files)
+        } else {
+            Err(Error::NotProvided { name: self.name.clone(), provides: self.provides.clone() })
+        }
+    }
 }
 
 /// The sha256 of a file, and what kind of archive it is.
@@ -188,47 +246,6 @@ fn look(path: &Path) -> io::Result<(Digest, Form)> {
             0 => return Ok((hasher.finalize().into(), form)),
             n => hasher.update(buf.get(..n).unwrap_or_default()),
         }
-    }
-}
-
-fn merge(tree: &mut Tree, archive: &Archive, given: &Given<'_>, ids: &Ids) -> Result<usize, Error> {
-    let origin = Origin::Component(given.name.into());
-    let conflict = |tree: &Tree, path: TreePath| Error::Conflict {
-        name: given.name.to_owned(),
-        by: tree.get(&path).map_or("merged /usr".into(), |n| n.origin.to_string()),
-        path,
-    };
-    let mut provided = false;
-    let mut files = 0;
-    // The order of the archive: a hard link comes after the file it stands for.
-    for entry in &archive.entries {
-        let path = match place::place(&entry.path) {
-            Place::At(path) => path,
-            Place::Alias(path) if place::agrees_with_alias(&path, &entry.kind) => continue,
-            Place::Alias(path) => return Err(conflict(tree, path)),
-        };
-        let node = place::node(entry, archive, ids, origin.clone()).map_err(|source| Error::Owner {
-            name: given.name.to_owned(),
-            path: path.clone(),
-            source,
-        })?;
-        if entry.kind != EntryKind::Dir {
-            files += 1;
-            provided |= path == place::canonical(given.provides);
-        }
-        match tree.get(&path) {
-            Some(old) if old.is_dir() && node.is_dir() => {}
-            Some(old) if same(tree, old, &node) => {}
-            Some(_) => return Err(conflict(tree, path)),
-            None => {
-                tree.insert(path, node).map_err(|NotADirectory(above)| conflict(tree, above))?;
-            }
-        }
-    }
-    if provided {
-        Ok(files)
-    } else {
-        Err(Error::NotProvided { name: given.name.to_owned(), provides: given.provides.clone() })
     }
 }
 

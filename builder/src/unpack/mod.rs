@@ -23,8 +23,10 @@ pub mod tarball;
 
 use std::fs::File;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
@@ -57,6 +59,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The caller did not want it any more.
+    #[error("unpacking was stopped")]
+    Stopped,
     /// It is not the file that was asked for.
     #[error("{} is damaged or another file: its sha256 is {found}, not {wanted}; delete it and build again", file.display())]
     Digest {
@@ -119,26 +124,37 @@ pub enum Error {
 
 /// Unpacks the locked packages, which must be in the cache's `debs/`, several at
 /// a time, and returns them in the lock's order. `done` is called after each,
-/// from any thread, with whether it was cached.
+/// from any thread, with whether it was cached, and may break off: then no
+/// further package is begun.
 ///
 /// # Errors
-/// With the first package in the lock's order that cannot be used.
+/// With the first package in the lock's order that cannot be used, or when
+/// `done` breaks off.
 pub fn packages(
     cache: &Arc<Cache>,
     locked: &[lock::Package],
-    done: &(dyn Fn(&lock::Package, bool) + Sync),
+    done: &(dyn Fn(&lock::Package, bool) -> ControlFlow<()> + Sync),
 ) -> Result<Vec<Package>, Error> {
     // The largest first, so that it is not the one everybody waits for at the end.
     let mut order: Vec<_> = locked.iter().enumerate().collect();
     order.sort_by_key(|(n, p)| (std::cmp::Reverse(p.size), *n));
+    let stopped = AtomicBool::new(false);
     let unpacked = order.into_iter().par_bridge().map(|(n, p)| {
+        if stopped.load(Ordering::Relaxed) {
+            return (n, Err(Error::Stopped));
+        }
         let result = package(cache, p);
-        if let Ok(package) = &result {
-            done(p, package.archive.was_cached);
+        if let Ok(package) = &result
+            && done(p, package.archive.was_cached).is_break()
+        {
+            stopped.store(true, Ordering::Relaxed);
         }
         (n, result)
     });
     let mut unpacked: Vec<_> = unpacked.collect();
+    if stopped.into_inner() {
+        return Err(Error::Stopped);
+    }
     unpacked.sort_by_key(|(n, _)| *n);
     unpacked.into_iter().map(|(_, result)| result).collect()
 }

@@ -66,6 +66,29 @@ fn problem(repo: &Repo, manner: Manner) -> Problem {
 }
 
 #[test]
+fn a_mirror_that_worked_and_cannot_be_reached_once_is_asked_again() {
+    let repo = small();
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let server = Server::start(repo.dir.path(), move |path| match path.contains("curl") {
+        true if asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 => Manner::HangUp,
+        _ => Manner::Good,
+    });
+    let cache = TempDir::new().unwrap();
+    let recipe = recipe(cache.path(), cache.path(), &[]);
+    let mirrors = Mirrors::choose(&recipe, &[], std::slice::from_ref(&server.url)).unwrap();
+    let debs = DebCache::open(cache.path()).unwrap();
+    for name in ["base", "curl"] {
+        // A client of its own, so that no connection is left over from the last.
+        LockedFetcher::new(&Client::new(PATIENCE), &debs, &mirrors, &lock_of(&repo, &[name]))
+            .fetch(&Silent)
+            .unwrap();
+    }
+    assert_eq!(server.requests().iter().filter(|path| path.contains("curl")).count(), 2);
+    // Alone, it is a mirror that cannot be reached.
+    assert!(matches!(problem(&repo, Manner::HangUp), Problem::Connect(_)));
+}
+
+#[test]
 fn every_failure_has_its_name() {
     let repo = small();
     assert!(matches!(problem(&repo, Manner::Half), Problem::Truncated { got, wanted } if got < wanted));

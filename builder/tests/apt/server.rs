@@ -18,6 +18,8 @@ pub(crate) enum Manner {
     Half,
     /// Half of it, then nothing.
     HangHalfWay,
+    /// Connected, and the connection ends.
+    HangUp,
     /// Connected, and never an answer.
     Silent,
     /// The right length, but one bit.
@@ -117,6 +119,7 @@ fn answer(
                 write!(stream, "HTTP/1.1 {code} No\r\nContent-Length: 0\r\n\r\n")?;
                 continue;
             }
+            Manner::HangUp => return Ok(()),
             Manner::Silent => return until_gone(stream),
             Manner::Endless => {
                 write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\n\r\n")?;

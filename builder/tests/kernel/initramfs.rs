@@ -101,7 +101,7 @@ fn size(name: &str) -> usize {
     let tree = initramfs::tree(b"", &source, catalog, &selection, []).unwrap();
     let mut archive = Vec::new();
     cpio::write(&tree, 0, &mut archive).unwrap();
-    let packed = cpio::compress(&archive, recipe.compression.initramfs_level).unwrap();
+    let packed = cpio::compress(&archive, recipe.compression.initramfs_level, &|| true).unwrap();
     println!(
         "{name}: {} modules, {} firmware files: {} bytes, {} compressed; the index has {}",
         selection.modules.len(),

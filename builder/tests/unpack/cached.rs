@@ -1,6 +1,7 @@
 //! The cache of unpacked packages: used when good, made again when not.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use formats::tree::Kind;
@@ -22,7 +23,8 @@ fn sample(bench: &Bench) -> Locked {
 /// Returns whether the package was cached and how much was damaged.
 fn later_build(bench: &Bench, locked: &Locked) -> (bool, u64) {
     let cache = bench.reopen();
-    let packages = unpack::packages(&cache, std::slice::from_ref(locked), &|_, _| {}).unwrap();
+    let packages =
+        unpack::packages(&cache, std::slice::from_ref(locked), &|_, _| ControlFlow::Continue(())).unwrap();
     let was_cached = packages[0].archive.was_cached;
     let tree = unpack::merge::merge(&packages, &ids(), &|_| true).unwrap();
     assert_eq!(listing(&tree).len(), 12);
@@ -128,7 +130,7 @@ fn several_builds_at_once_share_a_cache() {
             .map(|_| {
                 scope.spawn(|| {
                     let cache = bench.reopen();
-                    let packages = unpack::packages(&cache, &all, &|_, _| {}).unwrap();
+                    let packages = unpack::packages(&cache, &all, &|_, _| ControlFlow::Continue(())).unwrap();
                     listing(&unpack::merge::merge(&packages, &ids(), &|_| true).unwrap())
                 })
             })
@@ -165,6 +167,7 @@ fn packages_come_back_in_the_order_of_the_lock_whatever_their_size() {
     let packages = unpack::packages(&bench.cache, &all, &|_, cached| {
         assert!(!cached);
         *seen.lock().unwrap() += 1;
+        ControlFlow::Continue(())
     })
     .unwrap();
     let names: Vec<_> = packages.iter().map(|p| Arc::clone(&p.name)).collect();

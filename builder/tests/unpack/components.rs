@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use formats::tree::{Kind, Origin, Tree};
-use sledos::unpack::component::{Added, Error, Given, add};
+use sledos::accounts::Ids;
+use sledos::cache::Cache;
+use sledos::unpack::component::{Added, Error, Given, open};
 
 use crate::support::*;
 
@@ -12,6 +15,10 @@ const AGENT: &str = "usr/sbin/agent";
 
 fn given<'a>(file: &'a Path, provides: &'a formats::tree::TreePath) -> Given<'a> {
     Given { name: "agent", file, sha256: None, provides, arch: "amd64" }
+}
+
+fn add(tree: &mut Tree, cache: &Arc<Cache>, given: &Given<'_>, ids: &Ids) -> Result<Added, Error> {
+    open(cache, given)?.add(tree, ids)
 }
 
 fn base(bench: &Bench) -> Tree {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
+use std::ops::ControlFlow;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -63,7 +64,7 @@ impl Bench {
     }
 
     pub(crate) fn open(&self, locked: &[Locked]) -> Result<Vec<Package>, unpack::Error> {
-        unpack::packages(&self.cache, locked, &|_, _| {})
+        unpack::packages(&self.cache, locked, &|_, _| ControlFlow::Continue(()))
     }
 
     pub(crate) fn merge(&self, locked: &[Locked]) -> Result<Tree, merge::Error> {

@@ -7,14 +7,22 @@ use std::io;
 pub enum Error {
     /// The size is out of range.
     #[error(
-        "FAT32: {size} bytes are not possible; the size must be a multiple of 512 from {min} bytes to 2 TiB"
+        "FAT32: {size} bytes are not possible; the size must be a multiple of {sector} from {min} bytes to 2 TiB"
     )]
     Size {
         /// The size asked for.
         size: u64,
+        /// Bytes in a sector.
+        sector: u16,
         /// The smallest possible one.
         min: u64,
     },
+    /// Disks have no such sectors.
+    #[error("FAT32: sectors of {0} bytes are not possible; 512 to 4096 in powers of two are")]
+    SectorSize(
+        /// The size asked for.
+        u32,
+    ),
     /// The label cannot be a volume label.
     #[error(
         "FAT32: the label {label:?} is not possible; it must have at most 11 of A-Z 0-9 space and !#$%&'()-@^_`{{}}~, and not start with a space"

@@ -1,4 +1,5 @@
-//! Writes FAT32 filesystems: what UEFI firmware reads an EFI system partition from.
+//! FAT32 filesystems, written and read: what UEFI firmware reads an EFI system
+//! partition from.
 //!
 //! [`write()`] makes a complete filesystem from a [`Tree`] of directories and
 //! files. Modes, owners and extended attributes have no place in FAT and are left
@@ -15,22 +16,27 @@ mod error;
 mod geometry;
 mod name;
 mod plan;
+mod read;
 mod write;
 
 pub use error::{Error, NameReason};
+pub use read::{Entry, ReadError, Volume};
 
 use std::io::{Seek, Write};
 
 use crate::tree::Tree;
 
-/// Bytes in a sector.
+/// Bytes in a sector of most disks.
 pub const SECTOR_SIZE: u64 = 512;
 
 /// What a filesystem is to be like.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Size in bytes: a multiple of [`SECTOR_SIZE`], at least [`MIN_SIZE`], below 2 TiB.
+    /// Size in bytes: a multiple of the sector size, at least [`min_size`], below 2 TiB.
     pub size: u64,
+    /// Bytes in a logical sector of the disk, which the filesystem's must not be
+    /// below: 512, 1024, 2048 or 4096.
+    pub sector_size: u32,
     /// Volume label: at most 11 characters of those that short names may have;
     /// small letters become capitals. Empty: none.
     pub label: String,
@@ -43,7 +49,21 @@ pub struct Options {
 
 /// The smallest FAT32 filesystem: one that has 65 525 clusters of one sector. With
 /// fewer clusters, readers must take it for FAT16.
-pub const MIN_SIZE: u64 = geometry::MIN_SECTORS * SECTOR_SIZE;
+pub const MIN_SIZE: u64 = min_size(512);
+
+/// The smallest FAT32 filesystem on a disk with sectors of so many bytes, in bytes.
+pub const fn min_size(sector_size: u32) -> u64 {
+    // 64-bit arithmetic on a 32-bit value: nothing is cut.
+    geometry::min_sectors(sector_size as u64) * sector_size as u64
+}
+
+/// Whether a filesystem can be written.
+///
+/// # Errors
+/// As [`write()`] has them, but for I/O.
+pub fn check(tree: &Tree, options: &Options) -> Result<(), Error> {
+    plan::Plan::new(tree, options).map(drop)
+}
 
 /// Writes the filesystem at the current position of `out`, which becomes its
 /// origin. Afterwards `out` reaches exactly `options.size` bytes past it; the

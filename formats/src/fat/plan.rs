@@ -64,7 +64,7 @@ impl Cursor {
 
 impl<'a> Plan<'a> {
     pub(super) fn new(tree: &'a Tree, options: &Options) -> Result<Self, Error> {
-        let geometry = Geometry::new(options.size)?;
+        let geometry = Geometry::new(options.size, options.sector_size)?;
         let label = label(&options.label)?;
         let stamp = Stamp::new(options.mtime);
         let dirs = directories(tree)?;

@@ -4,7 +4,7 @@ use std::io::{Seek, Write};
 
 use super::geometry::{FATS, Geometry, RESERVED_SECTORS};
 use super::plan::{Data, Plan, ROOT_CLUSTER};
-use super::{Error, Options, SECTOR_SIZE};
+use super::{Error, Options};
 use crate::sparse::Sparse;
 
 /// Sector of the FSInfo block.
@@ -22,9 +22,9 @@ pub(super) fn write<W: Write + Seek>(out: &mut W, plan: &Plan<'_>, options: &Opt
     let geometry = &plan.geometry;
     let mut out = Sparse::new(out)?;
     for copy in [0, BACKUP] {
-        let at = u64::from(copy) * SECTOR_SIZE;
+        let at = u64::from(copy) * u64::from(geometry.sector_size);
         out.put(at, &boot_sector(plan, options))?;
-        out.put(at + u64::from(FS_INFO) * SECTOR_SIZE, &fs_info(plan))?;
+        out.put(at + u64::from(FS_INFO) * u64::from(geometry.sector_size), &fs_info(plan))?;
     }
     let fat = fat(plan);
     for copy in 0..FATS {
@@ -57,13 +57,13 @@ fn signed(mut sector: Sector) -> Sector {
 }
 
 fn boot_sector(plan: &Plan<'_>, options: &Options) -> Sector {
-    let Geometry { sectors, sectors_per_cluster, fat_sectors, .. } = plan.geometry;
+    let Geometry { sector_size, sectors, sectors_per_cluster, fat_sectors, .. } = plan.geometry;
     let mut raw = [0; 512];
     let mut put = |at: usize, bytes: &[u8]| raw[at..at + bytes.len()].copy_from_slice(bytes);
     let small = |n: u64| u16::try_from(n).expect("a small constant").to_le_bytes();
     put(0, &[0xeb, 0x58, 0x90]); // jump over the fields
     put(3, b"MSWIN4.1"); // the name that every reader takes
-    put(11, &small(SECTOR_SIZE));
+    put(11, &sector_size.to_le_bytes());
     put(13, &[sectors_per_cluster]);
     put(14, &small(RESERVED_SECTORS));
     put(16, &small(FATS)[..1]);

@@ -9,7 +9,7 @@ use sha2::Digest as _;
 use super::Error;
 use super::cache::{self, BlockCache, Entry, UNCOMPRESSED};
 use super::compress::{Block, Workers};
-use super::plan::{Item, Job, Plan};
+use super::plan::{Item, Job, Plan, Progress};
 use crate::tree::Digest;
 
 /// Bytes of content compressed at one time, besides the same amount that is
@@ -44,7 +44,7 @@ pub(super) fn write(
     start: u64,
     out: &mut impl Write,
     cache: &dyn BlockCache,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &Progress<'_>,
 ) -> Result<Placed, Error> {
     let maker = Maker { plan, cache, progress, workers: Workers::new(plan.options.level) };
     let mut placed = Placed {
@@ -123,7 +123,7 @@ struct Made {
 struct Maker<'p> {
     plan: &'p Plan<'p>,
     cache: &'p dyn BlockCache,
-    progress: &'p (dyn Fn(u64) + Sync),
+    progress: &'p Progress<'p>,
     workers: Workers,
 }
 
@@ -140,8 +140,11 @@ impl Maker<'_> {
             }
         };
         let cached = self.cache.get(&key).and_then(|bytes| Entry::check(&key, bytes, lengths.into_iter()));
-        let made = match cached {
-            Some(entry) => Made { entry, hit: true },
+        Ok(match cached {
+            Some(entry) => {
+                self.done(self.plan.bytes(job))?;
+                Made { entry, hit: true }
+            }
             None => {
                 let blocks = match job {
                     Job::Blocks { item, blocks } => self.compress_blocks(&self.plan.items[*item], blocks)?,
@@ -151,9 +154,12 @@ impl Maker<'_> {
                 self.cache.put(&key, entry.bytes());
                 Made { entry, hit: false }
             }
-        };
-        (self.progress)(self.plan.bytes(job));
-        Ok(made)
+        })
+    }
+
+    /// After every block: a job of 8 MiB takes seconds at the high levels.
+    fn done(&self, bytes: u64) -> Result<(), Error> {
+        if (self.progress)(bytes).is_break() { Err(Error::Stopped) } else { Ok(()) }
     }
 
     fn blocks_key(&self, item: &Item<'_>, blocks: &Range<u64>) -> Digest {
@@ -179,7 +185,9 @@ impl Maker<'_> {
             self.workers.with(|worker| {
                 worker.raw.resize(usize::try_from(size).expect("a block is at most 1 MiB"), 0);
                 item.read(&mut worker.raw, block * size)?;
-                if is_hole(&worker.raw) { Ok((0, Vec::new())) } else { worker.data_block() }
+                let packed = if is_hole(&worker.raw) { (0, Vec::new()) } else { worker.data_block()? };
+                self.done(size)?;
+                Ok(packed)
             })
         });
         compressed.collect()
@@ -195,7 +203,9 @@ impl Maker<'_> {
                 let tail = &mut worker.raw[from..];
                 item.read(tail, item.content.len() - u64::from(item.tail))?;
             }
-            worker.data_block()
+            let packed = worker.data_block()?;
+            self.done(u64::from(self.plan.fragment_len(fragment)))?;
+            Ok(packed)
         })
     }
 }

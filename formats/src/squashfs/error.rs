@@ -28,6 +28,9 @@ pub enum Error {
     /// zstd failed, which only a lack of memory makes it do.
     #[error("zstd cannot compress a block of the squashfs image")]
     Compress(#[source] io::Error),
+    /// The caller did not want it any more.
+    #[error("writing the squashfs image was stopped")]
+    Stopped,
     /// A hard link leads nowhere.
     #[error("/{link} is a hard link to /{target}, which is not a regular file of the tree")]
     HardLink {

@@ -6,7 +6,7 @@ use std::io::{Seek, SeekFrom, Write};
 use super::data::{self, Placed};
 use super::inode::{File, Inode, basic_type};
 use super::meta::{Position, Writer, append_table};
-use super::plan::Plan;
+use super::plan::{Plan, Progress};
 use super::superblock::{self, Superblock};
 use super::xattr::Sets;
 use super::{BlockCache, Error, Stats, dir};
@@ -20,7 +20,7 @@ pub(super) fn write(
     plan: &Plan<'_>,
     out: &mut (impl Write + Seek),
     cache: &dyn BlockCache,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &Progress<'_>,
 ) -> Result<Stats, Error> {
     let base = out.stream_position().map_err(Error::Write)?;
     out.write_all(&[0; superblock::SIZE]).map_err(Error::Write)?;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Seek, Write};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use rayon::prelude::*;
 
@@ -38,6 +38,9 @@ pub(super) struct Item<'t> {
     pub(super) fragment: usize,
     pub(super) offset: u32,
 }
+
+/// Told of bytes done, and says whether to go on.
+pub type Progress<'p> = dyn Fn(u64) -> ControlFlow<()> + Sync + 'p;
 
 /// Blocks that are compressed, cached and written together.
 pub(super) enum Job {
@@ -76,17 +79,18 @@ impl<'t> Plan<'t> {
 
     /// Writes the image from the current position of `out` on. `progress` is
     /// told how many more bytes of content are compressed or found in the
-    /// cache. Works in the current rayon pool; needs up to 150 MiB besides the
-    /// metadata.
+    /// cache, after every block that took time, and may break off: then no
+    /// further block is begun. Works in the current rayon pool; needs up to
+    /// 150 MiB besides the metadata.
     ///
     /// # Errors
-    /// When content cannot be read, `out` cannot be written, or the tree
-    /// exceeds a limit of the format.
+    /// When content cannot be read, `out` cannot be written, the tree exceeds a
+    /// limit of the format, or `progress` breaks off.
     pub fn write(
         &self,
         out: &mut (impl Write + Seek),
         cache: &dyn BlockCache,
-        progress: &(dyn Fn(u64) + Sync),
+        progress: &Progress<'_>,
     ) -> Result<Stats, Error> {
         super::image::write(self, out, cache, progress)
     }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use formats::squashfs::{BlockCache, NoCache, Options, Plan};
+use formats::squashfs::{BlockCache, Error, NoCache, Options, Plan};
 use formats::tree::{Content, Kind, Node, Tree};
 
 use super::judge::{compare, unsquashfs};
@@ -133,8 +133,26 @@ fn progress_adds_up_to_the_content() {
     let done = std::sync::atomic::AtomicU64::new(0);
     let progress = |bytes| {
         done.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+        std::ops::ControlFlow::Continue(())
     };
     plan.write(&mut std::io::Cursor::new(Vec::new()), &NoCache, &progress).unwrap();
     assert_eq!(plan.content_bytes(), 100_005);
     assert_eq!(done.into_inner(), 100_005);
+}
+
+#[test]
+fn stops_at_the_next_block() {
+    let tree = tree([("a", file(text(40 << 20, 1)))]);
+    let options = Options { block_size: 131_072, level: 3, mtime: 5 };
+    let plan = Plan::new(&tree, &options).unwrap();
+    let blocks = std::sync::atomic::AtomicU64::new(0);
+    let progress = |_| match blocks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+        0..5 => std::ops::ControlFlow::Continue(()),
+        _ => std::ops::ControlFlow::Break(()),
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    let error = pool.install(|| plan.write(&mut std::io::Cursor::new(Vec::new()), &NoCache, &progress));
+    assert!(matches!(error, Err(Error::Stopped)), "{error:?}");
+    // Those that were begun are finished: a few of 320.
+    assert!((6..20).contains(&blocks.load(std::sync::atomic::Ordering::Relaxed)), "{blocks:?}");
 }

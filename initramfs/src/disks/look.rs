@@ -23,10 +23,16 @@ pub fn look() -> Vec<Disk> {
 }
 
 fn disk(name: &str) -> Option<Disk> {
-    let dir = Path::new(CLASS).join(name);
     let other = NOT_DISKS.iter().any(|kind| name.starts_with(kind));
+    if other { None } else { look_at(name) }
+}
+
+/// One disk by its kernel name, whatever kind of block device it is; `None` when it
+/// is none, or has no medium.
+pub fn look_at(name: &str) -> Option<Disk> {
+    let dir = Path::new(CLASS).join(name);
     // `hidden`: one of the paths to a multipath NVMe disk, without a device node.
-    if other || dir.join("partition").exists() || number(&dir.join("hidden")) == Some(1) {
+    if dir.join("partition").exists() || number(&dir.join("hidden")) == Some(1) {
         return None;
     }
     // In units of 512 bytes, whatever the sectors are.
@@ -70,6 +76,12 @@ pub fn device_of(disk: &str, partition: &Partition) -> io::Result<PathBuf> {
     known(disk, partition).ok_or_else(|| io::Error::other("the kernel does not show the partition"))
 }
 
+/// Numbers of the partitions of a disk that the kernel knows.
+pub fn known_partitions(disk: &str) -> Vec<u32> {
+    let entries = fs::read_dir(Path::new(CLASS).join(disk)).into_iter().flatten().flatten();
+    entries.filter_map(|entry| u32::try_from(number(&entry.path().join("partition"))?).ok()).collect()
+}
+
 fn known(disk: &str, partition: &Partition) -> Option<PathBuf> {
     let entries = fs::read_dir(Path::new(CLASS).join(disk)).ok()?.flatten();
     let mut names = entries.filter_map(|entry| {
@@ -82,8 +94,8 @@ fn known(disk: &str, partition: &Partition) -> Option<PathBuf> {
     names.next().map(|name| Path::new("/dev").join(name))
 }
 
-/// sysfs writes `!` for a `/` in a name (`cciss!c0d0`).
-fn node(name: &str) -> PathBuf {
+/// The device node of a disk. sysfs writes `!` for a `/` in a name (`cciss!c0d0`).
+pub fn node(name: &str) -> PathBuf {
     Path::new("/dev").join(name.replace('!', "/"))
 }
 

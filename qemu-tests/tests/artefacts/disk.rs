@@ -25,6 +25,16 @@ fn sha256sum_agrees_and_knows_every_file() {
 }
 
 #[test]
+fn zstd_unpacks_the_compressed_disk_to_the_same_bytes() {
+    let (disk, compressed) = (artefact("disk.raw"), artefact("disk.raw.zst"));
+    shell("zstd", "zstd -qdc \"$0\" | cmp - \"$1\"", &[&compressed, &disk]);
+    // Fewer bytes than the parts with content together: holes cost next to nothing.
+    let size = |name: &str| manifest().artefacts[name].size;
+    let content = size("usr.squashfs") + size("usr.verity") + 2 * size("compute.efi");
+    assert!(size("disk.raw.zst") < content, "{} of {content} bytes", size("disk.raw.zst"));
+}
+
+#[test]
 fn sgdisk_finds_the_partitions_of_the_manifest() {
     let disk = artefact("disk.raw");
     let disk = disk.to_str().expect("cargo's directories are UTF-8");

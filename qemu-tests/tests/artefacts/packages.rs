@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
@@ -141,7 +142,8 @@ fn the_merged_tree_is_what_dpkg_unpacks() {
         entry.owner = (users[&user], groups[&group]);
     }
 
-    let packages = unpack::packages(&cache, &locked, &|_, _| {}).expect("the build could");
+    let packages =
+        unpack::packages(&cache, &locked, &|_, _| ControlFlow::Continue(())).expect("the build could");
     let ids = Ids::of(&packages, &recipe.users, &recipe.groups).expect("the build could");
     let tree = unpack::merge::merge(&packages, &ids, &|_| true).expect("no two packages collide");
     assert!(theirs.len() > 10_000, "{} paths are no system", theirs.len());

@@ -126,6 +126,9 @@ impl<'a> LockedFetcher<'a> {
             if failed.load(Ordering::Relaxed) > 0 {
                 return Ok(());
             }
+            if progress.stopped() {
+                return Err(Error::Stopped);
+            }
             let result = self.download(package, progress);
             failed.fetch_add(usize::from(result.is_err()), Ordering::Relaxed);
             result
@@ -197,6 +200,9 @@ impl<'a> LockedFetcher<'a> {
         let mut got = offset;
         let mut disk = None;
         let result = self.client.transport.get(url, offset, package.size, &mut |bytes| {
+            if progress.stopped() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
             hash.update(bytes);
             got += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             progress.downloaded(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
@@ -206,6 +212,10 @@ impl<'a> LockedFetcher<'a> {
                 copy
             })
         });
+        if result.is_err() && progress.stopped() {
+            // The next build continues the part.
+            return Err(Error::Stopped);
+        }
         if let Some(source) = disk {
             return Err(failed("write")(source));
         }

@@ -45,6 +45,10 @@ pub trait Progress: Sync {
     fn finished(&self, _name: &str) {}
     /// Something worth a line: a mirror failed, the next one is asked.
     fn note(&self, _text: &str) {}
+    /// Whether to give up: asked at every piece of a download.
+    fn stopped(&self) -> bool {
+        false
+    }
 }
 
 /// Shows nothing.
@@ -126,6 +130,9 @@ pub enum Error {
         /// Every address tried, in order.
         attempts: Vec<Attempt>,
     },
+    /// [`Progress::stopped`] said so.
+    #[error("the downloads were stopped")]
+    Stopped,
     /// The cache cannot be written or read.
     #[error("cannot {action} {} in the cache", file.display())]
     Cache {
@@ -201,7 +208,9 @@ impl Client {
     }
 }
 
-/// Asks one mirror after the other, and those that only stumbled a second time.
+/// Asks one mirror after the other, and those that only stumbled a second time:
+/// also one that gave other files but could not be reached for this one, as when an
+/// answer of the name server was lost.
 /// The outer error of `attempt` is none of a mirror's and ends it all.
 fn try_mirrors<'m, T>(
     what: &str,
@@ -213,7 +222,11 @@ fn try_mirrors<'m, T>(
     let mut attempts: Vec<Attempt> = Vec::new();
     for (index, mirror) in mirrors.in_order().chain(mirrors.in_order()) {
         let url = format!("{}/{path}", mirror.url);
-        if attempts.iter().any(|a| a.url == url && !a.problem.may_pass()) {
+        let hopeless = |problem: &Problem| match problem {
+            Problem::Connect(_) => !mirrors.has_worked(index),
+            other => !other.may_pass(),
+        };
+        if attempts.iter().any(|a| a.url == url && hopeless(&a.problem)) {
             continue;
         }
         if let Some(last) = attempts.last() {

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::{Entry, Error, SignedBy};
 use crate::recipe::model::Recipe;
@@ -61,12 +61,14 @@ impl fmt::Display for Origin {
 pub struct MirrorList {
     mirrors: Vec<Mirror>,
     preferred: AtomicUsize,
+    /// Whether any has worked.
+    worked: AtomicBool,
 }
 
 impl MirrorList {
     /// A list that is tried in the order given.
     pub fn new(mirrors: Vec<Mirror>) -> MirrorList {
-        MirrorList { mirrors, preferred: AtomicUsize::new(0) }
+        MirrorList { mirrors, preferred: AtomicUsize::new(0), worked: AtomicBool::new(false) }
     }
 
     /// Each of them once.
@@ -79,6 +81,12 @@ impl MirrorList {
     /// Remembers that the mirror of this index worked.
     pub fn worked(&self, index: usize) {
         self.preferred.store(index, Ordering::Relaxed);
+        self.worked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the mirror of this index is the one that worked last.
+    pub fn has_worked(&self, index: usize) -> bool {
+        self.worked.load(Ordering::Relaxed) && self.preferred.load(Ordering::Relaxed) == index
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::host::{Host, tidy};
-use super::model::{Component, ComponentSource, Overlay, Recipe};
+use super::model::{Component, ComponentSource, Overlay, Provisioning, Recipe};
 use super::values;
 use yaml::diagnostic::{Diagnostic, Place};
 use yaml::{Cursor, Node, Problems, Wrong};
@@ -56,6 +56,7 @@ pub(super) fn recipe(node: &Node, file: &Path, host: &dyn Host, problems: &Probl
     });
     let enable = top.or("enable", BTreeMap::new(), |at| at.map(values::unit, |at| texts(at, values::unit)));
     let mask = top.or("mask", BTreeSet::new(), |at| set(at, values::unit));
+    let provisioning = top.or("provisioning", Provisioning::default(), system::provisioning);
     let layout = disk::layout(top.get("layout"));
     let compression = disk::compression(top.get("compression"));
     let budgets = disk::budgets(top.get("budgets"));
@@ -94,6 +95,7 @@ pub(super) fn recipe(node: &Node, file: &Path, host: &dyn Host, problems: &Probl
         alternatives: alternatives?,
         enable: enable?,
         mask: mask?,
+        provisioning: provisioning?,
         layout: layout?,
         compression: compression?,
         budgets: budgets?,

@@ -1,8 +1,8 @@
-//! `users:`, `groups:` and the attributes of overlays.
+//! `users:`, `groups:`, `provisioning:` and the attributes of overlays.
 
 use std::collections::BTreeMap;
 
-use crate::recipe::model::{Attributes, Group, User};
+use crate::recipe::model::{Attributes, Group, Provisioning, User};
 use crate::recipe::values;
 use yaml::diagnostic::{Diagnostic, Place};
 use yaml::{Cursor, Problems, Wrong};
@@ -21,6 +21,23 @@ pub(super) fn attributes(at: Cursor<'_>) -> Option<Attributes> {
         return at.wrong(Wrong::new("these attributes set nothing").hint("give `mode`, `user` or `group`"));
     }
     Some(attributes)
+}
+
+pub(super) fn provisioning(at: Cursor<'_>) -> Option<Provisioning> {
+    let fields = at.fields()?;
+    let trust = fields.or("trust", Vec::new(), |at| super::texts(at, values::public_key));
+    let metadata = fields.or("metadata", Vec::new(), |at| super::texts(at, values::metadata_url));
+    let identify = fields.or("identify", Vec::new(), |at| super::texts(at, values::identity_key));
+    fields.finish();
+    let (trust, metadata) = (trust?, metadata?);
+    if trust.is_empty() && !metadata.is_empty() {
+        return at.wrong(
+            Wrong::new("`metadata` without a key that is trusted")
+                .why("a document nobody vouches for is refused by every sled")
+                .hint("add `trust: [RW…]`, the second line of the .pub file that `sledos keys new` writes"),
+        );
+    }
+    Some(Provisioning { trust, metadata, identify: identify? })
 }
 
 pub(super) fn users(at: Cursor<'_>) -> Option<Vec<User>> {

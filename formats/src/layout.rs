@@ -1,0 +1,133 @@
+//! The partitions of a sledos disk: what `disk.raw` has and what PID 1 makes when it
+//! installs, so that one is a disk like the other.
+//!
+//! OEM and ROOT are plain Linux data, so that no generator of systemd mounts them
+//! behind PID 1's back.
+
+use crate::ext4;
+use crate::gpt::{Guid, types};
+use crate::tree::{Node, NotADirectory, Origin, PathError, Tree, TreePath};
+
+/// What a partition is for. The order is the order on disk and the partition number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The EFI System Partition.
+    Esp,
+    /// The first place for a /usr; the one an image carries.
+    UsrA,
+    /// Its verity tree.
+    UsrAVerity,
+    /// The second place, for an update.
+    UsrB,
+    /// The update's verity tree.
+    UsrBVerity,
+    /// Site configuration.
+    Oem,
+    /// All state.
+    Root,
+}
+
+impl Role {
+    /// All partitions in order.
+    pub const ALL: [Self; 7] =
+        [Self::Esp, Self::UsrA, Self::UsrAVerity, Self::UsrB, Self::UsrBVerity, Self::Oem, Self::Root];
+
+    /// The GPT partition name. PID 1 finds ROOT and OEM by it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Esp => "EFI-SYSTEM",
+            Self::UsrA => "USR-A",
+            Self::UsrAVerity => "USR-A-VERITY",
+            Self::UsrB => "USR-B",
+            Self::UsrBVerity => "USR-B-VERITY",
+            Self::Oem => "OEM",
+            Self::Root => "ROOT",
+        }
+    }
+
+    /// The GPT partition type.
+    pub fn type_guid(self) -> Guid {
+        match self {
+            Self::Esp => types::ESP,
+            Self::UsrA | Self::UsrB => types::USR_X86_64,
+            Self::UsrAVerity | Self::UsrBVerity => types::USR_X86_64_VERITY,
+            Self::Oem | Self::Root => types::LINUX_GENERIC,
+        }
+    }
+}
+
+/// The partition UUIDs of a /usr and of its verity tree: the two halves of the
+/// root hash (Discoverable Partitions Specification, "usr" types).
+pub fn usr_guids(root_hash: &[u8; 32]) -> (Guid, Guid) {
+    let (mut data, mut tree) = ([0; 16], [0; 16]);
+    data.copy_from_slice(&root_hash[..16]);
+    tree.copy_from_slice(&root_hash[16..]);
+    (Guid::from_uuid(data), Guid::from_uuid(tree))
+}
+
+/// ROOT grows to the largest disk sleds have today with descriptors set aside
+/// for it; past that the kernel switches to meta_bg.
+const GROW_TO: u64 = 6 << 40;
+/// The journal does not grow with ROOT, and growing it takes transactions that
+/// a small journal refuses.
+const JOURNAL: u64 = 64 << 20;
+/// Container layers have small files, but a grown ROOT has room for many:
+/// mke2fs's 16384 would be 96 GiB of inode tables on 6 TiB.
+const BYTES_PER_INODE: u64 = 32_768;
+
+/// The filesystem of OEM or ROOT in so many bytes.
+pub fn filesystem(role: Role, size: u64, uuid: [u8; 16], hash_seed: [u8; 16], mtime: u32) -> ext4::Options {
+    let mut options = ext4::Options::new(size, uuid, hash_seed, mtime);
+    role.label().clone_into(&mut options.label);
+    if role == Role::Root {
+        options.grow_to = GROW_TO;
+        options.journal = ext4::Journal::Bytes(JOURNAL);
+        options.bytes_per_inode = BYTES_PER_INODE;
+    }
+    options
+}
+
+/// Where unified kernel images lie on the ESP (Boot Loader Specification, "Type #2").
+pub const UKI_DIR: &str = "EFI/Linux";
+
+/// The file name of a new image's UKI. `+3`: systemd-boot's boot counting gives it
+/// three tries (Boot Loader Specification, "Boot counting").
+pub fn uki_name(image: &str, version: &str) -> String {
+    format!("{image}_{version}+3.efi")
+}
+
+/// Why there is no tree for an ESP.
+#[derive(Debug, thiserror::Error)]
+pub enum EspError {
+    /// The name of a UKI is no name.
+    #[error(transparent)]
+    Name(#[from] PathError),
+    /// Never: all directories are made here.
+    #[error(transparent)]
+    Place(#[from] NotADirectory),
+}
+
+/// The tree of an ESP: systemd-boot where firmware looks for it, and UKIs by name
+/// where systemd-boot does.
+///
+/// # Errors
+/// When the name of a UKI is none.
+pub fn esp(boot_loader: Vec<u8>, ukis: Vec<(String, Vec<u8>)>) -> Result<Tree, EspError> {
+    let origin = Origin::Fixup("esp");
+    let mut tree = Tree::new(Node::dir(origin.clone()));
+    // A sled has nobody at its console: no menu, the newest image at once.
+    let loader = "timeout 0\neditor no\nauto-entries no\n";
+    let boot_loader = Node::file(boot_loader, 0o644, origin.clone());
+    let mut files = vec![
+        ("EFI/BOOT/BOOTX64.EFI".to_owned(), boot_loader.clone()),
+        ("EFI/systemd/systemd-bootx64.efi".to_owned(), boot_loader),
+        ("loader/loader.conf".to_owned(), Node::file(loader.as_bytes(), 0o644, origin.clone())),
+    ];
+    for (name, bytes) in ukis {
+        files.push((format!("{UKI_DIR}/{name}"), Node::file(bytes, 0o644, origin.clone())));
+    }
+    for (path, node) in files {
+        tree.insert(TreePath::parse(path.as_bytes())?, node)?;
+    }
+    Ok(tree)
+}

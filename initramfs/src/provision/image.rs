@@ -1,0 +1,144 @@
+//! /usr when no disk has it: into memory, or onto the disk the document names. And
+//! the image the document asks for, when it is not the one that is booted.
+
+use super::download::Download;
+use super::{Sled, random};
+use crate::disks::Found;
+use crate::failure::{Code, Failure};
+use crate::fetch::Got;
+use crate::log::Log;
+use crate::options::RootHash;
+use crate::site::Site;
+use crate::slots::{self, Installation, Job, Live};
+use metadata::document::{Image, Install};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long an image that is only wanted, not needed, may take to come.
+const UPDATE: Duration = Duration::from_secs(20 * 60);
+
+/// How the sled gets its /usr.
+#[derive(Debug)]
+pub enum Way {
+    /// From a slot it was installed into just now.
+    Installed(Found),
+    /// From memory.
+    Live(Live),
+}
+
+/// Brings the document's image, which has to be the booted one.
+///
+/// # Errors
+/// When it is another one, when it does not fit, and when a disk cannot be used.
+pub fn bring(sled: &Sled, site: &Site, got: &Got, hash: &RootHash, time: u32) -> Result<Way, Failure> {
+    let image = &got.document.image;
+    if image.root_hash.0 != *hash.bytes() {
+        let detail = format!(
+            "the document of {} asks for {} {} ({}), the kernel that was started is of {hash}",
+            got.document.head.sled, image.name, image.version, image.root_hash
+        );
+        return Err(Failure::new(Code::OtherImage, detail));
+    }
+    let log = sled.log;
+    let source = Download::new(&sled.client, log, random, &urls(site, image), None);
+    let job = Job { image, source: &source, log };
+    match &got.document.install {
+        Some(wanted) => log.step("install", || {
+            let found = install(&job, site, wanted, None, time)?;
+            let says = format!("{} {} in {found}", image.name, image.version);
+            Ok((Way::Installed(found), says))
+        }),
+        None => log.step("live", || {
+            let live = slots::live(&job).map_err(failure)?;
+            let mib = live.bytes.div_ceil(1 << 20);
+            Ok((Way::Live(live), format!("{} {} in {mib} MiB of memory", image.name, image.version)))
+        }),
+    }
+}
+
+/// Puts the boot files of a freshly installed image onto the disk.
+///
+/// # Errors
+/// When the disk does not take them.
+pub fn boot_files(
+    sled: &Sled,
+    site: &Site,
+    image: &Image,
+    found: &Found,
+    usr: &Path,
+    time: u32,
+) -> Result<(), Failure> {
+    let log = sled.log;
+    let source = Download::new(&sled.client, log, random, &urls(site, image), Some(UPDATE));
+    let job = Job { image, source: &source, log };
+    log.step("boot files", || Ok(((), slots::boot_files(&job, found, usr, time).map_err(failure)?)))
+}
+
+/// Installs the image the document asks for when another one is running from a disk.
+/// Returns whether it was installed now: then the sled had better start it.
+pub fn update(
+    sled: &Sled,
+    site: &Site,
+    got: &Got,
+    running: &Found,
+    hash: &RootHash,
+    usr: &Path,
+    time: u32,
+) -> bool {
+    let (log, image) = (sled.log, &got.document.image);
+    let Some(wanted) = got.document.install.as_ref().filter(|_| image.root_hash.0 != *hash.bytes()) else {
+        return false;
+    };
+    let asked = format!("{} {} ({})", image.name, image.version, image.root_hash);
+    let there = RootHash::from_bytes(image.root_hash.0);
+    if crate::disks::find(&crate::disks::look(), &there).iter().any(|found| found.disk == running.disk) {
+        log.warn("image", format!("the document asks for {asked}, which is installed and was not started"));
+        return false;
+    }
+    let source = Download::new(&sled.client, log, random, &urls(site, image), Some(UPDATE));
+    let job = Job { image, source: &source, log };
+    let done = log.step("update", || {
+        let found = install(&job, site, wanted, Some(*hash.bytes()), time)?;
+        let files = slots::boot_files(&job, &found, usr, time).map_err(failure)?;
+        Ok(((), format!("{asked} in {found}; {files}")))
+    });
+    if let Err(failure) = &done {
+        log.warn("update", format!("{failure}; the running image stays"));
+    }
+    done.is_ok()
+}
+
+fn install(
+    job: &Job<'_>,
+    site: &Site,
+    install: &Install,
+    running: Option<[u8; 32]>,
+    time: u32,
+) -> Result<Found, Failure> {
+    let conf = site.oem_text();
+    let what = Installation { install, conf: &conf, running, time, random: &crate::boot::random };
+    slots::install(job, &what).map_err(failure)
+}
+
+fn urls(site: &Site, image: &Image) -> Vec<String> {
+    let mut urls = site.image.clone();
+    let more = image.urls.iter().map(|url| url.trim_end_matches('/').to_owned());
+    more.for_each(|url| {
+        if !urls.contains(&url) {
+            urls.push(url);
+        }
+    });
+    urls
+}
+
+/// The code of an error, and its whole chain in one line.
+fn failure(error: slots::Error) -> Failure {
+    let code = match &error {
+        slots::Error::Memory { .. } => Code::LiveMemory,
+        slots::Error::Refused(_) => Code::InstallRefused,
+        slots::Error::Source { .. } | slots::Error::Document(_) => Code::ImageSource,
+        slots::Error::Live { .. } => Code::Live,
+        _ => Code::InstallFailed,
+    };
+    Failure::new(code, Log::chain(&error))
+}

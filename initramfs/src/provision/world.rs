@@ -1,0 +1,147 @@
+//! The world of a real boot: what [`crate::fetch`] asks and says.
+
+use crate::fetch::world::{Answer, Inventory, Network as Reachable, State, World, get};
+use crate::http::{self, Client};
+use crate::identity::Hardware;
+use crate::inventory;
+use crate::log::Log;
+use crate::modules::Coldplug;
+use crate::net::Network;
+use crate::reporter::Reporter;
+use crate::site::Site;
+use formats::lldp::Neighbour as LinkNeighbour;
+use metadata::document::SwitchPort;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// A boot's own network, clock and console.
+pub struct Real<'a, 'l, 'm> {
+    log: &'static Log,
+    network: Arc<Network>,
+    client: &'a Client,
+    site: &'a Site,
+    coldplug: &'a mut Coldplug<'l, 'm>,
+    /// When the image was made, in seconds since 1970.
+    image_time: u64,
+    /// Which change of the network was seen last.
+    seen: u64,
+}
+
+impl<'a, 'l, 'm> Real<'a, 'l, 'm> {
+    /// The world of this boot.
+    pub fn new(
+        log: &'static Log,
+        network: Arc<Network>,
+        client: &'a Client,
+        site: &'a Site,
+        coldplug: &'a mut Coldplug<'l, 'm>,
+        image_time: u64,
+    ) -> Self {
+        Self { log, network, client, site, coldplug, image_time, seen: 0 }
+    }
+}
+
+/// Tells the client whom to ask for names: what DHCP and routers said so far.
+pub fn tell_names(client: &Client, network: &Network) {
+    let mut servers: Vec<IpAddr> = Vec::new();
+    let mut search: Vec<String> = Vec::new();
+    for link in network.links() {
+        if let Some(lease) = &link.lease {
+            servers.extend(&lease.dns);
+            search.extend(lease.search.iter().chain(&lease.domain).cloned());
+        }
+        servers.extend(link.dns6.iter().copied().map(IpAddr::from));
+        search.extend(link.search6);
+    }
+    client.names().set(&servers, &search);
+}
+
+/// What the sled is, with what the network added.
+pub fn hardware(network: &Network, site: &Site) -> Hardware {
+    let mut hardware = Hardware::read(Path::new("/sys"));
+    hardware.location.clone_from(&site.location);
+    for neighbour in network.links().into_iter().filter_map(|link| link.neighbour) {
+        let port = SwitchPort { chassis: neighbour.chassis.text, port: neighbour.port.text };
+        if !hardware.switch_ports.contains(&port) {
+            hardware.switch_ports.push(port);
+        }
+    }
+    hardware
+}
+
+impl World for Real<'_, '_, '_> {
+    fn now(&self) -> Duration {
+        self.log.now()
+    }
+
+    fn clock(&self) -> (u64, bool) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        (now, now >= self.image_time)
+    }
+
+    fn random(&mut self) -> u64 {
+        super::random()
+    }
+
+    fn say(&mut self, line: &str) {
+        self.log.say(line);
+    }
+
+    fn hardware(&mut self) -> Hardware {
+        hardware(&self.network, self.site)
+    }
+
+    fn servers(&mut self) -> Vec<String> {
+        let mut urls = self.site.metadata.clone();
+        for url in self.network.links().into_iter().filter_map(|link| link.lease?.metadata_url) {
+            let url = url.trim_end_matches('/').to_owned();
+            if !urls.contains(&url) {
+                urls.push(url);
+            }
+        }
+        urls
+    }
+
+    fn network(&mut self) -> Reachable {
+        tell_names(self.client, &self.network);
+        let links = self.network.links();
+        Reachable {
+            link: links.iter().any(|link| link.carrier),
+            ready: links.iter().any(|link| link.lease.is_some() || !link.addresses6.is_empty()),
+            diagnosis: self.network.diagnosis(),
+        }
+    }
+
+    fn wait(&mut self, at_most: Duration) -> bool {
+        let before = self.seen;
+        // A card whose driver comes late is plugged in now.
+        self.coldplug.again();
+        self.network.rescan();
+        self.seen = self.network.wait_change(before, at_most);
+        self.seen != before
+    }
+
+    fn get(&mut self, url: &str, max: usize) -> Result<Answer, http::Error> {
+        get(self.client, url, max)
+    }
+
+    fn inventory(&mut self, state: State, keys: &[String]) -> Inventory {
+        let links = self.network.links().into_iter();
+        let neighbours = links.filter_map(|link| {
+            let LinkNeighbour { chassis, port, system_name: name, .. } = link.neighbour?;
+            Some((link.name, inventory::Neighbour { chassis: chassis.text, port: port.text, name }))
+        });
+        let inventory = inventory::Inventory::read(&neighbours.collect());
+        Inventory { json: inventory.json(state, keys), lines: inventory.lines() }
+    }
+
+    fn post_inventory(&mut self, json: &str) -> Vec<String> {
+        let mut servers = self.site.report.clone();
+        if servers.is_empty() {
+            servers = self.servers();
+        }
+        Reporter::new(self.client, &servers, None).inventory(json)
+    }
+}

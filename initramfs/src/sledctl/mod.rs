@@ -1,0 +1,64 @@
+//! `sledctl` on a running sled: what it is, whether it is ready, and telling so.
+//!
+//! | What | Module |
+//! |---|---|
+//! | what PID 1 left: document and boot report | [`sled`] |
+//! | requests to Docker, the agent, report servers | [`http`] |
+//! | Docker and the agent answer | [`ready`] |
+//! | reports | [`post`] |
+//! | boot counting | [`mark`] |
+//! | which address a network has | [`address`] |
+//! | the table for people | [`status`] |
+//!
+//! Ends with 0; with 1 when the answer is no or something failed; with 2 when it
+//! does not know what it was asked.
+
+pub mod address;
+pub mod http;
+pub mod mark;
+pub mod post;
+pub mod ready;
+pub mod sled;
+pub mod status;
+
+use sled::Sled;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: sledctl COMMAND
+  status [--json]   what this sled is, and whether it is ready
+  report            post the boot report to the report servers again
+  wait-ready        wait until Docker and the Mesos agent answer, then say and report it
+  not-ready         report that this sled did not get ready; restart it if its image is on trial
+  mark-good         keep the running image: it is no longer on trial
+  address NETWORK   the IPv4 address of a network of the sled's document
+";
+
+/// Does what the arguments say.
+pub fn run(arguments: &[&str]) -> ExitCode {
+    let sled = Sled::new("/");
+    let result = match arguments {
+        ["status"] => status::show(&sled, false),
+        ["status", "--json"] => status::show(&sled, true),
+        ["report"] => post::boot_report(&sled, &post::Plain),
+        ["wait-ready"] => ready::wait(&sled, &post::Plain),
+        ["not-ready"] => ready::give_up(&sled, &post::Plain),
+        ["mark-good"] => mark::good(&sled),
+        ["address", network] => address::show(&sled, network),
+        ["--help" | "-h" | "help"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sledctl: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

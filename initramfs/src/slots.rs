@@ -1,0 +1,243 @@
+//! Where /usr comes from when no disk has it: streamed from a server, into memory or
+//! into the free slot of a disk the sled's document names.
+//!
+//! | Step | Module |
+//! |---|---|
+//! | artefacts, verified block by block as they come | [`mod@stream`] |
+//! | what is on a disk, from its first and last MiB | [`classify`] |
+//! | which disk, and whether it may be written to | [`choose`], [`device`] |
+//! | every place, size and id | [`plan`] |
+//! | writing the table, the slot, the boot files | [`table`], `execute`, `esp` |
+//! | /usr in memory | `live` |
+//!
+//! An installation is [`install`], then the mount of /usr as from any disk, then
+//! [`boot_files`], which takes systemd-boot from it. The slot is valid before the boot
+//! files are there: an old image boots until the new one is whole, and [`boot_files`]
+//! is done again at any boot until it has nothing to do.
+
+pub mod choose;
+pub mod classify;
+pub mod device;
+mod disk;
+mod esp;
+mod execute;
+mod live;
+pub mod plan;
+mod stream;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+pub use choose::Refusal;
+pub use esp::boot_files;
+pub use live::{Live, live};
+pub use plan::Plan;
+
+use crate::disks::{self, Found};
+use crate::log::Log;
+use crate::options::{Options, RootHash};
+use device::Device;
+use disk::{BlockDevice, Disk, on};
+use formats::{ext4, fat, verity};
+use metadata::document::{Image, Install};
+use plan::{Ids, Slots};
+use std::io;
+
+/// Where artefacts come from.
+pub trait Source: Sync {
+    /// Opens an artefact of the image at a byte offset. Tries servers, retries, is
+    /// patient. Asked for the same offset again, it gave nothing usable the last time:
+    /// it waits longer, and asks another server first.
+    ///
+    /// # Errors
+    /// When it gives up, and why.
+    fn open(&self, file: &str, from: u64) -> Result<Box<dyn io::Read + '_>, String>;
+}
+
+/// An image that is to be brought onto this sled.
+pub struct Job<'a> {
+    /// Which.
+    pub image: &'a Image,
+    /// Where from.
+    pub source: &'a dyn Source,
+    /// Where to say how far it is.
+    pub log: &'a Log,
+}
+
+impl std::fmt::Debug for Job<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("image", &self.image.name).finish_non_exhaustive()
+    }
+}
+
+/// Why there is no /usr.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The source gave up.
+    #[error("{file} cannot be had: {why}")]
+    Source {
+        /// The artefact.
+        file: String,
+        /// What the source said.
+        why: String,
+    },
+    /// The document says what cannot be.
+    #[error("the document's image is impossible: {0}")]
+    Document(
+        /// What.
+        String,
+    ),
+    /// Too little memory for a live boot. Nothing was fetched.
+    #[error("the image does not fit into memory: it needs {needs} MiB and {has} MiB are available")]
+    Memory {
+        /// MiB.
+        needs: u64,
+        /// MiB.
+        has: u64,
+    },
+    /// The kernel refuses what a live boot needs.
+    #[error("cannot {doing} for the image")]
+    Live {
+        /// What.
+        doing: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// No disk may be written to. Nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A disk does not do what it should.
+    #[error("{disk} {doing}")]
+    Disk {
+        /// Kernel name.
+        disk: String,
+        /// What it does not do.
+        doing: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// A disk took what was written and reads something else.
+    #[error("{disk} does not read back what was written: {partition}, block {block}")]
+    ReadBack {
+        /// Kernel name.
+        disk: String,
+        /// The partition.
+        partition: String,
+        /// Number of the first block of 4096 bytes that differs.
+        block: u64,
+    },
+    /// The partition table is not on the disk.
+    #[error("{disk} has no new partition table")]
+    Table {
+        /// Kernel name.
+        disk: String,
+        /// Why.
+        source: table::Failed,
+    },
+    /// A filesystem cannot be made.
+    #[error("{role} of {disk} gets no filesystem")]
+    Ext4 {
+        /// Kernel name of the disk.
+        disk: String,
+        /// The partition.
+        role: &'static str,
+        /// Why.
+        source: ext4::Error,
+    },
+    /// The ESP cannot be made.
+    #[error("EFI-SYSTEM of {disk} gets no filesystem")]
+    Fat {
+        /// Kernel name of the disk.
+        disk: String,
+        /// Why.
+        source: fat::Error,
+    },
+    /// The image has no boot loader.
+    #[error("the image has no boot loader {path}")]
+    BootLoader {
+        /// Where it should be.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The kernel gives no random numbers.
+    #[error("the kernel gives no random numbers")]
+    Random(
+        /// Why.
+        #[source]
+        io::Error,
+    ),
+}
+
+/// What an installation is told beside the image.
+pub struct Installation<'a> {
+    /// Which disk, and what of it may go.
+    pub install: &'a Install,
+    /// Text of `sledos.conf` on OEM, when the disk is partitioned.
+    pub conf: &'a str,
+    /// Root hash of what this sled was booted from: that slot is kept.
+    pub running: Option<[u8; 32]>,
+    /// Seconds since 1970, for what is written.
+    pub time: u32,
+    /// 16 random bytes.
+    pub random: &'a dyn Fn() -> io::Result<[u8; 16]>,
+}
+
+impl std::fmt::Debug for Installation<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Installation").field("install", &self.install).finish_non_exhaustive()
+    }
+}
+
+/// Installs the job's image on the disk its document names; returns its slot, which is
+/// mounted like that of any disk. The plan is said before it is carried out.
+///
+/// # Errors
+/// See [`Error`]. After [`Error::Refused`] and errors of the source before the first
+/// line of the plan nothing was changed.
+pub fn install(job: &Job<'_>, what: &Installation<'_>) -> Result<Found, Error> {
+    let devices = device::look();
+    for device in &devices {
+        job.log.say(&format!("install: sees {device} at {}", device.path));
+    }
+    let device = choose::choose(&devices, &what.install.disk)?;
+    install_on(job, what, device)
+}
+
+/// [`install`] on a disk that was chosen.
+fn install_on(job: &Job<'_>, what: &Installation<'_>, device: &Device) -> Result<Found, Error> {
+    choose::allowed(device, what.install.wipe)?;
+    let name = &device.name;
+    // Before anything is changed: without it the disk stays as it is.
+    let tree = stream::tree(job.source, job.image, job.log)?;
+    let disk = BlockDevice::open(&disks::node(name)).map_err(on(name, "is in use or does not open"))?;
+    let plan = plan_for(job, what, device, &disk)?;
+    plan.to_string().lines().for_each(|line| job.log.say(line));
+    if plan.whole.is_some() {
+        disk.forget_partitions(name).map_err(on(name, "has partitions in use"))?;
+    }
+    execute::carry_out(&plan, &disk, &tree, job, what.conf)?;
+    if plan.whole.is_some() {
+        disk.reread_partitions();
+    }
+    drop(disk);
+    found(job.image, name)
+        .ok_or_else(|| on(name, "does not show what was installed")(io::ErrorKind::NotFound.into()))
+}
+
+fn plan_for(job: &Job<'_>, what: &Installation<'_>, device: &Device, disk: &dyn Disk) -> Result<Plan, Error> {
+    let slots = match &device.state {
+        classify::State::Ours(table) => esp::slots(disk, table),
+        _ => Slots::default(),
+    };
+    let ids = Ids::new(what.random).map_err(Error::Random)?;
+    Ok(Plan::new(device, what.install.wipe, job.image, &slots, what.running, &ids, what.time)?)
+}
+
+/// The slot with an image on a disk.
+fn found(image: &Image, name: &str) -> Option<Found> {
+    let usrhash = Some(verity::hex(&image.root_hash.0));
+    let hash = RootHash::of(&Options { usrhash, ..Options::default() }).ok()?;
+    disks::find(&[disks::look_at(name)?], &hash).into_iter().next()
+}

@@ -1,0 +1,125 @@
+use super::*;
+use crate::slots::choose::tests::device;
+use crate::slots::classify::State;
+use formats::gpt::Source;
+use metadata::document::Artefact;
+use metadata::values::Hash32;
+
+fn image(usr: u64) -> Image {
+    let artefact = |file: &str, size| Artefact { file: file.into(), size, sha256: Hash32([0; 32]) };
+    Image {
+        name: "compute".into(),
+        version: "20261123.0046".into(),
+        root_hash: Hash32([0xab; 32]),
+        urls: vec![],
+        usr: artefact("usr.squashfs", usr),
+        verity: artefact("usr.verity", usr / 127),
+        uki: artefact("compute.efi", 16 << 20),
+    }
+}
+
+fn ids() -> Ids {
+    let mut ids = Ids { random: [[0; 16]; 12] };
+    (1..).zip(&mut ids.random).for_each(|(n, id)| *id = [n; 16]);
+    ids
+}
+
+fn ours(usr: u64) -> Device {
+    let blank = device("sda", "pci0000:00/ata1", 480);
+    let plan = Plan::new(&blank, Wipe::Never, &image(usr), &Slots::default(), None, &ids(), 0).unwrap();
+    let formats::gpt::Plan { disk_guid, partitions, .. } = plan.table;
+    let table = Table { disk_guid, partitions, source: Source::Primary };
+    Device { state: State::Ours(table), ..blank }
+}
+
+/// Ids of a later run.
+fn later() -> Ids {
+    Ids { random: [[0x77; 16]; 12].map(|id| id) }
+}
+
+fn golden(name: &str, text: &str) {
+    let path = format!("{}/src/slots/plan/{name}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(text == expected, "{path} should be:\n{text}");
+}
+
+#[test]
+fn plans_are_these() {
+    let mut text = String::new();
+    let blank = device("nvme0n1", "pci0000:00/0000:01:00.0/nvme/nvme0/nvme0n1", 480);
+    let large = Device {
+        sector: 4096,
+        state: State::Foreign("an XFS filesystem".into()),
+        ..device("sdb", "x", 6000)
+    };
+    for (device, size) in [(&blank, 300 << 20), (&large, 900 << 20), (&ours(300 << 20), 310 << 20)] {
+        let plan =
+            Plan::new(device, Wipe::Foreign, &image(size), &Slots::default(), None, &ids(), 0).unwrap();
+        text += &format!("{plan}\n");
+    }
+    golden("plans.txt", &text);
+}
+
+#[test]
+fn the_slot_to_write_is_the_one_that_is_missed_least() {
+    let (wanted, one, two) = ([9; 32], [1; 32], [2; 32]);
+    let slot = |hash: Option<[u8; 32]>, version: &str| Slot { hash, version: Some(version.into()) };
+    for (a, b, running, expected) in [
+        (slot(None, ""), slot(None, ""), None, 0),
+        (slot(Some(one), "1"), slot(None, ""), None, 1),
+        (slot(Some(one), "1"), slot(Some(two), "2"), None, 0),
+        (slot(Some(one), "10"), slot(Some(two), "2"), None, 1),
+        (slot(Some(one), "1"), slot(Some(two), "2"), Some(one), 1),
+        (slot(Some(one), "1"), slot(Some(two), "2"), Some(two), 0),
+        (slot(Some(one), "1"), slot(Some(wanted), "2"), Some(wanted), 1),
+        (slot(None, ""), slot(Some(wanted), "2"), None, 1),
+    ] {
+        assert_eq!(free(&Slots([a.clone(), b.clone()]), &wanted, running), expected, "{a:?} {b:?}");
+    }
+}
+
+#[test]
+fn a_slot_plan_changes_two_ids_and_nothing_else() {
+    let device = ours(300 << 20);
+    let State::Ours(before) = &device.state else { panic!() };
+    let slots = Slots([Slot { hash: Some([1; 32]), version: None }, Slot::default()]);
+    let mut ids = later();
+    ids.random[3] = [0x78; 16];
+    let plan = Plan::new(&device, Wipe::All, &image(310 << 20), &slots, None, &ids, 0).unwrap();
+    assert!(plan.whole.is_none());
+    let last = plan.final_table();
+    assert_eq!(last.disk_guid, before.disk_guid);
+    for (old, new) in before.partitions.iter().zip(&last.partitions) {
+        let written = new.name.starts_with("USR-B");
+        assert_eq!(old.guid != new.guid, written, "{}", new.name);
+        let same = Partition { guid: old.guid, ..new.clone() };
+        assert_eq!(*old, same);
+    }
+}
+
+#[test]
+fn a_slot_that_is_too_small_is_an_error_unless_everything_may_go() {
+    let device = ours(100 << 20);
+    let plan = |wipe| Plan::new(&device, wipe, &image(700 << 20), &Slots::default(), None, &later(), 0);
+    for wipe in [Wipe::Never, Wipe::Foreign] {
+        let error = plan(wipe).unwrap_err();
+        assert!(matches!(&error, Refusal::TooSmall { what: "USR-A", .. }), "{error}");
+    }
+    assert!(plan(Wipe::All).unwrap().whole.is_some());
+}
+
+#[test]
+fn a_disk_that_is_too_small_is_refused_with_what_it_needs() {
+    let small = device("sda", "x", 1);
+    let error =
+        Plan::new(&small, Wipe::Never, &image(300 << 20), &Slots::default(), None, &ids(), 0).unwrap_err();
+    let Refusal::TooSmall { what: "the disk", has, needs, .. } = error else { panic!("{error}") };
+    assert_eq!(has, small.bytes);
+    let enough = Device { bytes: needs, ..small.clone() };
+    Plan::new(&enough, Wipe::Never, &image(300 << 20), &Slots::default(), None, &ids(), 0).unwrap();
+    let less = Device { bytes: needs - (1 << 20), ..small };
+    Plan::new(&less, Wipe::Never, &image(300 << 20), &Slots::default(), None, &ids(), 0).unwrap_err();
+}

@@ -1,0 +1,10 @@
+//! A sled is powered on and comes up as *this* sled: kernel and initramfs of the compute
+//! image from the real mirror, in a rack with a real DHCP server.
+#![forbid(unsafe_code)]
+
+mod install;
+mod live;
+mod location;
+mod patience;
+mod refusals;
+mod support;
