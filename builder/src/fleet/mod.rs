@@ -48,7 +48,7 @@ pub fn read_key(file: &Path, password: Option<&Path>) -> Result<Signer, Error> {
     let text = |path: &Path| {
         fs::read(path).map(|b| String::from_utf8_lossy(&b).into_owned()).map_err(Error::io("read", path))
     };
-    let password = password.map(|path| read_password(path)).transpose()?;
+    let password = password.map(read_password).transpose()?;
     Signer::parse(&text(file)?, password.as_deref())
         .map_err(|source| Error::Key { path: file.to_owned(), source })
 }
