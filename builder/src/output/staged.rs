@@ -92,11 +92,7 @@ impl StagedDir {
     /// # Errors
     /// When that fails; what was there before stays.
     pub fn commit(self) -> Result<(), Error> {
-<<<<<<< HEAD
         sync_all(&self.partial.dir)?;
-        match renameat_with(CWD, &self.partial.dir, CWD, &self.target, RenameFlags::NOREPLACE) {
-=======
-        sync_all(&self.partial)?;
         self.put()
     }
 
@@ -106,15 +102,14 @@ impl StagedDir {
     /// # Errors
     /// As [`StagedDir::commit`].
     pub fn commit_small_files(self) -> Result<(), Error> {
-        File::open(&self.partial)
+        File::open(&self.partial.dir)
             .and_then(|dir| rustix::fs::syncfs(&dir).map_err(io::Error::from))
-            .map_err(Error::io("sync", &self.partial))?;
+            .map_err(Error::io("sync", &self.partial.dir))?;
         self.put()
     }
 
     fn put(self) -> Result<(), Error> {
-        match renameat_with(CWD, &self.partial, CWD, &self.target, RenameFlags::NOREPLACE) {
->>>>>>> main
+        match renameat_with(CWD, &self.partial.dir, CWD, &self.target, RenameFlags::NOREPLACE) {
             Ok(()) => {}
             Err(rustix::io::Errno::EXIST) => {
                 replace(&self.partial.dir, &self.target)
