@@ -2,6 +2,7 @@
 //! that sleds are plugged into. Nothing leads out of it.
 
 use std::fs::File;
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -66,7 +67,7 @@ impl Namespace {
     /// When the namespace is gone.
     pub fn enter(name: &str) {
         let file = File::open(PathBuf::from("/run/netns").join(name)).expect("the namespace is there");
-        move_into_link_name_space((&file).into(), Some(LinkNameSpaceType::Network))
+        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
             .expect("root may enter a namespace");
     }
 }
