@@ -39,6 +39,7 @@ pub(super) fn files(
     networks: &BTreeMap<String, Network>,
     ports: &[Port<'_>],
 ) -> Result<(), Error> {
+    out.text("networks", format!("{DIR}/10-sledos.link"), KEEP_NAMES.into())?;
     let mut interfaces = Interfaces::default();
     for name in networks.keys() {
         interfaces.networks.insert(name.clone(), Interface::default());
@@ -74,6 +75,20 @@ pub(super) fn files(
         WAIT_FOR_ALL.into(),
     )
 }
+
+/// PID 1 has the ports up already, and the kernel renames no port that is up: udev
+/// would fail, and networkd wait for it for ever. Taken down, a port may need half a
+/// minute until its switch forwards again. So the kernel's names stay, and udev's
+/// are alternative names (`ip link show enp59s0f0`); systemd.link(5).
+const KEEP_NAMES: &str = "\
+# The kernel's names stay: the ports have been up since the initramfs.
+[Match]
+OriginalName=*
+
+[Link]
+NamePolicy=
+AlternativeNamesPolicy=database onboard slot path
+";
 
 const OTHER_PORTS: &str = "\
 # Ports that no network of the sled document is on: up, so that lldpd and people see

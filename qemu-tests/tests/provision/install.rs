@@ -18,7 +18,8 @@ fn an_installed_sled_comes_up_from_its_disk_when_nobody_answers() {
     spec.disks.push(disk.clone());
     let machine = scene.power_on("first", &spec);
     let guest = scene.ready(machine, MGMT);
-    let identity = "cat /etc/machine-id /var/lib/sledos/ssh/*.pub; hostname; readlink /var/lib/mesos/meta/slaves/latest";
+    let identity =
+        "cat /etc/machine-id /var/lib/sledos/ssh/*.pub; hostname; readlink /var/lib/mesos/meta/slaves/latest";
     let first = guest.run(identity);
     println!("{}", guest.run("lsblk -o NAME,SIZE,PARTLABEL,MOUNTPOINTS; cat /run/sledos/oem/sledos.conf"));
     assert_eq!(scene.agents().len(), 1);
@@ -42,7 +43,9 @@ fn an_installed_sled_comes_up_from_its_disk_when_nobody_answers() {
     });
     let mut machine = scene.power_on("second", &spec);
     machine.wait_for("from /var, stored earlier: no server answered", SOON).expect("it uses what it stored");
-    machine.wait_for("sledos: ready: r1-b07", super::support::READY).expect("it gets ready without a network");
+    machine
+        .wait_for("sledos: ready: r1-b07", super::support::READY)
+        .expect("it gets ready without a network");
     let port = machine.forwarded_port(22).expect("the port is forwarded");
     let guest = qemu_tests::guest::Guest::attach(machine, qemu_tests::guest::Way::Forward(port), &scene.key);
     assert_eq!(guest.run(identity), first);

@@ -39,7 +39,8 @@ fn a_blank_sled_finds_its_document_by_mac_and_gets_ready_from_memory() {
     );
 
     // The report was posted, and says what memory was used.
-    let report = scene.rack.web.wait_for("report", SOON, |r| r.method == "POST" && r.path == "/v1/report/r1-b07");
+    let report =
+        scene.rack.web.wait_for("report", SOON, |r| r.method == "POST" && r.path == "/v1/report/r1-b07");
     let report: serde_json::Value = serde_json::from_slice(&report.body).expect("a report is JSON");
     println!("{report:#}");
     let boot = guest.run("cat /run/sledos/boot.json");

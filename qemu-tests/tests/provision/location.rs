@@ -7,7 +7,8 @@ use sledos::qemu::Smbios;
 fn a_switch_port_selects_the_document_for_any_hardware() {
     let scene = Scene::new("location");
     // The fleet knows the sled of bay 9 with other hardware.
-    let yaml = scene.yaml("", &sled("r1-b09", 9, "52:54:00:99:99:99").replace("macs:", "board-serial: OLD0001, macs:"));
+    let yaml = scene
+        .yaml("", &sled("r1-b09", 9, "52:54:00:99:99:99").replace("macs:", "board-serial: OLD0001, macs:"));
     scene.fleet.compile(&yaml, &scene.rack.web.url(), now());
     for (round, board) in ["NEW0001", "NEW0002"].into_iter().enumerate() {
         let mac = |card| format!("52:54:00:0a:0{round}:0{card}");
@@ -15,7 +16,8 @@ fn a_switch_port_selects_the_document_for_any_hardware() {
         spec.smbios = Smbios { board_serial: Some(board.into()), ..Smbios::default() };
         let _switch = scene.rack.announce(&port, [2, 0, 0, 0, 0, 1], "Ethernet9");
         let machine = scene.power_on(board, &spec);
-        let console = machine.wait_for("metadata: r1-b09 generation 1 from ", SOON).expect("it becomes bay 9");
+        let console =
+            machine.wait_for("metadata: r1-b09 generation 1 from ", SOON).expect("it becomes bay 9");
         assert!(console.contains(&format!("board {board} sits where OLD0001 was")), "{console}");
         assert!(console.contains("by switch 02:00:00:00:00:01 port Ethernet9"), "{console}");
     }

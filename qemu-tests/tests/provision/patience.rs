@@ -31,7 +31,8 @@ fn an_unknown_sled_reports_its_inventory_and_goes_on_once_it_is_known() {
     machine
         .wait_for(&format!("metadata: unknown sled: {url} has no document for mac "), SOON)
         .expect("it says that nobody knows it");
-    let inventory = scene.rack.web.wait_for("inventory", SOON, |r| r.method == "POST" && r.path == "/v1/inventory");
+    let inventory =
+        scene.rack.web.wait_for("inventory", SOON, |r| r.method == "POST" && r.path == "/v1/inventory");
     let inventory: serde_json::Value = serde_json::from_slice(&inventory.body).expect("an inventory is JSON");
     assert_eq!(inventory["state"], "unknown");
     let nics = inventory["hardware"]["nics"].as_array().expect("it has NICs");
@@ -56,7 +57,8 @@ fn a_broken_download_goes_on_where_it_broke_and_a_flipped_bit_is_never_mounted()
     scene.rack.web.fault("usr.squashfs", Fault::Status(503), 2);
     let memory = 1024 + u32::try_from(size.div_ceil(1 << 20)).expect("an image is not that large");
     let machine = scene.power_on("broken", &scene.blank(memory));
-    let console = machine.wait_for("sledos: usr: from memory, verified", SOON).expect("it gets the whole image");
+    let console =
+        machine.wait_for("sledos: usr: from memory, verified", SOON).expect("it gets the whole image");
     let froms: Vec<_> = scene
         .rack
         .web

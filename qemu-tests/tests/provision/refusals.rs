@@ -1,7 +1,7 @@
 //! Documents that are there and not believed. Each by name, and the next source is tried.
 
-use super::support::{SOON, Scene, now, sled};
 use super::support::{DATA, MGMT};
+use super::support::{SOON, Scene, now, sled};
 use qemu_tests::fleet::Fleet;
 use std::path::Path;
 
@@ -20,7 +20,9 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn a_forged_signature_and_an_unknown_key_are_refused_and_the_next_key_is_tried() {
     let scene = Scene::new("forged");
-    scene.serve_text(&scene.yaml("", &sled("r1-b07", 7, MGMT).replace("macs: [", &format!("macs: ['{DATA}', "))));
+    scene.serve_text(
+        &scene.yaml("", &sled("r1-b07", 7, MGMT).replace("macs: [", &format!("macs: ['{DATA}', "))),
+    );
     let path = document(&scene.fleet.root, MGMT);
     // One byte of a document that was signed.
     let text = std::fs::read_to_string(&path).expect("it was compiled");
@@ -28,7 +30,10 @@ fn a_forged_signature_and_an_unknown_key_are_refused_and_the_next_key_is_tried()
     let machine = scene.power_on("forged", &scene.blank(1536));
     let console = machine.wait_for("metadata: r1-b07 generation 1 from ", SOON).expect("by the other MAC");
     let url = format!("{}/v1/mac/{}.json", scene.rack.web.url(), MGMT.replace(':', "-"));
-    assert!(console.contains(&format!("metadata: {url} is refused: bad signature: the signature by key ")), "{console}");
+    assert!(
+        console.contains(&format!("metadata: {url} is refused: bad signature: the signature by key ")),
+        "{console}"
+    );
     drop(machine);
 
     // The same document by somebody else.
@@ -48,7 +53,10 @@ fn another_sleds_and_an_expired_document_are_refused_and_it_keeps_asking() {
     copy(&document(&scene.fleet.root, "52:54:00:00:08:08"), &document(&scene.fleet.root, MGMT));
     let machine = scene.power_on("another", &scene.blank(1536));
     machine
-        .wait_for(&format!("is refused: another sled's document: it is for r1-b08 and does not list mac {MGMT}"), SOON)
+        .wait_for(
+            &format!("is refused: another sled's document: it is for r1-b08 and does not list mac {MGMT}"),
+            SOON,
+        )
         .expect("it says whose it is");
     // Once its own is there it goes on, without a reboot.
     std::fs::remove_dir_all(scene.fleet.root.join("v1")).expect("it was compiled");

@@ -41,7 +41,8 @@ fn compute() -> &'static Path {
     static IMAGE: OnceLock<PathBuf> = OnceLock::new();
     IMAGE.get_or_init(|| {
         let deb = tmp().join("mesos-agent-double.deb");
-        mesos_double::deb::package(&mesos_double::deb::build_static(), &deb).expect("the package can be written");
+        mesos_double::deb::package(&mesos_double::deb::build_static(), &deb)
+            .expect("the package can be written");
         let mut request = image::request("compute.yaml", &tmp().join("output-with-agent"));
         request.components = vec![("mesos-agent".to_owned(), deb)];
         request.require_components = true;
