@@ -16,12 +16,17 @@ use crate::report::{self, Memory, Report};
 use crate::search::Search;
 use crate::site::{OEM_FILE, Site};
 use crate::uevent::Uevents;
+use crate::watchdog::{self, Watchdog};
 use crate::{disks, inventory, root, usr};
 use formats::initconf::{self, InitConf};
 use formats::modules::index::{self, Index};
 use std::convert::Infallible;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a step that waits for nobody may take before the watchdog ends it.
+const STEP: Duration = Duration::from_secs(300);
 
 /// Boots. Does not come back: at the end is the image's init, or a reboot.
 pub fn run(log: &'static Log) -> ! {
@@ -69,10 +74,27 @@ fn boot(log: &'static Log, options: &mut Options) -> Result<Infallible, Failure>
 
     root::plan_root().run(log, options.debug)?;
     let mut devices = Devices { uevents: &uevents, coldplug: &mut coldplug };
-    let boot = Boot { log, options, conf: &conf, line: &line, hash: &hash };
-    let outcome = boot.prepare(&mut devices)?;
+    let watchdog = Watchdog::start(
+        Box::new(|| watchdog::open(watchdog::PATH)),
+        early::uptime,
+        Box::new(|line| log.say(&format!("watchdog: {line}"))),
+    );
+    let watchdog = watchdog.map_err(|e| Failure::new(Code::Mounts, format!("no thread ({e})")))?;
+    let boot = Boot { log, options, conf: &conf, line: &line, hash: &hash, watchdog: &watchdog };
+    let prepared = boot.prepare(&mut devices);
     drop(requests);
-    boot.hand_over(outcome)
+    match prepared.and_then(|outcome| boot.leave(outcome)) {
+        Ok(()) => {
+            let says = watchdog.hand_over(watchdog::systemd_takes_over(Path::new("/")));
+            says.into_iter().for_each(|line| log.say(&format!("watchdog: {line}")));
+            Err(handover::start(&options.init))
+        }
+        Err(failure) => {
+            // The message has to stay for as long as the command line wants it.
+            watchdog.hand_over(false);
+            Err(failure)
+        }
+    }
 }
 
 /// What does not change during a boot.
@@ -82,6 +104,7 @@ struct Boot<'a> {
     conf: &'a InitConf,
     line: &'a str,
     hash: &'a RootHash,
+    watchdog: &'a Watchdog,
 }
 
 /// Where devices come from.
@@ -114,7 +137,9 @@ impl Boot<'_> {
     }
 
     fn system(&self, devices: &mut Devices<'_, '_, '_>, outcome: &mut Outcome) -> Result<(), Failure> {
-        let Self { log, options, conf, line, hash } = *self;
+        let Self { log, options, conf, line, hash, watchdog } = *self;
+        // Whatever does not wait for others is done long before.
+        let step = watchdog.phase("disks", options.wait.saturating_add(STEP));
         outcome.site = self.site(None);
         // Cards need seconds for a link: they begin while disks are looked for.
         outcome.sled = outcome.site.asks().then(|| Sled::start(log, line));
@@ -137,11 +162,14 @@ impl Boot<'_> {
         let time = u32::try_from(conf.time).unwrap_or(u32::MAX);
         if let Some(sled) = &outcome.sled {
             let store = Store::new(var.as_deref());
+            let waits = watchdog.waits("network and servers");
+            drop(step);
             let got = sled.document(site, devices.coldplug, &store, options.patience, conf.time)?;
             let got = outcome.got.insert(got);
             let usr = Path::new(root::AT).join("usr");
             match &found {
                 Some(running) => {
+                    image::complete(sled, site, got, running, hash, &usr, time);
                     if image::update(sled, site, got, running, hash, &usr, time) {
                         self.report(outcome, None);
                         handover::restart(log, "starts the new image");
@@ -166,8 +194,11 @@ impl Boot<'_> {
             if found.is_none() {
                 root::plan_var(Err("the sled has no disk of its own")).run(log, options.debug)?;
             }
+            let _step = watchdog.phase("configuration", STEP);
+            drop(waits);
             sled.configure(got)?;
         }
+        let _step = watchdog.phase("hand-over", STEP);
         root::plan_etc().run(log, options.debug)?;
         log.step("machine id", || {
             let (var, etc) = (format!("{}/var", root::AT), format!("{}/etc", root::AT));
@@ -241,7 +272,8 @@ impl Boot<'_> {
         json
     }
 
-    fn hand_over(&self, outcome: Outcome) -> Result<Infallible, Failure> {
+    /// Leaves the initramfs: what remains is to start the image's init.
+    fn leave(&self, outcome: Outcome) -> Result<(), Failure> {
         let Self { log, options, .. } = *self;
         if usr::is_corrupt() {
             return Err(Failure::new(
@@ -261,8 +293,7 @@ impl Boot<'_> {
         if let Err(error) = handover::empty_initramfs() {
             log.warn("hand-over", format!("the initramfs stays in memory ({error})"));
         }
-        handover::enter()?;
-        Err(handover::start(&options.init))
+        handover::enter()
     }
 }
 

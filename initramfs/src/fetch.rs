@@ -23,6 +23,7 @@ use crate::retry::{Policy, Servers};
 use ask::Outcome;
 use judge::{Accepted, Found, Judge, Offer, Refusal};
 use metadata::document::SledDocument;
+use metadata::layout::Key;
 use metadata::signature::TrustedKey;
 use std::io;
 use std::time::Duration;
@@ -241,6 +242,12 @@ impl Fetch<'_> {
                     let offer = Offer { document: &document, minisig: &minisig, found: Found::Under(key) };
                     match self.judge(offer, hardware) {
                         Ok(accepted) => {
+                            if matches!(key, Key::Location(..) | Key::SwitchPort(..))
+                                && self.is_retired(server, &keys, hardware)
+                            {
+                                retired = Some(State::Retired);
+                                break;
+                            }
                             let source = Source::Server { server: server.to_owned(), key: key.to_string() };
                             return Ok(self.accept(accepted, source, document, minisig, hardware));
                         }
@@ -263,6 +270,22 @@ impl Fetch<'_> {
             return Err(Some(State::Unknown));
         }
         Err(retired)
+    }
+
+    /// Whether a tombstone lies under one of the hardware's own keys: a place makes
+    /// whatever sits there its sled, but not hardware that was pulled out for good.
+    fn is_retired(&mut self, server: &str, keys: &[Key], hardware: &Hardware) -> bool {
+        for key in keys.iter().filter(|key| !matches!(key, Key::Location(..) | Key::SwitchPort(..))) {
+            let Outcome::Document { url, document, minisig } = ask::ask(self.world, server, key) else {
+                continue;
+            };
+            let offer = Offer { document: &document, minisig: &minisig, found: Found::Under(key) };
+            if let Err(refusal @ Refusal::Retired { .. }) = self.judge(offer, hardware) {
+                self.say(&format!("metadata: {url} is refused: {refusal}"));
+                return true;
+            }
+        }
+        false
     }
 
     fn judge(&self, offer: Offer<'_>, hardware: &Hardware) -> Result<Accepted, Refusal> {

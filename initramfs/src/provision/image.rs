@@ -74,6 +74,26 @@ pub fn boot_files(
     log.step("boot files", || Ok(((), slots::boot_files(&job, found, usr, time).map_err(failure)?)))
 }
 
+/// Finishes an installation of the running image that was cut off before its boot files
+/// were there. Has nothing to do on any other boot.
+pub fn complete(
+    sled: &Sled,
+    site: &Site,
+    got: &Got,
+    running: &Found,
+    hash: &RootHash,
+    usr: &Path,
+    time: u32,
+) {
+    let image = &got.document.image;
+    if got.document.install.is_some()
+        && image.root_hash.0 == *hash.bytes()
+        && let Err(failure) = boot_files(sled, site, image, running, usr, time)
+    {
+        sled.log.warn("boot files", failure);
+    }
+}
+
 /// Installs the image the document asks for when another one is running from a disk.
 /// Returns whether it was installed now: then the sled had better start it.
 pub fn update(

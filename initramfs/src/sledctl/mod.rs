@@ -40,9 +40,9 @@ pub fn run(arguments: &[&str]) -> ExitCode {
     let result = match arguments {
         ["status"] => status::show(&sled, false),
         ["status", "--json"] => status::show(&sled, true),
-        ["report"] => post::boot_report(&sled, &post::Plain),
-        ["wait-ready"] => ready::wait(&sled, &post::Plain),
-        ["not-ready"] => ready::give_up(&sled, &post::Plain),
+        ["report"] => post::boot_report(&sled, &post::Web::new()),
+        ["wait-ready"] => ready::wait(&sled, &post::Web::new()),
+        ["not-ready"] => ready::give_up(&sled, &post::Web::new()),
         ["mark-good"] => mark::good(&sled),
         ["address", network] => address::show(&sled, network),
         ["--help" | "-h" | "help"] => {

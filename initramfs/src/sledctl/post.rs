@@ -1,16 +1,14 @@
 //! Reports to the servers the document names.
 
-use super::http;
 use super::sled::Sled;
+use crate::http::{Client, Limits};
+use crate::log::Log;
 use serde_json::{Map, Value};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::IpAddr;
 use std::time::Duration;
 
-/// Below a report URL.
-const PATH: &str = "v1/report";
-
-const CONNECT: Duration = Duration::from_secs(5);
-const STALL: Duration = Duration::from_secs(10);
+/// What one server gets.
+const AT_MOST: Duration = Duration::from_secs(10);
 
 /// Posts JSON to a URL.
 pub trait Post {
@@ -21,33 +19,32 @@ pub trait Post {
     fn post(&self, url: &str, bearer: Option<&str>, json: &[u8]) -> Result<(), String>;
 }
 
-/// `http://` to addresses. Names would pull the C library's resolver into PID 1.
-#[derive(Clone, Copy, Debug)]
-pub struct Plain;
+/// The client PID 1 has, too; names are looked up by the image's resolver.
+#[derive(Debug)]
+pub struct Web(Client);
 
-impl Post for Plain {
+impl Web {
+    /// A client that asks systemd-resolved for names.
+    pub fn new() -> Self {
+        let limits = Limits { stall: AT_MOST, total: Some(AT_MOST), ..Limits::default() };
+        let client = Client::new(limits);
+        client.names().set(&[IpAddr::from([127, 0, 0, 53])], &[]);
+        Self(client)
+    }
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Post for Web {
     fn post(&self, url: &str, bearer: Option<&str>, json: &[u8]) -> Result<(), String> {
-        let rest = url.strip_prefix("http://").ok_or("only http:// is known here")?;
-        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let address: SocketAddr = match host.parse() {
-            Ok(address) => address,
-            Err(_) => {
-                let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
-                (ip.map_err(|_| format!("`{host}` is not an address"))?, 80).into()
-            }
-        };
-        let bearer = bearer.map(|token| format!("Bearer {token}"));
-        let mut headers = vec![("Content-Type", "application/json")];
-        headers.extend(bearer.as_deref().map(|value| ("Authorization", value)));
-        let answer = TcpStream::connect_timeout(&address, CONNECT).and_then(|mut socket| {
-            socket.set_read_timeout(Some(STALL))?;
-            socket.set_write_timeout(Some(STALL))?;
-            http::ask(&mut socket, "POST", host, path, &headers, json)
-        });
-        match answer {
-            Ok(http::Response { status: 200..=299, .. }) => Ok(()),
-            Ok(http::Response { status, .. }) => Err(format!("answers {status}")),
-            Err(error) => Err(error.to_string()),
+        match self.0.post(url, "application/json", bearer, json) {
+            Ok(answer) if (200..300).contains(&answer.status) => Ok(()),
+            Ok(answer) => Err(format!("answers {}", answer.status)),
+            Err(error) => Err(Log::chain(&error)),
         }
     }
 }
@@ -76,9 +73,11 @@ pub fn send(sled: &Sled, post: &dyn Post, event: &str, ready: Option<Value>) -> 
         return Err("the sled's document names no server that takes reports".into());
     }
     let json = report(sled, &document, event, ready);
+    // Where PID 1's reports of this sled go, too.
+    let path = format!("v1/report/{}", document.head.sled);
     let mut problems = Vec::new();
     for url in urls {
-        match post.post(&format!("{url}/{PATH}"), servers.token.as_deref(), json.to_string().as_bytes()) {
+        match post.post(&format!("{url}/{path}"), servers.token.as_deref(), json.to_string().as_bytes()) {
             Ok(()) => return Ok(url.clone()),
             Err(why) => problems.push(format!("{url} {why}")),
         }

@@ -38,7 +38,7 @@ fn collect(
     for key in ["image", "version", "usrhash"] {
         all.insert(key.into(), report.get(key).cloned().unwrap_or_default());
     }
-    let source = report.get("document").and_then(|d| d.get("source")).cloned();
+    let source = report.get("source").cloned();
     all.insert("source".into(), source.unwrap_or_default());
     let slot = match trial {
         Err(error) => json!({ "problem": error }),
@@ -128,7 +128,7 @@ mod tests {
         fs::create_dir_all(root.join("run/sledos")).unwrap();
         let report = json!({
             "report": 1, "image": "compute", "version": "1", "usrhash": "ab".repeat(32),
-            "document": {"source": "http://10.0.0.1"}, "steps": [],
+            "source": "http://10.0.0.1", "steps": [],
         });
         fs::write(root.join("run/sledos/boot.json"), report.to_string()).unwrap();
         fs::write(

@@ -169,7 +169,7 @@ fn a_report_server_takes_the_report_over_http() {
     let server = std::thread::spawn(move || {
         serve(|| listener.accept().unwrap().0, &["HTTP/1.1 204 No Content\r\n\r\n"])
     });
-    post::boot_report(&Sled::new(root.path()), &post::Plain).unwrap();
+    post::boot_report(&Sled::new(root.path()), &post::Web::new()).unwrap();
     let asked = server.join().unwrap();
     assert!(asked[0].starts_with("POST /v1/report HTTP/1.0\r\n"), "{asked:?}");
     assert!(asked[0].contains("\r\nAuthorization: Bearer t0k\r\n"), "{asked:?}");
