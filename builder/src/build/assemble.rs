@@ -133,8 +133,11 @@ fn take_boot_parts(tree: &mut Tree) -> Result<BootParts, Error> {
         stub: read(&path(STUB), "systemd-boot-efi")?,
         loader: read(&path(LOADER), "systemd-boot-efi")?,
     };
-    // They are on the ESP; a sled never installs a boot loader by itself.
-    tree.remove(&path(EFI));
+    // They are on the ESP. systemd-boot stays in /usr, too: a sled that installs itself
+    // has it from there, verified.
+    let unused: Vec<TreePath> =
+        tree.children(&path(EFI)).map(|(p, _)| p.clone()).filter(|p| *p != path(LOADER)).collect();
+    unused.iter().for_each(|p| drop(tree.remove(p)));
     tree.remove(&path("boot"));
     Ok(parts)
 }

@@ -1,9 +1,10 @@
 //! A blank disk, then no network at all.
 
-use super::support::{MGMT, OFF, SOON, Scene, said};
+use super::support::{MGMT, READY, SOON, Scene, said};
 use qemu_tests::console;
+use qemu_tests::guest::{Guest, Way};
 use sledos::output::SparseFile;
-use sledos::qemu::{Boot, Bus, Disk, machine};
+use sledos::qemu::{Boot, Bus, Disk, Link, Nic, NicModel, machine};
 
 const DISK: u64 = 8 << 30;
 
@@ -36,21 +37,18 @@ fn an_installed_sled_comes_up_from_its_disk_when_nobody_answers() {
     spec.oem_strings = vec![scene.key.oem_string()];
     // The test's own way in, in place of the network.
     spec.netns = None;
-    spec.nics.push(sledos::qemu::Nic {
-        model: sledos::qemu::NicModel::Virtio,
-        link: sledos::qemu::Link::User { forward: Some(22) },
-        mac: Some("52:54:00:00:08:01".into()),
+    spec.nics.push(Nic {
+        model: NicModel::Virtio,
+        link: Link::User { forward: Some(22) },
+        mac: Some(MGMT.into()),
     });
     let mut machine = scene.power_on("second", &spec);
     machine.wait_for("from /var, stored earlier: no server answered", SOON).expect("it uses what it stored");
-    machine
-        .wait_for("sledos: ready: r1-b07", super::support::READY)
-        .expect("it gets ready without a network");
+    machine.wait_for("sledos: ready: r1-b07", READY).expect("it gets ready without a network");
     let port = machine.forwarded_port(22).expect("the port is forwarded");
-    let guest = qemu_tests::guest::Guest::attach(machine, qemu_tests::guest::Way::Forward(port), &scene.key);
+    let guest = Guest::attach(machine, Way::Forward(port), &scene.key);
     assert_eq!(guest.run(identity), first);
     println!("{}", guest.run("sledctl status; bootctl --no-pager status || true; ls /sys/firmware/efi"));
     let all = guest.power_off().expect("goes off");
     println!("{}", said(&all));
-    let _ = OFF;
 }

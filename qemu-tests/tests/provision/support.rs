@@ -18,9 +18,6 @@ use sledos::qemu::{Boot, Machine, MachineSpec, NicModel};
 pub(crate) const SOON: Duration = Duration::from_secs(240);
 /// From power-on to ready, on a busy host without KVM.
 pub(crate) const READY: Duration = Duration::from_secs(900);
-/// From the power button to off.
-pub(crate) const OFF: Duration = Duration::from_secs(240);
-
 /// The sled's 1G port.
 pub(crate) const MGMT: &str = "52:54:00:00:07:01";
 /// The sled's 10G port.
