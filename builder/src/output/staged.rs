@@ -85,6 +85,15 @@ impl StagedDir {
         fs::write(&path, bytes).map_err(|e| Error::new("write", &path, u64::try_from(bytes.len()).ok(), e))
     }
 
+    /// Brings to disk what is there so far, so that [`StagedDir::commit`] has less to
+    /// wait for: the disk writes while the processor hashes.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn sync(&self) -> Result<(), Error> {
+        sync_all(&self.partial.dir)
+    }
+
     /// Brings everything to disk and puts it under its final name in one step. What
     /// was there before is removed afterwards; it was complete until then. Files become
     /// 0644 and directories 0755, so that any server may read them.
@@ -92,11 +101,7 @@ impl StagedDir {
     /// # Errors
     /// When that fails; what was there before stays.
     pub fn commit(self) -> Result<(), Error> {
-<<<<<<< HEAD
         sync_all(&self.partial.dir)?;
-        match renameat_with(CWD, &self.partial.dir, CWD, &self.target, RenameFlags::NOREPLACE) {
-=======
-        sync_all(&self.partial)?;
         self.put()
     }
 
@@ -106,15 +111,14 @@ impl StagedDir {
     /// # Errors
     /// As [`StagedDir::commit`].
     pub fn commit_small_files(self) -> Result<(), Error> {
-        File::open(&self.partial)
+        File::open(&self.partial.dir)
             .and_then(|dir| rustix::fs::syncfs(&dir).map_err(io::Error::from))
-            .map_err(Error::io("sync", &self.partial))?;
+            .map_err(Error::io("sync", &self.partial.dir))?;
         self.put()
     }
 
     fn put(self) -> Result<(), Error> {
-        match renameat_with(CWD, &self.partial, CWD, &self.target, RenameFlags::NOREPLACE) {
->>>>>>> main
+        match renameat_with(CWD, &self.partial.dir, CWD, &self.target, RenameFlags::NOREPLACE) {
             Ok(()) => {}
             Err(rustix::io::Errno::EXIST) => {
                 replace(&self.partial.dir, &self.target)
