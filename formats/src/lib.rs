@@ -21,9 +21,9 @@ pub mod icmp6;
 pub mod initconf;
 pub mod ipconf;
 pub mod l2;
+pub mod lldp;
 #[cfg(feature = "install")]
 pub mod layout;
-pub mod lldp;
 pub mod modules;
 #[cfg(feature = "write")]
 pub mod pe;

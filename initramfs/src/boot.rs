@@ -202,10 +202,9 @@ impl Boot<'_> {
     /// Mounts OEM; returns its `sledos.conf`. The sled can live without.
     fn mount_oem(&self, found: &disks::Found) -> Option<String> {
         let oem = found.oem.as_ref()?;
-        let mounted =
-            disks::device_of(&found.disk, oem).map_err(|e| Failure::new(Code::Root, e)).and_then(|device| {
-                root::plan_oem(&device.display().to_string()).run(self.log, self.options.debug)
-            });
+        let mounted = disks::device_of(&found.disk, oem)
+            .map_err(|e| Failure::new(Code::Root, e))
+            .and_then(|device| root::plan_oem(&device.display().to_string()).run(self.log, self.options.debug));
         if let Err(failure) = mounted {
             self.log.warn("oem", failure.detail);
         }

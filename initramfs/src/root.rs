@@ -47,7 +47,8 @@ pub fn plan_usr(device: &str, from: &str) -> Step {
 pub fn plan_etc() -> Step {
     let mut actions: Vec<_> =
         ["", "/generated", "/upper", "/work"].iter().map(|d| Action::mkdir(format!("{ETC}{d}"))).collect();
-    let layers = format!("lowerdir={GENERATED}:{AT}{IMAGE_ETC},upperdir={ETC}/upper,workdir={ETC}/work");
+    let layers =
+        format!("lowerdir={GENERATED}:{AT}{IMAGE_ETC},upperdir={ETC}/upper,workdir={ETC}/work");
     actions.push(Action::mount("etc", &format!("{AT}/etc"), "overlay", MountFlags::empty(), &layers));
     Step { name: "etc", code: Code::Etc, says: String::new(), actions }
 }

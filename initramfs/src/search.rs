@@ -99,8 +99,7 @@ impl Search<'_> {
     /// # Errors
     /// What is wrong with it.
     pub fn mount_devices(&self, usr: &Path, verity: &Path, bytes: u64, from: &str) -> Result<(), Failure> {
-        let device =
-            self.log.step("verity", || Ok((usr::open(usr, verity, bytes, self.hash)?, String::new())))?;
+        let device = self.log.step("verity", || Ok((usr::open(usr, verity, bytes, self.hash)?, String::new())))?;
         root::plan_usr(&device, from).run(self.log, self.debug).map_err(|failure| {
             let corrupt = usr::is_corrupt();
             usr::close();

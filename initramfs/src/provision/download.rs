@@ -89,8 +89,7 @@ impl Download<'_> {
             (200 | 206, start) if start == from => Ok(Ok(Box::new(body))),
             // A server without ranges begins at the beginning.
             (200, 0) => {
-                let skipped =
-                    io::copy(&mut (&mut body).take(from), &mut io::sink()).map_err(http::Error::of)?;
+                let skipped = io::copy(&mut (&mut body).take(from), &mut io::sink()).map_err(http::Error::of)?;
                 if skipped < from { Ok(Err((200, None))) } else { Ok(Ok(Box::new(body))) }
             }
             (status, _) => Ok(Err((status, body.retry_after))),

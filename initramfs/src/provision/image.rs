@@ -60,14 +60,7 @@ pub fn bring(sled: &Sled, site: &Site, got: &Got, hash: &RootHash, time: u32) ->
 ///
 /// # Errors
 /// When the disk does not take them.
-pub fn boot_files(
-    sled: &Sled,
-    site: &Site,
-    image: &Image,
-    found: &Found,
-    usr: &Path,
-    time: u32,
-) -> Result<(), Failure> {
+pub fn boot_files(sled: &Sled, site: &Site, image: &Image, found: &Found, usr: &Path, time: u32) -> Result<(), Failure> {
     let log = sled.log;
     let source = Download::new(&sled.client, log, random, &urls(site, image), Some(UPDATE));
     let job = Job { image, source: &source, log };
@@ -76,15 +69,7 @@ pub fn boot_files(
 
 /// Installs the image the document asks for when another one is running from a disk.
 /// Returns whether it was installed now: then the sled had better start it.
-pub fn update(
-    sled: &Sled,
-    site: &Site,
-    got: &Got,
-    running: &Found,
-    hash: &RootHash,
-    usr: &Path,
-    time: u32,
-) -> bool {
+pub fn update(sled: &Sled, site: &Site, got: &Got, running: &Found, hash: &RootHash, usr: &Path, time: u32) -> bool {
     let (log, image) = (sled.log, &got.document.image);
     let Some(wanted) = got.document.install.as_ref().filter(|_| image.root_hash.0 != *hash.bytes()) else {
         return false;

@@ -3,12 +3,12 @@
 use crate::fetch::world::{Answer, Inventory, Network as Reachable, State, World, get};
 use crate::http::{self, Client};
 use crate::identity::Hardware;
-use crate::inventory;
 use crate::log::Log;
 use crate::modules::Coldplug;
 use crate::net::Network;
-use crate::reporter::Reporter;
 use crate::site::Site;
+use crate::inventory;
+use crate::reporter::Reporter;
 use formats::lldp::Neighbour as LinkNeighbour;
 use metadata::document::SwitchPort;
 use std::net::IpAddr;
