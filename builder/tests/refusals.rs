@@ -9,6 +9,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// A recipe of its own over the real compute.yaml, with the real lock, and an
 /// output directory in which an earlier version lies.
 struct Case {
@@ -88,10 +90,6 @@ fn check(output: &Output, code: i32, sentences: &[&str]) {
     assert!(!text.contains("panicked"), "{text}");
 }
 
-fn signal(pid: u32, name: &str) {
-    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
-}
-
 /// Builds until the stage begins, then sends the signals one after another. Returns
 /// the events after that.
 #[track_caller]
@@ -107,7 +105,7 @@ fn interrupted(case: &Case, mut command: Command, stage: &str, signals: usize) -
     let seen = lines.by_ref().map_while(Result::ok).any(|line| line.contains(stage));
     assert!(seen, "no event of the stage {stage}");
     for _ in 0..signals {
-        signal(child.id(), "-INT");
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     }
     let rest: Vec<String> = lines.map_while(Result::ok).collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:#?}");

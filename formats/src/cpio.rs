@@ -261,7 +261,7 @@ mod tests {
         // Larger than the window, so that the frame has to say how large the window is.
         let bytes = vec![0; 20 << 20];
         for level in [1, 19, 22] {
-            let packed = compress(&bytes, level).unwrap();
+            let packed = compress(&bytes, level, &|| true).unwrap();
             // RFC 8878, 3.1.1.1: descriptor, then the window: exponent in the upper five bits.
             assert_eq!(packed[4] & 0b0010_0100, 0b0000_0100, "checksum, not a single segment");
             let exponent = u32::from(packed[5] >> 3) + 10;

@@ -173,20 +173,24 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
     }
 
     let stage = progress.stage("checksums", Unit::Time, None);
-    let manifest = describe::manifest(
-        &describe::Facts {
-            recipe: &recipe,
-            lock: &lock,
-            plan: &plan,
-            assembled: &assembled,
-            options: &options,
-            initramfs_level,
-            root_hash: &usr.root_hash,
-            cmdline: &cmdline,
-            partitions,
-        },
-        &staged,
-    )?;
+    let facts = describe::Facts {
+        recipe: &recipe,
+        lock: &lock,
+        plan: &plan,
+        assembled: &assembled,
+        options: &options,
+        initramfs_level,
+        root_hash: &usr.root_hash,
+        cmdline: &cmdline,
+        partitions,
+    };
+    // Not a thread of the pool: it waits for the disk while those hash.
+    let (manifest, synced) = std::thread::scope(|scope| {
+        let sync = scope.spawn(|| staged.sync());
+        (describe::manifest(&facts, &staged), sync.join())
+    });
+    let manifest = manifest?;
+    synced.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     stage.finish();
     let stage = progress.stage("sync", Unit::Time, None);
     let dir = staged.target().to_owned();

@@ -7,7 +7,7 @@ use formats::tree::{Kind, Node, Origin, Tree, TreePath};
 use super::{Context, Edit, Error};
 use crate::accounts::Ids;
 use crate::recipe::Recipe;
-use crate::recipe::model::{Budgets, Compression, Debian, Kernel, Layout, User};
+use crate::recipe::model::{Budgets, Compression, Debian, Kernel, Layout, Provisioning, User};
 
 pub(super) const PASSWD_MASTER: &str =
     "root:*:0:0:root:/root:/bin/bash\nnobody:*:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
@@ -51,6 +51,7 @@ pub(super) fn recipe() -> Recipe {
         alternatives: BTreeMap::new(),
         enable: BTreeMap::new(),
         mask: BTreeSet::new(),
+        provisioning: Provisioning::default(),
         layout: Layout { esp: 0, usr: 0, verity: 0, oem: 0, root: 0 },
         compression: Compression { usr_level: 3, block_size: 1 << 18, initramfs_level: 3 },
         budgets: Budgets::default(),

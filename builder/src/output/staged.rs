@@ -85,6 +85,15 @@ impl StagedDir {
         fs::write(&path, bytes).map_err(|e| Error::new("write", &path, u64::try_from(bytes.len()).ok(), e))
     }
 
+    /// Brings to disk what is there so far, so that [`StagedDir::commit`] has less to
+    /// wait for: the disk writes while the processor hashes.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn sync(&self) -> Result<(), Error> {
+        sync_all(&self.partial.dir)
+    }
+
     /// Brings everything to disk and puts it under its final name in one step. What
     /// was there before is removed afterwards; it was complete until then. Files become
     /// 0644 and directories 0755, so that any server may read them.
