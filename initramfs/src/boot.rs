@@ -179,11 +179,12 @@ impl Boot<'_> {
                     Way::Installed(new) => {
                         search.mount(&new)?;
                         let var = self.mount_var(&new)?;
+                        self.mount_oem(&new);
                         image::boot_files(sled, site, &got.document.image, &new, &usr, time)?;
                         if let Err(error) = got.keep(&Store::new(var.as_deref())) {
                             log.warn("metadata", format!("the document is not stored on /var ({error})"));
                         }
-                        found = Some(new);
+                        found = Some(*new);
                     }
                     Way::Live(live) => {
                         search.mount_devices(live.usr(), live.verity(), live.bytes, "from memory")?;

@@ -24,7 +24,7 @@ impl Namespace {
     ///
     /// # Panics
     /// When the test does not run as root or `ip` is missing: this is test code.
-    pub fn new() -> Self {
+    pub fn make() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("sled{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         ip(&["netns", "add", &name]);

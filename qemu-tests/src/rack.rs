@@ -28,7 +28,7 @@ pub struct Rack {
 impl Rack {
     /// Makes a rack whose server has the files of `root`. `dir` is for its own files.
     pub fn new(dir: &Path, root: &Path) -> Self {
-        let namespace = Namespace::new();
+        let namespace = Namespace::make();
         let web = Web::start(&namespace, root);
         let mut rack = Self { namespace, web, dir: dir.to_owned(), dhcp: None };
         rack.start_dhcp();

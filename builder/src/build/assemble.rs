@@ -137,7 +137,9 @@ fn take_boot_parts(tree: &mut Tree) -> Result<BootParts, Error> {
     // has it from there, verified.
     let unused: Vec<TreePath> =
         tree.children(&path(EFI)).map(|(p, _)| p.clone()).filter(|p| *p != path(LOADER)).collect();
-    unused.iter().for_each(|p| drop(tree.remove(p)));
+    for path in &unused {
+        tree.remove(path);
+    }
     tree.remove(&path("boot"));
     Ok(parts)
 }

@@ -47,7 +47,6 @@ pub(super) fn recipe() -> Recipe {
         keep: Vec::new(),
         users: Vec::new(),
         groups: Vec::new(),
-        provisioning: crate::recipe::model::Provisioning::default(),
         alternatives: BTreeMap::new(),
         enable: BTreeMap::new(),
         mask: BTreeSet::new(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use sledos::recipe::model::{Budgets, Compression, Debian, Kernel, Layout, Recipe};
+use sledos::recipe::model::{Budgets, Compression, Debian, Kernel, Layout, Provisioning, Recipe};
 
 pub(crate) fn recipe(dir: &Path, keyring: &Path, packages: &[&str]) -> Recipe {
     Recipe {
@@ -37,6 +37,7 @@ pub(crate) fn recipe(dir: &Path, keyring: &Path, packages: &[&str]) -> Recipe {
         keep: vec![],
         users: vec![],
         groups: vec![],
+        provisioning: Provisioning::default(),
         alternatives: BTreeMap::new(),
         enable: BTreeMap::new(),
         mask: BTreeSet::new(),

@@ -21,7 +21,7 @@ const UPDATE: Duration = Duration::from_secs(20 * 60);
 #[derive(Debug)]
 pub enum Way {
     /// From a slot it was installed into just now.
-    Installed(Found),
+    Installed(Box<Found>),
     /// From memory.
     Live(Live),
 }
@@ -46,7 +46,7 @@ pub fn bring(sled: &Sled, site: &Site, got: &Got, hash: &RootHash, time: u32) ->
         Some(wanted) => log.step("install", || {
             let found = install(&job, site, wanted, None, time)?;
             let says = format!("{} {} in {found}", image.name, image.version);
-            Ok((Way::Installed(found), says))
+            Ok((Way::Installed(Box::new(found)), says))
         }),
         None => log.step("live", || {
             let live = slots::live(&job).map_err(failure)?;
