@@ -16,9 +16,10 @@ fn a_switch_port_selects_the_document_for_any_hardware() {
         spec.smbios = Smbios { board_serial: Some(board.into()), ..Smbios::default() };
         let _switch = scene.rack.announce(&port, [2, 0, 0, 0, 0, 1], "Ethernet9");
         let machine = scene.power_on(board, &spec);
-        let console =
-            machine.wait_for("metadata: r1-b09 generation 1 from ", SOON).expect("it becomes bay 9");
-        assert!(console.contains(&format!("board {board} sits where OLD0001 was")), "{console}");
+        // The end of the line that says where the document is from.
+        let told = format!("; board {board} sits where OLD0001 was");
+        let console = machine.wait_for(&told, SOON).expect("it becomes bay 9");
+        assert!(console.contains("metadata: r1-b09 generation 1 from "), "{console}");
         assert!(console.contains("by switch 02:00:00:00:00:01 port Ethernet9"), "{console}");
     }
 }
