@@ -120,7 +120,11 @@ fn compare(dir: &Path, image: &Path, tree: &Tree) {
     let commands: Vec<_> = dumps
         .iter()
         .enumerate()
-        .map(|(i, (_, command))| command.replace("OUT", &to(i).display().to_string()).into_bytes())
+        // Only at the end: a file of the tree may be called so, too.
+        .map(|(i, (_, command))| match command.strip_suffix("OUT") {
+            Some(start) => format!("{start}{}", to(i).display()).into_bytes(),
+            None => command.clone().into_bytes(),
+        })
         .collect();
     let said = debugfs(dir, image, &commands);
     for (i, (bytes, command)) in dumps.into_iter().enumerate() {
