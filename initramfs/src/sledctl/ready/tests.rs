@@ -99,7 +99,7 @@ fn ready_is_docker_and_an_id_of_the_master() {
         wait(&Sled::new(root.path()), &taken).unwrap();
         let taken = taken.0.into_inner().unwrap();
         let [(url, bearer, report)] = taken.as_slice() else { panic!("{taken:?}") };
-        assert_eq!((url.as_str(), bearer.as_deref()), ("http://b/v1/report", Some("t0k")));
+        assert_eq!((url.as_str(), bearer.as_deref()), ("http://b/v1/report/r12-b07", Some("t0k")));
         assert_eq!((&report["event"], &report["sled"]), (&json!("ready"), &json!("r12-b07")));
         assert_eq!((&report["image"], &report["ready"]["mesos"]["id"]), (&json!("compute"), &json!("7f-S1")));
         (docker.join().unwrap(), agent.join().unwrap())
@@ -171,6 +171,6 @@ fn a_report_server_takes_the_report_over_http() {
     });
     post::boot_report(&Sled::new(root.path()), &post::Web::new()).unwrap();
     let asked = server.join().unwrap();
-    assert!(asked[0].starts_with("POST /v1/report HTTP/1.0\r\n"), "{asked:?}");
+    assert!(asked[0].starts_with("POST /v1/report/r12-b07 HTTP/1.1\r\n"), "{asked:?}");
     assert!(asked[0].contains("\r\nAuthorization: Bearer t0k\r\n"), "{asked:?}");
 }
