@@ -1,9 +1,12 @@
 //! Documents that are there and not believed. Each by name, and the next source is tried.
 
-use super::support::{DATA, MGMT};
+use super::support::MGMT;
 use super::support::{SOON, Scene, now, sled};
 use qemu_tests::fleet::Fleet;
 use std::path::Path;
+
+/// The serial number of the sled's board.
+const BOARD: &str = "ZM18AS036112";
 
 /// The document of a MAC address, below a served directory.
 fn document(root: &Path, mac: &str) -> std::path::PathBuf {
@@ -26,16 +29,18 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn a_forged_signature_and_an_unknown_key_are_refused_and_the_next_key_is_tried() {
     let scene = Scene::new("forged");
-    scene.serve_text(
-        &scene.yaml("", &sled("r1-b07", 7, MGMT).replace("macs: [", &format!("macs: ['{DATA}', "))),
-    );
-    let path = document(&scene.fleet.root, MGMT);
+    // The board is asked for before MAC addresses.
+    let with_board = sled("r1-b07", 7, MGMT).replace("macs:", &format!("board-serial: {BOARD}, macs:"));
+    scene.serve_text(&scene.yaml("", &with_board));
+    let mut spec = scene.blank(1536);
+    spec.smbios.board_serial = Some(BOARD.into());
+    let path = scene.fleet.root.join(format!("v1/board/{BOARD}.json"));
     // One byte of a document that was signed.
     let text = std::fs::read_to_string(&path).expect("it was compiled");
     replace(&path, text.replacen("r1-b07", "r1-b08", 1).as_bytes());
-    let machine = scene.power_on("forged", &scene.blank(1536));
-    let console = machine.wait_for("metadata: r1-b07 generation 1 from ", SOON).expect("by the other MAC");
-    let url = format!("{}/v1/mac/{}.json", scene.rack.web.url(), MGMT.replace(':', "-"));
+    let machine = scene.power_on("forged", &spec);
+    let console = machine.wait_for("metadata: r1-b07 generation 1 from ", SOON).expect("by the MAC address");
+    let url = format!("{}/v1/board/{BOARD}.json", scene.rack.web.url());
     assert!(
         console.contains(&format!("metadata: {url} is refused: bad signature: the signature by key ")),
         "{console}"
@@ -46,8 +51,8 @@ fn a_forged_signature_and_an_unknown_key_are_refused_and_the_next_key_is_tried()
     let others = Fleet::new(&scene.dir.join("others"), &scene.fleet.root.join("images"));
     others.compile(&scene.yaml("", &sled("r1-b07", 7, MGMT)), &scene.rack.web.url(), now());
     copy(&document(&others.root, MGMT), &path);
-    let machine = scene.power_on("unknown-key", &scene.blank(1536));
-    let console = machine.wait_for("metadata: r1-b07 generation 1 from ", SOON).expect("by the other MAC");
+    let machine = scene.power_on("unknown-key", &spec);
+    let console = machine.wait_for("metadata: r1-b07 generation 1 from ", SOON).expect("by the MAC address");
     assert!(console.contains(&format!("metadata: {url} is refused: unknown key: signed by ")), "{console}");
 }
 

@@ -21,7 +21,7 @@ pub(crate) const READY: Duration = Duration::from_secs(900);
 /// The sled's 1G port.
 pub(crate) const MGMT: &str = "52:54:00:00:07:01";
 /// The sled's 10G port.
-pub(crate) const DATA: &str = "52:54:00:00:07:02";
+const DATA: &str = "52:54:00:00:07:02";
 
 /// One machine at a time: two would starve each other into their deadlines.
 fn turn() -> MutexGuard<'static, ()> {
