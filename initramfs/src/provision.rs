@@ -106,12 +106,14 @@ impl Sled {
         log.step("configuration", || {
             let fail = |e: &dyn std::fmt::Display| Failure::new(Code::Config, e);
             let nics = nics::settled(&self.network, &got.document.config);
-            let daemon_json =
-                fs::read_to_string(format!("{}{}/docker/daemon.json", root::AT, root::IMAGE_ETC)).ok();
+            let image_etc = format!("{}{}", root::AT, root::IMAGE_ETC);
+            let daemon_json = fs::read_to_string(format!("{image_etc}/docker/daemon.json")).ok();
             let image = generate::Image { daemon_json };
             let generated = generate(&got.document, &nics, &image).map_err(|e| fail(&e))?;
             generated.warnings.iter().for_each(|warning| log.warn("configuration", warning));
-            let count = write::write(&generated.files, Path::new(root::GENERATED), Path::new(root::AT))
+            let etc = Path::new(root::GENERATED);
+            let count = write::write(&generated.files, etc, Path::new(root::AT))
+                .and_then(|count| write::keep_directories(etc, Path::new(&image_etc)).map(|()| count))
                 .map_err(|(path, e)| fail(&format!("{path} cannot be written ({e})")))?;
             crate::durable::write(Path::new("/run/sledos"), "document.json", got.bytes(), 0o600)
                 .map_err(|e| fail(&format!("{DOCUMENT} cannot be written ({e})")))?;

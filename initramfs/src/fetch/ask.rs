@@ -1,6 +1,7 @@
 //! One question: the document under one key at one server, and its signature.
 
 use super::world::World;
+use crate::log::Log;
 use metadata::document::MAX_BYTES;
 use metadata::layout::{Key, SIGNATURE};
 use std::time::Duration;
@@ -57,7 +58,7 @@ pub(super) fn ask(world: &mut dyn World, server: &str, key: &Key) -> Outcome {
 fn get(world: &mut dyn World, url: &str, max: usize) -> Result<Option<Vec<u8>>, Outcome> {
     let answer = world
         .get(url, max)
-        .map_err(|e| Outcome::Failed { why: format!("{url}: {}", chain(&e)), retry_after: None })?;
+        .map_err(|e| Outcome::Failed { why: format!("{url}: {}", Log::chain(&e)), retry_after: None })?;
     match answer.status {
         200 => Ok(Some(answer.body)),
         404 | 410 => Ok(None),
@@ -69,15 +70,4 @@ fn get(world: &mut dyn World, url: &str, max: usize) -> Result<Option<Vec<u8>>, 
             Err(Outcome::Failed { why, retry_after: answer.retry_after })
         }
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text += &format!(": {error}");
-        source = error.source();
-    }
-    text
 }

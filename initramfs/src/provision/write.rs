@@ -4,6 +4,7 @@ use metadata::generate::{Content, File};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid};
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Writes the files. Those below /etc go to `etc`, all others below `root`. Returns the
@@ -17,6 +18,29 @@ pub fn write(files: &[File], etc: &Path, root: &Path) -> Result<usize, (String, 
         one(file, &path).map_err(|error| (file.path.clone(), error))?;
     }
     Ok(files.len())
+}
+
+/// Gives directories below `etc` the mode and owner that the image's have: in an overlay
+/// the upper directory's count, and /etc/ssl/private must not become open to all because
+/// a file was generated into it.
+///
+/// # Errors
+/// The first directory that cannot be given them, with its path.
+pub fn keep_directories(etc: &Path, image: &Path) -> Result<(), (String, io::Error)> {
+    let entries = fs::read_dir(etc).into_iter().flatten().flatten();
+    for dir in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        let (ours, theirs) = (dir.path(), image.join(dir.file_name()));
+        if let Ok(meta) = fs::symlink_metadata(&theirs)
+            && meta.is_dir()
+        {
+            let (uid, gid) = (Uid::from_raw(meta.uid()), Gid::from_raw(meta.gid()));
+            rustix::fs::chownat(CWD, &ours, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+                .and_then(|()| rustix::fs::chmod(&ours, Mode::from_raw_mode(meta.mode() & 0o7777)))
+                .map_err(|error| (ours.display().to_string(), error.into()))?;
+        }
+        keep_directories(&ours, &theirs)?;
+    }
+    Ok(())
 }
 
 fn place(path: &str, etc: &Path, root: &Path) -> PathBuf {
@@ -57,7 +81,7 @@ fn one(file: &File, path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::fs::PermissionsExt;
 
     fn file(path: &str, content: Content) -> File {
         let me = rustix::process::getuid().as_raw();
@@ -84,6 +108,19 @@ mod tests {
         assert_eq!(fs::metadata(etc.join("a")).unwrap().mode() & 0o022, 0);
         assert_eq!(fs::read_to_string(root.join("var/lib/x")).unwrap(), "two");
         assert_eq!(fs::read_to_string(root.join("etcetera")).unwrap(), "three");
+    }
+
+    #[test]
+    fn a_private_directory_of_the_image_stays_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let (etc, image) = (dir.path().join("generated"), dir.path().join("image"));
+        fs::create_dir_all(image.join("ssl/private")).unwrap();
+        fs::set_permissions(image.join("ssl/private"), fs::Permissions::from_mode(0o700)).unwrap();
+        let text = || Content::Text("x".into());
+        write(&[file("/etc/ssl/private/key", text()), file("/etc/new/file", text())], &etc, &etc).unwrap();
+        keep_directories(&etc, &image).unwrap();
+        let mode = |path: &str| fs::metadata(etc.join(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode("ssl/private"), mode("new")), (0o700, 0o755));
     }
 
     #[test]
