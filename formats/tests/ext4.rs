@@ -55,6 +55,9 @@ fn field<'a>(stat: &'a str, name: &str) -> &'a str {
     rest.split_whitespace().next().unwrap_or_default()
 }
 
+/// Stands for a file to write to. No path of a tree has `//` in it.
+const OUT: &str = "//OUT";
+
 /// Compares every node of the tree with what debugfs finds in the image.
 fn compare(dir: &Path, image: &Path, tree: &Tree) {
     let out = dir.join("out");
@@ -76,7 +79,7 @@ fn compare(dir: &Path, image: &Path, tree: &Tree) {
         let kind = match &node.kind {
             Kind::Dir => "directory",
             Kind::File(content) => {
-                dumps.push((content.to_vec().unwrap(), format!("dump \"/{at}\" OUT")));
+                dumps.push((content.to_vec().unwrap(), format!("dump \"/{at}\" {OUT}")));
                 assert_eq!(field(stat, "Size: "), content.len().to_string(), "{at}");
                 "regular"
             }
@@ -110,7 +113,7 @@ fn compare(dir: &Path, image: &Path, tree: &Tree) {
             let name = String::from_utf8_lossy(name);
             assert!(stat.contains(&format!("{name} ({})", value.len())), "{at}: {stat}");
             if !value.is_empty() {
-                dumps.push((value.clone(), format!("ea_get -f OUT \"/{at}\" {name}")));
+                dumps.push((value.clone(), format!("ea_get -f {OUT} \"/{at}\" {name}")));
             }
         }
         let shown = stat.lines().filter(|l| l.starts_with("  ")).count();
@@ -120,11 +123,7 @@ fn compare(dir: &Path, image: &Path, tree: &Tree) {
     let commands: Vec<_> = dumps
         .iter()
         .enumerate()
-        // Only at the end: a file of the tree may be called so, too.
-        .map(|(i, (_, command))| match command.strip_suffix("OUT") {
-            Some(start) => format!("{start}{}", to(i).display()).into_bytes(),
-            None => command.clone().into_bytes(),
-        })
+        .map(|(i, (_, command))| command.replace(OUT, &to(i).display().to_string()).into_bytes())
         .collect();
     let said = debugfs(dir, image, &commands);
     for (i, (bytes, command)) in dumps.into_iter().enumerate() {
