@@ -28,13 +28,15 @@ pub enum Exit {
     /// The image would break its contract: a NIC without driver or firmware, a budget
     /// exceeded, a partition too small.
     Contract = 7,
+    /// `sledos diff` found that two things are not the same.
+    Different = 8,
     /// Ended by Ctrl-C or a termination signal (128 + SIGINT, as shells do).
     Interrupted = 130,
 }
 
 impl Exit {
     /// All of them, in order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ok,
         Self::Failure,
         Self::Usage,
@@ -43,6 +45,7 @@ impl Exit {
         Self::Verification,
         Self::Dependencies,
         Self::Contract,
+        Self::Different,
         Self::Interrupted,
     ];
 

@@ -9,17 +9,22 @@
 
 pub mod accounts;
 pub mod apt;
+pub mod artefacts;
 pub mod build;
 pub mod cache;
 pub mod cli;
 pub mod date;
+pub mod diff;
 pub mod digest;
 pub mod exit;
+pub mod explain;
 pub mod fixups;
 pub mod fleet;
 pub mod image;
+pub mod inspect;
 pub mod kernel;
 pub mod lock;
+pub mod origins;
 pub mod output;
 pub mod progress;
 pub mod qemu;

@@ -1,4 +1,4 @@
-//! The initramfs archive: cpio "newc" from a [`Tree`], and its zstd compression.
+//! The initramfs archive: cpio "newc" from a [`Tree`] and back, and its zstd compression.
 //!
 //! Format: Linux `Documentation/driver-api/early-userspace/buffer-format.rst`.
 //! Every header is 110 bytes of ASCII: the magic `070701` and 13 fields of 8
@@ -8,6 +8,10 @@
 //!
 //! Inode numbers are those of a sorted walk and every node carries the same
 //! modification time, so equal trees give equal bytes.
+
+mod read;
+
+pub use read::{Listing, ReadError, read};
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};

@@ -9,7 +9,7 @@ mod read;
 #[cfg(feature = "gpt-write")]
 mod write;
 
-pub use read::{HeaderError, ReadError, Source, Table, read};
+pub use read::{HeaderError, ReadError, Source, Table, read, read_copy};
 #[cfg(feature = "gpt-write")]
 pub use write::{ALIGNMENT, Plan, WriteError, lay_out, write};
 

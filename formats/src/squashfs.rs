@@ -1,4 +1,5 @@
-//! A squashfs 4.0 writer: zstd, parallel, with a cache of compressed blocks.
+//! Squashfs 4.0: a parallel zstd writer with a cache of compressed blocks, and a reader
+//! ([`Image`]) of images that may be damaged.
 //!
 //! Layout and field names follow the kernel's `fs/squashfs/squashfs_fs.h` and
 //! `Documentation/filesystems/squashfs.rst`. The writer works in two steps:
@@ -26,6 +27,7 @@ mod image;
 mod inode;
 mod meta;
 mod plan;
+mod read;
 mod stats;
 mod superblock;
 mod xattr;
@@ -33,6 +35,7 @@ mod xattr;
 pub use cache::{BlockCache, NoCache};
 pub use error::Error;
 pub use plan::{Plan, Progress};
+pub use read::{Extent, Image, Listing, ReadError, Superblock};
 pub use stats::Stats;
 
 use std::io::{Seek, Write};

@@ -127,3 +127,82 @@ fn zstd_gives_the_archive_back() {
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     assert_eq!(out.stdout, archive);
 }
+
+mod reader {
+    use formats::cpio::{self, ReadError};
+    use formats::tree::{Kind, Node, Origin, Tree, TreePath};
+
+    const O: Origin = Origin::Fixup("test");
+
+    fn p(s: &str) -> TreePath {
+        TreePath::parse(s.as_bytes()).unwrap()
+    }
+
+    fn archive() -> Vec<u8> {
+        let mut tree = Tree::new(Node::dir(O));
+        for (at, kind) in [
+            ("init", Kind::File(formats::tree::Content::from_bytes(*b"hello"))),
+            ("dev/console", Kind::CharDev { major: 5, minor: 1 }),
+            ("link", Kind::Symlink(b"init".to_vec())),
+            ("other", Kind::Hardlink(p("init"))),
+            ("pipe", Kind::Fifo),
+        ] {
+            tree.insert(p(at), Node::new(kind, 0o640, O)).unwrap();
+        }
+        let mut out = Vec::new();
+        cpio::write(&tree, 77, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn what_was_written_comes_back() {
+        let read = cpio::read(&archive()).unwrap();
+        let names: Vec<_> = read.tree.iter().map(|(path, _)| path.to_string()).collect();
+        assert_eq!(names, ["", "dev", "dev/console", "init", "link", "other", "pipe"]);
+        assert!(read.times.values().all(|time| *time == 77));
+        let kind = |at: &str| &read.tree.get(&p(at)).unwrap().kind;
+        assert!(matches!(kind("init"), Kind::File(c) if c.to_vec().unwrap() == b"hello"));
+        assert!(matches!(kind("other"), Kind::Hardlink(to) if *to == p("init")));
+        assert!(matches!(kind("dev/console"), Kind::CharDev { major: 5, minor: 1 }));
+        assert!(matches!(kind("link"), Kind::Symlink(to) if to == b"init"));
+        assert_eq!(read.tree.get(&p("pipe")).unwrap().mode, 0o640);
+        // The kernel takes several archives; the later file wins.
+        let twice = cpio::read(&[archive(), archive()].concat()).unwrap();
+        assert_eq!(twice.tree.len(), read.tree.len());
+    }
+
+    #[test]
+    fn damage_is_named_with_its_place() {
+        let good = archive();
+        let last = good.iter().rposition(|b| *b != 0).unwrap();
+        for len in 0..=last {
+            assert_eq!(cpio::read(&good[..len]).unwrap_err(), ReadError::CutOff(len));
+        }
+        let second = 112; // behind the header and name of the root
+        let at = |offset, why| ReadError::Damaged { structure: "a header", offset, why };
+        for (byte, value, expected) in [
+            (0, b'1', ReadError::Magic(0)),
+            (second + 5, b'2', ReadError::Magic(second)),
+            (second + 10, b'g', at(second, "a number is not one")),
+            (second + 18, b'0', at(second, "the type of the file is unknown")),
+            (second + 94, b'F', at(second, "the length of the name is impossible")),
+            (second + 109, b'1', at(second, "it has a checksum, which this kind has not")),
+            (second + 110, 0, at(second, "the name is impossible")),
+            (second + 113, b'x', at(second, "the name does not end")),
+        ] {
+            let mut bad = good.clone();
+            bad[byte] = value;
+            assert_eq!(cpio::read(&bad).unwrap_err(), expected, "byte {byte}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn flipped_bytes_never_panic(at in proptest::prelude::any::<proptest::sample::Index>(), flip in 1..=255u8) {
+            let mut bad = archive();
+            let at = at.index(bad.len());
+            bad[at] ^= flip;
+            let _ = cpio::read(&bad);
+        }
+    }
+}

@@ -24,6 +24,8 @@ pub(super) struct Initramfs {
     pub(super) bytes: Vec<u8>,
     /// Parts by name, in bytes before compression.
     pub(super) parts: Vec<(String, u64)>,
+    /// What is in it.
+    pub(super) tree: Tree,
 }
 
 /// Makes the initramfs, or takes it from the cache.
@@ -61,11 +63,11 @@ pub(super) fn initramfs(
     key.update(&archive);
     let key = key.finalize().into();
     if let Some(bytes) = cache.get(&key) {
-        return Ok(Initramfs { bytes, parts });
+        return Ok(Initramfs { bytes, parts, tree });
     }
     let bytes = cpio::compress(&archive, level, &|| !interrupt.is_set()).map_err(Error::Compress)?;
     cache.put(&key, &bytes);
-    Ok(Initramfs { bytes, parts })
+    Ok(Initramfs { bytes, parts, tree })
 }
 
 fn parts(tree: &Tree) -> Vec<(String, u64)> {

@@ -27,6 +27,7 @@ use crate::image::ImagePlan;
 use crate::image::manifest::Manifest;
 use crate::image::plan::default_version;
 use crate::lock::{self, Lock};
+use crate::origins::{self, Origins};
 use crate::output::{Interrupt, StagedDir};
 use crate::progress::{Progress, Unit};
 use crate::recipe::Recipe;
@@ -161,6 +162,9 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
     staged.write("initramfs.zst", &initramfs.bytes)?;
     staged.write(&format!("{}.efi", plan.name), &uki)?;
     staged.write("boot.ipxe", crate::image::pxe::script(&plan, &cmdline).as_bytes())?;
+    staged.write(&format!("{}.lock", plan.name), lock.to_text(&recipe.name).as_bytes())?;
+    let origins = Origins::new(&usr.tree, &usr.stats, &initramfs.tree, initramfs.bytes.len() as u64);
+    staged.write(origins::FILE, &origins.to_bytes().map_err(Error::Compress)?)?;
     let partitions = write::disk(&plan, &usr, &assembled.boot.loader, &uki, staged.path())?;
     stage.finish();
     interrupt.check()?;

@@ -24,6 +24,8 @@ pub(super) struct Usr {
     pub(super) squashfs_size: u64,
     pub(super) root_hash: [u8; 32],
     pub(super) stats: squashfs::Stats,
+    /// What is in it, from below /usr.
+    pub(super) tree: Tree,
 }
 
 fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
@@ -59,6 +61,7 @@ pub(super) fn usr(
         other => other.into(),
     })?;
     out.flush().map_err(io("write", &path))?;
+    drop(squash);
     stage.finish();
     interrupt.check()?;
     let stage = progress.stage("verity", Unit::Time, None);
@@ -72,7 +75,7 @@ pub(super) fn usr(
     built.write(&mut out).map_err(io("write", &verity_path))?;
     out.flush().map_err(io("write", &verity_path))?;
     stage.finish();
-    Ok(Usr { squashfs: path, verity: verity_path, squashfs_size, root_hash: built.root, stats })
+    Ok(Usr { squashfs: path, verity: verity_path, squashfs_size, root_hash: built.root, stats, tree })
 }
 
 /// Writes `disk.raw`. Returns its partitions for the manifest.

@@ -2,11 +2,15 @@
 
 pub mod boot;
 pub mod build;
+pub mod diff;
+pub mod explain;
 pub mod fleet;
+pub mod inspect;
 pub mod keys;
 pub mod lock;
 pub mod reference;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -37,6 +41,12 @@ pub enum Verb {
     Lock(lock::LockArgs),
     /// Boot a built image in QEMU, its serial console on this terminal.
     Boot(boot::BootArgs),
+    /// Show what is in an image, without mounting it.
+    Inspect(inspect::InspectArgs),
+    /// Say why a path is in an image: who put it there, which line of the lock, what it costs.
+    Explain(explain::ExplainArgs),
+    /// Show what differs between two images or two locks.
+    Diff(diff::DiffArgs),
     /// Racks, roles and sleds: check them, and make signed documents of them.
     #[command(subcommand)]
     Fleet(fleet::FleetVerb),
@@ -99,9 +109,19 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Build(args) => build::run_verb(args),
         Verb::Lock(args) => lock::run_verb(args),
         Verb::Boot(args) => Ok(boot::run(args)?),
+        Verb::Inspect(args) => inspect::run_verb(args),
+        Verb::Diff(args) => diff::run_verb(args),
+        Verb::Explain(args) => explain::run_verb(args),
         Verb::Fleet(verb) => fleet::run_verb(verb),
         Verb::Keys(verb) => keys::run_verb(verb),
     }
+}
+
+/// Prints a result on standard output, as JSON or for people. A reader that has gone
+/// (`| head`) is no failure.
+fn print_json<T: serde::Serialize + std::fmt::Display>(json: bool, result: &T) {
+    let text = if json { serde_json::to_string_pretty(result).unwrap_or_default() } else { result.to_string() };
+    writeln!(std::io::stdout(), "{}", text.trim_end()).ok();
 }
 
 /// Seconds since 1970.

@@ -210,7 +210,7 @@ impl Catalog {
     }
 
     /// Firmware files a module may ask for: those that are there, and the names of those that are not.
-    pub(super) fn firmware_of(&self, module: &Module) -> (BTreeSet<String>, BTreeSet<String>) {
+    pub(crate) fn firmware_of(&self, module: &Module) -> (BTreeSet<String>, BTreeSet<String>) {
         let (mut there, mut missing) = (BTreeSet::new(), BTreeSet::new());
         for listed in &module.info.firmware {
             let before = there.len();

@@ -158,6 +158,28 @@ pub fn read(
     disk.table(last, Source::Backup).map_err(|backup| ReadError::Unusable { primary, backup })
 }
 
+/// Reads one copy of the table, without falling back to the other: for saying whether
+/// both are sound. Arguments are those of [`read`].
+///
+/// # Errors
+/// When this copy cannot be used.
+pub fn read_copy(
+    source: Source,
+    disk_size: u64,
+    sector_size: u32,
+    mut read_at: impl FnMut(u64, &mut [u8]) -> io::Result<()>,
+) -> Result<Table, HeaderError> {
+    if !matches!(sector_size, 512 | 1024 | 2048 | 4096) {
+        return Err(HeaderError::HeaderSize(sector_size));
+    }
+    let mut disk = Disk { sectors: disk_size / u64::from(sector_size), sector_size, read_at: &mut read_at };
+    let lba = match source {
+        Source::Primary => 1,
+        Source::Backup => disk.sectors.saturating_sub(1),
+    };
+    disk.table(lba, source)
+}
+
 struct Disk<'a> {
     sectors: u64,
     sector_size: u32,

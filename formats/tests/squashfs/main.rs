@@ -9,6 +9,7 @@ mod content;
 mod errors;
 mod kinds;
 mod random;
+mod read;
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
