@@ -64,4 +64,44 @@ fn main() {
     assert!(status.success(), "building the initramfs' init failed, see above");
     let init = target.join(&triple).join("tiny/init");
     println!("cargo::rustc-env=SLEDOS_INIT={}", init.display());
+    let list = out.join("crates.txt");
+    std::fs::write(&list, crates(&workspace, &triple)).expect("cargo's directory can be written");
+    println!("cargo::rustc-env=SLEDOS_CRATES={}", list.display());
+}
+
+/// The crates PID 1 is made of, for the SBOM: name, version, licence and the sha256 of
+/// `Cargo.lock`, with tabs between, sorted.
+fn crates(workspace: &Path, triple: &str) -> String {
+    let tree = Command::new(env::var_os("CARGO").expect("cargo sets it"))
+        .current_dir(workspace)
+        .args(["tree", "--locked", "--offline", "--package=sledos-init", "--edges=normal,no-proc-macro"])
+        .args(["--prefix=none", "--no-dedupe", "--format={p}\t{l}", "--target", triple])
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .output()
+        .expect("cargo can be started: it runs this script");
+    assert!(tree.status.success(), "cargo tree failed: {}", String::from_utf8_lossy(&tree.stderr));
+    let lock = std::fs::read_to_string(workspace.join("Cargo.lock")).expect("the workspace has a Cargo.lock");
+    let mut sums = std::collections::BTreeMap::new();
+    for package in lock.split("[[package]]") {
+        let field = |name: &str| {
+            let value = package.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "));
+            value.map(|value| value.trim_matches('"').to_owned())
+        };
+        if let (Some(name), Some(version), Some(sum)) = (field("name"), field("version"), field("checksum")) {
+            sums.insert((name, version), sum);
+        }
+    }
+    let tree = String::from_utf8(tree.stdout).expect("names of crates are UTF-8");
+    let lines: std::collections::BTreeSet<String> = tree
+        .lines()
+        .filter_map(|line| {
+            // `name v1.2.3 (path)`, a tab, the licence.
+            let (package, licence) = line.split_once('\t')?;
+            let (name, rest) = package.split_once(" v")?;
+            let version = rest.split(' ').next()?;
+            let sum = sums.get(&(name.to_owned(), version.to_owned()));
+            Some(format!("{name}\t{version}\t{licence}\t{}\n", sum.map_or("", String::as_str)))
+        })
+        .collect();
+    lines.into_iter().collect()
 }

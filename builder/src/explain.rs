@@ -44,19 +44,20 @@ pub fn explain(image: &Image, path: &str) -> Result<Explained, Error> {
     let (part, rest) = place::split(image, path);
     let wanted = TreePath::parse(rest.as_bytes()).map_err(|_| image.without(path))?;
     let (tree, table, top, artefact, partition) = match part {
-        Part::Usr => {
-            (image.usr()?.listing.tree, &origins.usr, "/usr", "usr.squashfs", Role::UsrA.label())
-        }
+        Part::Usr => (image.usr()?.listing.tree, &origins.usr, "/usr", "usr.squashfs", Role::UsrA.label()),
         Part::Initramfs => {
             (image.initramfs()?.tree, &origins.initramfs, "initramfs:", "initramfs.zst", Role::Esp.label())
         }
         Part::Esp | Part::Uki => {
-            return Err(image.without(&format!("{path} with a known owner: only /usr and initramfs: have them")));
+            return Err(
+                image.without(&format!("{path} with a known owner: only /usr and initramfs: have them"))
+            );
         }
     };
     let node = tree.get(&wanted).ok_or_else(|| image.without(path))?;
     let found = origins.find(table, &wanted).ok_or_else(|| image.without(path))?;
-    let below: u64 = tree.below(&wanted).filter_map(|(path, _)| origins.find(table, path)).map(|f| f.bytes).sum();
+    let below: u64 =
+        tree.below(&wanted).filter_map(|(path, _)| origins.find(table, path)).map(|f| f.bytes).sum();
     let package = found.owner.strip_prefix("package ");
     let manifest = image.manifest.as_ref();
     let version = package.and_then(|name| manifest?.packages.get(name).cloned());

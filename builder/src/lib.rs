@@ -29,5 +29,7 @@ pub mod output;
 pub mod progress;
 pub mod qemu;
 pub mod recipe;
+pub mod sbom;
 pub mod summary;
 pub mod unpack;
+pub mod verify;

@@ -52,7 +52,16 @@ impl Disk {
     }
 }
 
-/// All files of a FAT32 filesystem, in memory.
+/// The path in a FAT filesystem, where case does not matter, as it is spelt there.
+pub fn fat_path(tree: &Tree, path: &str) -> Option<TreePath> {
+    let wanted = path.trim_matches('/');
+    tree.iter()
+        .map(|(path, _)| path)
+        .find(|path| path.as_bytes().eq_ignore_ascii_case(wanted.as_bytes()))
+        .cloned()
+}
+
+/// All files of a FAT32 filesystem, in memory. Short names are in small letters.
 ///
 /// # Errors
 /// When it is none, or a damaged one.
@@ -72,7 +81,10 @@ pub fn fat_tree(piece: &Piece) -> Result<Tree, Error> {
                 todo.push((path.clone(), depth + 1));
                 Node::dir(origin.clone())
             } else if entry.len > MAX_FILE {
-                return Err(Error::TooLarge { part: format!("/{path} on {}", piece.name), limit: MAX_FILE.into() });
+                return Err(Error::TooLarge {
+                    part: format!("/{path} on {}", piece.name),
+                    limit: MAX_FILE.into(),
+                });
             } else {
                 Node::file(volume.read(&entry).map_err(failed)?, 0o644, origin.clone())
             };

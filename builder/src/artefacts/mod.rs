@@ -16,7 +16,7 @@ pub use piece::Piece;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use formats::tree::{Kind, Tree, TreePath};
+use formats::tree::{Kind, Tree};
 use formats::{cpio, pe, squashfs};
 
 use crate::image::manifest::Manifest;
@@ -163,8 +163,8 @@ impl Image {
             Error::Without { .. } => self.without("unified kernel image"),
             other => other,
         })?;
-        let dir = TreePath::parse(formats::layout::UKI_DIR.as_bytes()).unwrap_or_default();
-        for (path, node) in esp.children(&dir) {
+        let dir = disk::fat_path(&esp, formats::layout::UKI_DIR);
+        for (path, node) in dir.iter().flat_map(|dir| esp.children(dir)) {
             if let Kind::File(content) = &node.kind {
                 let name = format!("/{path} on the ESP of {}", self.path.display());
                 let bytes = content.to_vec().map_err(Error::io("read", &self.path))?;

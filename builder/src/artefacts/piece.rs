@@ -7,6 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use formats::tree::{Content, ReadAt};
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
 
 use super::Error;
 
@@ -73,5 +75,64 @@ impl ReadAt for Piece {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.file.read_exact_at(buf, self.start + offset)
+    }
+}
+
+/// Bytes read at one time.
+const STEP: usize = 1 << 20;
+
+impl Piece {
+    /// Where data begins at or after `at`, for a file with holes; the end when there is
+    /// no more.
+    fn next_data(&self, at: u64) -> u64 {
+        match seek(&*self.file, SeekFrom::Data(self.start + at)) {
+            Ok(data) => data.saturating_sub(self.start).min(self.len),
+            Err(Errno::NXIO) => self.len,
+            // A file system that knows no holes.
+            Err(_) => at,
+        }
+    }
+
+    /// The first byte at or after `from` that is not zero. Holes are skipped.
+    ///
+    /// # Errors
+    /// When it does not read.
+    pub fn first_nonzero(&self, from: u64) -> io::Result<Option<u64>> {
+        let mut buffer = vec![0; STEP];
+        let mut at = self.next_data(from.min(self.len));
+        while at < self.len {
+            let n = usize::try_from(self.len - at).unwrap_or(STEP).min(STEP);
+            self.read_exact_at(&mut buffer[..n], at)?;
+            if let Some(found) = buffer[..n].iter().position(|byte| *byte != 0) {
+                return Ok(Some(at + found as u64));
+            }
+            at = self.next_data(at + n as u64);
+        }
+        Ok(None)
+    }
+
+    /// The first byte that is another in `other`; the length of the shorter one when that
+    /// is the start of the longer. What is a hole in both is skipped.
+    ///
+    /// # Errors
+    /// When one does not read.
+    pub fn first_difference(&self, other: &Self) -> io::Result<Option<u64>> {
+        let both = self.len.min(other.len);
+        let (mut left, mut right) = (vec![0; STEP], vec![0; STEP]);
+        let mut at = 0;
+        loop {
+            at = self.next_data(at).min(other.next_data(at));
+            if at >= both {
+                return Ok((self.len != other.len).then_some(both));
+            }
+            let n = usize::try_from(both - at).unwrap_or(STEP).min(STEP);
+            self.read_exact_at(&mut left[..n], at)?;
+            other.read_exact_at(&mut right[..n], at)?;
+            if left[..n] != right[..n] {
+                let same = left[..n].iter().zip(&right[..n]).take_while(|(a, b)| a == b).count();
+                return Ok(Some(at + same as u64));
+            }
+            at += n as u64;
+        }
     }
 }

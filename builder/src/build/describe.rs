@@ -13,7 +13,7 @@ use super::write::Usr;
 use super::{Error, budget};
 use crate::digest::hex;
 use crate::image::ImagePlan;
-use crate::image::manifest::{Artefact, Inputs, Kernel, Manifest, Partition};
+use crate::image::manifest::{self, Artefact, Inputs, Kernel, Manifest, Partition};
 use crate::lock::Lock;
 use crate::output::{StagedDir, write_sums};
 use crate::recipe::Recipe;
@@ -50,7 +50,7 @@ pub(super) fn manifest(facts: &Facts<'_>, staged: &StagedDir) -> Result<Manifest
         image: facts.plan.name.clone(),
         version: facts.plan.version.clone(),
         time: facts.plan.time,
-        builder: concat!("sledos ", env!("CARGO_PKG_VERSION")).to_owned(),
+        builder: manifest::BUILDER.to_owned(),
         root_hash: hex(facts.root_hash),
         kernel: Kernel {
             release: facts.assembled.catalog.version.clone(),

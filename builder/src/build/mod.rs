@@ -13,6 +13,7 @@ mod write;
 
 pub use boot::INIT;
 pub use error::{Error, OverBudget};
+pub use write::{Slot, disk as write_disk};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::origins::{self, Origins};
 use crate::output::{Interrupt, StagedDir};
 use crate::progress::{Progress, Unit};
 use crate::recipe::Recipe;
+use crate::sbom;
 use crate::summary::Summary;
 use crate::unpack;
 use downloads::Downloads;
@@ -86,6 +88,8 @@ pub struct Built {
 /// zstd levels of `--fast`.
 const FAST_USR: i32 = 3;
 const FAST_INITRAMFS: i32 = 3;
+/// zstd levels of /usr and the initramfs of a fast build.
+pub const FAST_LEVELS: (i32, i32) = (FAST_USR, FAST_INITRAMFS);
 
 /// Builds an image.
 ///
@@ -165,7 +169,11 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
     staged.write(&format!("{}.lock", plan.name), lock.to_text(&recipe.name).as_bytes())?;
     let origins = Origins::new(&usr.tree, &usr.stats, &initramfs.tree, initramfs.bytes.len() as u64);
     staged.write(origins::FILE, &origins.to_bytes().map_err(Error::Compress)?)?;
-    let partitions = write::disk(&plan, &usr, &assembled.boot.loader, &uki, staged.path())?;
+    let bom = sbom::gather(&plan, &usr.root_hash, &lock, &packages, &assembled.components, INIT);
+    staged.write(sbom::SPDX, bom.spdx().as_bytes())?;
+    staged.write(sbom::CYCLONEDX, bom.cyclonedx().as_bytes())?;
+    let slot = Slot { squashfs: &usr.squashfs, verity: &usr.verity, root_hash: usr.root_hash };
+    let partitions = write::disk(&plan, &slot, &assembled.boot.loader, &uki, staged.path())?;
     stage.finish();
     interrupt.check()?;
 

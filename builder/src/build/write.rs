@@ -78,10 +78,24 @@ pub(super) fn usr(
     Ok(Usr { squashfs: path, verity: verity_path, squashfs_size, root_hash: built.root, stats, tree })
 }
 
-/// Writes `disk.raw`. Returns its partitions for the manifest.
-pub(super) fn disk(
+/// What goes into slot A of a disk.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot<'a> {
+    /// `usr.squashfs`.
+    pub squashfs: &'a Path,
+    /// `usr.verity`.
+    pub verity: &'a Path,
+    /// What it is verified from.
+    pub root_hash: [u8; 32],
+}
+
+/// Writes `disk.raw` into `dir`. Returns its partitions for the manifest.
+///
+/// # Errors
+/// When something does not fit into its partition, or cannot be read or written.
+pub fn disk(
     plan: &ImagePlan,
-    usr: &Usr,
+    usr: &Slot<'_>,
     boot_loader: &[u8],
     uki: &[u8],
     dir: &Path,
@@ -116,8 +130,8 @@ pub(super) fn disk(
                 })?;
                 used_by(&tree)
             }
-            Role::UsrA => copy(&usr.squashfs, &mut disk, partition, &path)?,
-            Role::UsrAVerity => copy(&usr.verity, &mut disk, partition, &path)?,
+            Role::UsrA => copy(usr.squashfs, &mut disk, partition, &path)?,
+            Role::UsrAVerity => copy(usr.verity, &mut disk, partition, &path)?,
             Role::UsrB | Role::UsrBVerity => 0,
             Role::Oem | Role::Root => {
                 let tree = Tree::new(Node::dir(Origin::Fixup("disk")));

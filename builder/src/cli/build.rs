@@ -53,12 +53,24 @@ pub struct BuildArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
 
+    /// Mask for the modes of new files, for `sledos verify`: the image does not depend on it.
+    #[arg(long, value_name = "OCTAL", hide = true, value_parser = umask)]
+    pub umask: Option<u32>,
+
     /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-fn component(text: &str) -> Result<(String, PathBuf), String> {
+/// A mask in octal.
+fn umask(text: &str) -> Result<u32, String> {
+    u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mask| *mask <= 0o777)
+        .ok_or_else(|| "not an octal mask".to_owned())
+}
+
+pub(super) fn component(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.to_owned(), file.into())),
         _ => Err("write it as NAME=FILE, as in mesos-agent=mesos_1.11.0_amd64.deb".to_owned()),
@@ -67,6 +79,9 @@ fn component(text: &str) -> Result<(String, PathBuf), String> {
 
 /// Runs `sledos build`.
 pub(super) fn run_verb(args: &BuildArgs) -> Result<(), Failure> {
+    if let Some(mask) = args.umask {
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
+    }
     let request = Request {
         locked: args.locked,
         output: args.output.clone(),

@@ -59,5 +59,9 @@ pub(super) fn run_verb(args: &DiffArgs) -> Result<(), Failure> {
     } else {
         print_json(args.json, &found);
     }
-    if found.is_empty() { Ok(()) } else { Err(Different { old: args.old.clone(), new: args.new.clone() }.into()) }
+    if found.is_empty() {
+        Ok(())
+    } else {
+        Err(Different { old: args.old.clone(), new: args.new.clone() }.into())
+    }
 }

@@ -59,7 +59,10 @@ pub(super) fn run_verb(args: &InspectArgs) -> Result<(), Failure> {
         if overview.owners.is_empty() {
             return Err(image.without("files.json.zst, which says what belongs to whom").into());
         }
-        let title = overview.image.as_ref().map_or_else(String::new, |(name, version)| format!("/usr of {name} {version}"));
+        let title = overview
+            .image
+            .as_ref()
+            .map_or_else(String::new, |(name, version)| format!("/usr of {name} {version}"));
         let text = match file.extension().and_then(|e| e.to_str()) {
             Some("svg") => treemap::svg(&title, &overview.owners),
             _ => treemap::html(&title, &overview.owners),

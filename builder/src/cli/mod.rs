@@ -9,6 +9,7 @@ pub mod inspect;
 pub mod keys;
 pub mod lock;
 pub mod reference;
+pub mod verify;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -47,6 +48,8 @@ pub enum Verb {
     Explain(explain::ExplainArgs),
     /// Show what differs between two images or two locks.
     Diff(diff::DiffArgs),
+    /// Check an image against itself, and build it again to compare every byte.
+    Verify(verify::VerifyArgs),
     /// Racks, roles and sleds: check them, and make signed documents of them.
     #[command(subcommand)]
     Fleet(fleet::FleetVerb),
@@ -111,6 +114,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Boot(args) => Ok(boot::run(args)?),
         Verb::Inspect(args) => inspect::run_verb(args),
         Verb::Diff(args) => diff::run_verb(args),
+        Verb::Verify(args) => verify::run_verb(args),
         Verb::Explain(args) => explain::run_verb(args),
         Verb::Fleet(verb) => fleet::run_verb(verb),
         Verb::Keys(verb) => keys::run_verb(verb),
@@ -120,7 +124,8 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
 /// Prints a result on standard output, as JSON or for people. A reader that has gone
 /// (`| head`) is no failure.
 fn print_json<T: serde::Serialize + std::fmt::Display>(json: bool, result: &T) {
-    let text = if json { serde_json::to_string_pretty(result).unwrap_or_default() } else { result.to_string() };
+    let text =
+        if json { serde_json::to_string_pretty(result).unwrap_or_default() } else { result.to_string() };
     writeln!(std::io::stdout(), "{}", text.trim_end()).ok();
 }
 

@@ -42,7 +42,10 @@ pub(super) fn since(
     };
     let mut names: Vec<_> = archive.entries.iter().filter(is_changelog).collect();
     // That of a rebuild first, then Debian's; upstream's own has another form.
-    names.retain(|e| names_debian(&e.path.to_string()) || !archive.entries.iter().any(|o| names_debian(&o.path.to_string())));
+    names.retain(|e| {
+        names_debian(&e.path.to_string())
+            || !archive.entries.iter().any(|o| names_debian(&o.path.to_string()))
+    });
     names.sort_by_key(|entry| std::cmp::Reverse(entry.path.as_bytes().len()));
     let mut lines = Vec::new();
     for entry in names {

@@ -61,7 +61,8 @@ pub struct FirstBytes {
 pub fn compare(top: &str, old: &Tree, new: &Tree) -> io::Result<Vec<FileChange>> {
     let paths: BTreeSet<&TreePath> = old.iter().chain(new.iter()).map(|(path, _)| path).collect();
     let paths: Vec<_> = paths.into_iter().collect();
-    let changes = paths.into_par_iter().map(|path| change(top, path, old, new)).collect::<io::Result<Vec<_>>>()?;
+    let changes =
+        paths.into_par_iter().map(|path| change(top, path, old, new)).collect::<io::Result<Vec<_>>>()?;
     Ok(changes.into_iter().flatten().collect())
 }
 
@@ -175,21 +176,37 @@ mod tests {
 
     #[test]
     fn each_kind_of_change_is_said() {
-        let old = tree(&[("same", b"x", 0o644), ("gone", b"12345", 0o644), ("mode", b"x", 0o644), ("text", b"hello", 0o644)]);
-        let mut new = tree(&[("same", b"x", 0o644), ("new", b"1", 0o644), ("mode", b"x", 0o4755), ("text", b"help", 0o644)]);
+        let old = tree(&[
+            ("same", b"x", 0o644),
+            ("gone", b"12345", 0o644),
+            ("mode", b"x", 0o644),
+            ("text", b"hello", 0o644),
+        ]);
+        let mut new = tree(&[
+            ("same", b"x", 0o644),
+            ("new", b"1", 0o644),
+            ("mode", b"x", 0o4755),
+            ("text", b"help", 0o644),
+        ]);
         // Another name of a file is a file with its content.
         let (same, hard) = (TreePath::parse(b"a").unwrap(), TreePath::parse(b"same").unwrap());
         new.insert(same, Node::new(Kind::Hardlink(hard), 0o644, Origin::Fixup("test"))).unwrap();
         let found = compare("/usr", &old, &new).unwrap();
-        let shown: Vec<_> = found.iter().map(|c| (c.path.as_str(), c.change, c.old_size, c.new_size, c.what.join(", "))).collect();
+        let shown: Vec<_> = found
+            .iter()
+            .map(|c| (c.path.as_str(), c.change, c.old_size, c.new_size, c.what.join(", ")))
+            .collect();
         let none = String::new();
-        assert_eq!(shown, [
-            ("/usr/a", Change::Added, 0, 1, none.clone()),
-            ("/usr/gone", Change::Removed, 5, 0, none.clone()),
-            ("/usr/mode", Change::Changed, 1, 1, "mode 0644 → 4755".to_owned()),
-            ("/usr/new", Change::Added, 0, 1, none),
-            ("/usr/text", Change::Changed, 5, 4, "content".to_owned()),
-        ]);
+        assert_eq!(
+            shown,
+            [
+                ("/usr/a", Change::Added, 0, 1, none.clone()),
+                ("/usr/gone", Change::Removed, 5, 0, none.clone()),
+                ("/usr/mode", Change::Changed, 1, 1, "mode 0644 → 4755".to_owned()),
+                ("/usr/new", Change::Added, 0, 1, none),
+                ("/usr/text", Change::Changed, 5, 4, "content".to_owned()),
+            ]
+        );
         let first = FirstBytes { offset: 3, old: "6c6f".to_owned(), new: "70".to_owned() };
         assert_eq!(found[4].first, Some(first));
         assert!(compare("/usr", &old, &old).unwrap().is_empty());

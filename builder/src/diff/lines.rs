@@ -33,7 +33,8 @@ fn step(mut old: &[&str], mut new: &[&str], out: &mut Vec<String>) {
         places
     };
     let theirs = once(new);
-    let anchor = once(old).into_iter().filter_map(|(line, place)| Some((place?, (*theirs.get(&line)?)?))).min();
+    let anchor =
+        once(old).into_iter().filter_map(|(line, place)| Some((place?, (*theirs.get(&line)?)?))).min();
     if let Some((a, b)) = anchor {
         step(&old[..a], &new[..b], out);
         step(&old[a + 1..], &new[b + 1..], out);

@@ -28,7 +28,11 @@ pub fn markdown(diff: &Diff) -> String {
     }
     out.push('\n');
     if !diff.packages.is_empty() {
-        let _ = write!(out, "\n**{} packages**\n\n| package | from | to | in /usr |\n|---|---|---|---|\n", diff.packages.len());
+        let _ = write!(
+            out,
+            "\n**{} packages**\n\n| package | from | to | in /usr |\n|---|---|---|---|\n",
+            diff.packages.len()
+        );
         for package in &diff.packages {
             let size = package.sizes.map(|(before, now)| delta(before, now)).unwrap_or_default();
             let (old, new) = (version(package.old.as_ref()), version(package.new.as_ref()));
@@ -40,10 +44,12 @@ pub fn markdown(diff: &Diff) -> String {
         .collect();
     details(&mut out, "Changelogs", &logs);
     let owners = diff.sizes.iter().take(MOST);
-    let owners: String = owners.map(|(owner, before, now)| format!("{:>12}  {owner}\n", delta(*before, *now))).collect();
+    let owners: String =
+        owners.map(|(owner, before, now)| format!("{:>12}  {owner}\n", delta(*before, *now))).collect();
     details(&mut out, "Sizes in /usr, compressed", &owners);
     details(&mut out, "Modules", &diff.modules.join("\n"));
-    let config: String = diff.config.iter().map(|(path, lines)| format!("{path}\n{}\n", lines.join("\n"))).collect();
+    let config: String =
+        diff.config.iter().map(|(path, lines)| format!("{path}\n{}\n", lines.join("\n"))).collect();
     details(&mut out, "Configuration", &config);
     let count = |change| diff.files.iter().filter(|file| file.change == change).count();
     let title = format!(
@@ -64,7 +70,11 @@ fn details(out: &mut String, title: &str, text: &str) {
     if !text.trim().is_empty() {
         // A fence longer than any in the text.
         let fence = "`".repeat(text.split(|c| c != '`').map(str::len).max().unwrap_or(0).max(2) + 1);
-        let _ = write!(out, "\n<details><summary>{title}</summary>\n\n{fence}diff\n{}\n{fence}\n\n</details>\n", text.trim_end());
+        let _ = write!(
+            out,
+            "\n<details><summary>{title}</summary>\n\n{fence}diff\n{}\n{fence}\n\n</details>\n",
+            text.trim_end()
+        );
     }
 }
 

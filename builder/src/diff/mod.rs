@@ -107,8 +107,7 @@ fn open(path: &Path) -> Result<Given, Error> {
 /// When one of them does not read.
 pub fn diff(old: &Path, new: &Path, cache: Option<&Arc<Cache>>) -> Result<Diff, Error> {
     let (a, b) = (open(old)?, open(new)?);
-    let mut diff =
-        Diff { old: old.display().to_string(), new: new.display().to_string(), ..Diff::default() };
+    let mut diff = Diff { old: old.display().to_string(), new: new.display().to_string(), ..Diff::default() };
     let sides = (side(&a)?, side(&b)?);
     diff.packages = packages::compare(&sides.0, &sides.1, cache);
     if let (Some(before), Some(now)) = (&sides.0.sizes, &sides.1.sizes) {
@@ -119,7 +118,8 @@ pub fn diff(old: &Path, new: &Path, cache: Option<&Arc<Cache>>) -> Result<Diff, 
             .map(|owner| (owner.clone(), of(before, owner), of(now, owner)))
             .filter(|(_, before, now)| before != now)
             .collect();
-        diff.sizes.sort_by_key(|(owner, before, now)| (std::cmp::Reverse(before.abs_diff(*now)), owner.clone()));
+        diff.sizes
+            .sort_by_key(|(owner, before, now)| (std::cmp::Reverse(before.abs_diff(*now)), owner.clone()));
     }
     if let (Given::Image(a), Given::Image(b)) = (&a, &b) {
         images(&mut diff, a, b)?;
@@ -130,10 +130,12 @@ pub fn diff(old: &Path, new: &Path, cache: Option<&Arc<Cache>>) -> Result<Diff, 
 fn side(given: &Given) -> Result<Side, Error> {
     let lock = match given {
         Given::Lock(lock) => Some(lock.clone()),
-        Given::Image(image) => match image.manifest.as_ref().and_then(|m| image.file(&format!("{}.lock", m.image))) {
-            Some(file) => Some(Lock::read(&file)?),
-            None => None,
-        },
+        Given::Image(image) => {
+            match image.manifest.as_ref().and_then(|m| image.file(&format!("{}.lock", m.image))) {
+                Some(file) => Some(Lock::read(&file)?),
+                None => None,
+            }
+        }
     };
     let versions = match given {
         Given::Image(image) => image.manifest.as_ref().map(|m| m.packages.clone()).unwrap_or_default(),
@@ -171,7 +173,9 @@ fn images(diff: &mut Diff, a: &Image, b: &Image) -> Result<(), Error> {
         ];
         diff.facts.extend(facts.into_iter().filter(|(_, before, now)| before != now));
         let sum = |artefact: &crate::image::manifest::Artefact| (artefact.sha256.clone(), artefact.size);
-        let of = |m: &crate::image::manifest::Manifest| m.artefacts.iter().map(|(k, v)| (k.clone(), sum(v))).collect();
+        let of = |m: &crate::image::manifest::Manifest| {
+            m.artefacts.iter().map(|(k, v)| (k.clone(), sum(v))).collect()
+        };
         diff.artefacts = by_name(&of(m), &of(n));
         nics(diff, m, n);
     }
@@ -181,12 +185,14 @@ fn images(diff: &mut Diff, a: &Image, b: &Image) -> Result<(), Error> {
             text.split_whitespace().map(str::to_owned).collect()
         };
         let (before, now) = (args(&a), args(&b));
-        let without = |all: &[String], others: &[String]| all.iter().filter(|x| !others.contains(x)).cloned().collect();
+        let without =
+            |all: &[String], others: &[String]| all.iter().filter(|x| !others.contains(x)).cloned().collect();
         diff.cmdline = (without(&before, &now), without(&now, &before));
-        let sections = |uki: &crate::artefacts::Uki| -> Result<BTreeMap<String, (String, u64)>, ArtefactError> {
-            let sum = |data: &[u8]| (hex(&Sha256::digest(data)), data.len() as u64);
-            Ok(uki.sections()?.into_iter().map(|s| (s.name.to_owned(), sum(s.data))).collect())
-        };
+        let sections =
+            |uki: &crate::artefacts::Uki| -> Result<BTreeMap<String, (String, u64)>, ArtefactError> {
+                let sum = |data: &[u8]| (hex(&Sha256::digest(data)), data.len() as u64);
+                Ok(uki.sections()?.into_iter().map(|s| (s.name.to_owned(), sum(s.data))).collect())
+            };
         diff.uki = by_name(&sections(&a)?, &sections(&b)?);
     }
     let unreadable = |part| move |source| Error::Content { part, source };
@@ -216,7 +222,8 @@ fn images(diff: &mut Diff, a: &Image, b: &Image) -> Result<(), Error> {
 
 fn nics(diff: &mut Diff, a: &crate::image::manifest::Manifest, b: &crate::image::manifest::Manifest) {
     let names = |m: &crate::image::manifest::Manifest| -> BTreeMap<String, String> {
-        let name = |nic: &serde_json::Value| nic.get("name").and_then(|n| n.as_str()).unwrap_or_default().to_owned();
+        let name =
+            |nic: &serde_json::Value| nic.get("name").and_then(|n| n.as_str()).unwrap_or_default().to_owned();
         m.nics.iter().map(|nic| (name(nic), nic.to_string())).collect()
     };
     let (before, now) = (names(a), names(b));
@@ -241,7 +248,8 @@ fn by_name(
 fn config(diff: &mut Diff, change: &FileChange, top: &str, a: &formats::tree::Tree, b: &formats::tree::Tree) {
     let path = change.path.strip_prefix(top).and_then(|path| TreePath::parse(path.as_bytes()).ok());
     let Some(path) = path else { return };
-    let bytes = |tree| content(tree, &path).map(|content| content.to_vec().unwrap_or_default()).unwrap_or_default();
+    let bytes =
+        |tree| content(tree, &path).map(|content| content.to_vec().unwrap_or_default()).unwrap_or_default();
     let shown = match lines::diff(&bytes(a), &bytes(b)) {
         Some(lines) if !lines.is_empty() => lines,
         _ => vec![change.what.join(", ")],

@@ -64,7 +64,8 @@ pub(super) fn compare(old: &Side, new: &Side, cache: Option<&Arc<Cache>>) -> Vec
         }
         let sizes = match (&old.sizes, &new.sizes) {
             (Some(a), Some(b)) => {
-                let of = |sums: &BTreeMap<String, u64>| sums.get(&format!("package {name}")).copied().unwrap_or(0);
+                let of =
+                    |sums: &BTreeMap<String, u64>| sums.get(&format!("package {name}")).copied().unwrap_or(0);
                 Some((of(a), of(b)))
             }
             _ => None,

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// The builder: what [`Manifest::builder`] says of an image made by this one.
+pub const BUILDER: &str = concat!("sledos ", env!("CARGO_PKG_VERSION"));
+
 /// The manifest. Maps are sorted, so the same image gives the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

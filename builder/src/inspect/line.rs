@@ -71,7 +71,9 @@ impl fmt::Display for Line {
             _ => '-',
         };
         let mut mode = String::from(kind);
-        for (shift, special, with, without) in [(6, 0o4000, 's', 'S'), (3, 0o2000, 's', 'S'), (0, 0o1000, 't', 'T')] {
+        for (shift, special, with, without) in
+            [(6, 0o4000, 's', 'S'), (3, 0o2000, 's', 'S'), (0, 0o1000, 't', 'T')]
+        {
             let bits = self.bits >> shift;
             mode.push(if bits & 4 != 0 { 'r' } else { '-' });
             mode.push(if bits & 2 != 0 { 'w' } else { '-' });

@@ -83,7 +83,11 @@ pub fn modules(image: &Image) -> Result<Modules, Error> {
     let tree = mounted_at("usr", &image.usr()?.listing.tree);
     let catalog = Catalog::scan(&tree)?;
     let initramfs = match image.initramfs() {
-        Ok(listing) => listing.tree.iter().filter_map(|(path, _)| formats::modules::name_of_file(&path.to_string())).collect(),
+        Ok(listing) => listing
+            .tree
+            .iter()
+            .filter_map(|(path, _)| formats::modules::name_of_file(&path.to_string()))
+            .collect(),
         Err(crate::artefacts::Error::Without { .. }) => BTreeSet::new(),
         Err(error) => return Err(error.into()),
     };
@@ -126,7 +130,8 @@ pub fn modules(image: &Image) -> Result<Modules, Error> {
 impl fmt::Display for Modules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} modules of Linux {}; * is in the initramfs, too", self.modules.len(), self.kernel)?;
-        let listed = |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let listed =
+            |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         for module in &self.modules {
             let mark = if module.initramfs { '*' } else { ' ' };
             write!(f, "{mark} {}", module.path)?;

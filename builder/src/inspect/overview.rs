@@ -231,7 +231,11 @@ impl fmt::Display for Overview {
         }
         for section in &self.uki {
             let sum = section.sha256.get(..16).unwrap_or_default();
-            writeln!(f, "  {:<9} at {:>#10x} size {:>11}  sha256 {sum}…", section.name, section.address, section.size)?;
+            writeln!(
+                f,
+                "  {:<9} at {:>#10x} size {:>11}  sha256 {sum}…",
+                section.name, section.address, section.size
+            )?;
         }
         for (name, counts) in [("initramfs", self.initramfs), ("/usr", self.usr)] {
             if let Some(Counts { files, directories, links, others, bytes: size }) = counts {

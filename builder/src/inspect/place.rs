@@ -3,6 +3,7 @@
 use formats::tree::{Tree, TreePath};
 
 use super::line::{Line, content};
+use crate::artefacts::disk::fat_path;
 use crate::artefacts::{Error, Image, What};
 
 /// A part of an image that has files.
@@ -53,7 +54,11 @@ pub fn look(image: &Image, path: &str) -> Result<There, Error> {
     match part {
         Part::Usr => in_tree(image, &image.usr()?.listing.tree, "/usr", path, &rest),
         Part::Initramfs => in_tree(image, &image.initramfs()?.tree, "initramfs:", path, &rest),
-        Part::Esp => in_tree(image, &image.esp()?, "esp:", path, &rest),
+        Part::Esp => {
+            let esp = image.esp()?;
+            let spelt = fat_path(&esp, &rest).ok_or_else(|| image.without(path))?;
+            in_tree(image, &esp, "esp:", path, &spelt.to_string())
+        }
         Part::Uki => {
             let uki = image.uki()?;
             let sections = uki.sections()?;

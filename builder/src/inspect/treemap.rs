@@ -45,10 +45,28 @@ pub fn svg(title: &str, owners: &[(String, u64)]) -> String {
         // About 7 units a letter at this size.
         let room = w / 7.0;
         if h > 16.0 && room > 4.0 {
-            let shown: String = label.chars().scan(0.0, |n, c| { *n += 1.0; (*n < room).then_some(c) }).collect();
-            let _ = write!(out, "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"12\">{}</text>", x + 3.0, y + 13.0, escape(&shown));
+            let shown: String = label
+                .chars()
+                .scan(0.0, |n, c| {
+                    *n += 1.0;
+                    (*n < room).then_some(c)
+                })
+                .collect();
+            let _ = write!(
+                out,
+                "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"12\">{}</text>",
+                x + 3.0,
+                y + 13.0,
+                escape(&shown)
+            );
             if h > 32.0 {
-                let _ = write!(out, "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"10\">{}</text>", x + 3.0, y + 26.0, bytes(*size));
+                let _ = write!(
+                    out,
+                    "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"10\">{}</text>",
+                    x + 3.0,
+                    y + 26.0,
+                    bytes(*size)
+                );
             }
         }
         out.push_str("</g>\n");
@@ -61,7 +79,9 @@ pub fn svg(title: &str, owners: &[(String, u64)]) -> String {
 pub fn html(title: &str, owners: &[(String, u64)]) -> String {
     let rows: String = owners
         .iter()
-        .map(|(owner, size)| format!("<tr><td>{}</td><td>{size}</td><td>{}</td></tr>\n", escape(owner), bytes(*size)))
+        .map(|(owner, size)| {
+            format!("<tr><td>{}</td><td>{size}</td><td>{}</td></tr>\n", escape(owner), bytes(*size))
+        })
         .collect();
     format!(
         "<!doctype html>\n<meta charset=\"utf-8\">\n<title>{0}</title>\n\
@@ -131,7 +151,8 @@ mod tests {
 
     #[test]
     fn areas_fill_the_picture_in_proportion() {
-        let sizes: Vec<f64> = [50.0, 25.0, 12.5, 6.25, 6.25].iter().map(|p| p / 100.0 * WIDTH * HEIGHT).collect();
+        let sizes: Vec<f64> =
+            [50.0, 25.0, 12.5, 6.25, 6.25].iter().map(|p| p / 100.0 * WIDTH * HEIGHT).collect();
         let areas = squarify(&sizes);
         for (area, size) in areas.iter().zip(&sizes) {
             assert!((area.w * area.h - size).abs() < 1e-3, "{area:?} {size}");
@@ -139,7 +160,10 @@ mod tests {
         }
         for (i, a) in areas.iter().enumerate() {
             for b in &areas[i + 1..] {
-                let apart = a.x + a.w <= b.x + 1e-6 || b.x + b.w <= a.x + 1e-6 || a.y + a.h <= b.y + 1e-6 || b.y + b.h <= a.y + 1e-6;
+                let apart = a.x + a.w <= b.x + 1e-6
+                    || b.x + b.w <= a.x + 1e-6
+                    || a.y + a.h <= b.y + 1e-6
+                    || b.y + b.h <= a.y + 1e-6;
                 assert!(apart, "{a:?} {b:?}");
             }
         }
@@ -147,7 +171,8 @@ mod tests {
 
     #[test]
     fn names_cannot_break_the_picture() {
-        let picture = svg("<x> & \"y\"", &[("package <script>".to_owned(), 10), ("package none".to_owned(), 0)]);
+        let picture =
+            svg("<x> & \"y\"", &[("package <script>".to_owned(), 10), ("package none".to_owned(), 0)]);
         assert!(!picture.contains("<script>") && picture.contains("&lt;script&gt;"));
         assert!(!picture.contains("NaN") && !picture.contains("inf"), "{picture}");
     }

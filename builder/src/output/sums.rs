@@ -31,7 +31,7 @@ pub fn write_sums(
         .into_par_iter()
         .map(|(name, path)| match known.get(&name) {
             Some(sum) => Ok((name, *sum)),
-            None => Ok((name, sha256(&path).map_err(Error::io("read", &path))?)),
+            None => Ok((name, sha256_of_file(&path).map_err(Error::io("read", &path))?)),
         })
         .collect::<Result<_, Error>>()?;
     let text: String = sums.iter().map(|(name, sum)| line(name, sum)).collect();
@@ -61,8 +61,11 @@ fn walk(top: &Path, dir: &Path, files: &mut Vec<(String, PathBuf)>) -> Result<()
     Ok(())
 }
 
-/// Holes are hashed without reading them: most of a disk image is holes.
-fn sha256(path: &Path) -> std::io::Result<[u8; 32]> {
+/// The sha256 of a file. Holes are hashed without reading them: most of a disk image is holes.
+///
+/// # Errors
+/// When it does not read.
+pub fn sha256_of_file(path: &Path) -> std::io::Result<[u8; 32]> {
     let mut file = File::open(path)?;
     let len = file.metadata()?.len();
     let mut hash = Sha256::new();

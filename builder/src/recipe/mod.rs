@@ -7,7 +7,7 @@
 
 mod check;
 pub mod glob;
-mod host;
+pub mod host;
 mod load;
 pub mod model;
 mod values;

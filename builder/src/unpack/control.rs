@@ -29,6 +29,12 @@ pub struct Control {
     pub depends: String,
     /// `Replaces`.
     pub replaces: Vec<Relation>,
+    /// `Maintainer`.
+    pub maintainer: Option<String>,
+    /// `Homepage`.
+    pub homepage: Option<String>,
+    /// `Source`, as it is: perhaps with a version in parentheses.
+    pub source: Option<String>,
     /// Configuration files of the package.
     pub conffiles: Vec<TreePath>,
     /// Maintainer scripts and triggers by name (`postinst`); nobody runs them.
@@ -112,9 +118,21 @@ impl Control {
             architecture: must("Architecture")?,
             depends: depends.join(", "),
             replaces: relations("Replaces", get("Replaces").unwrap_or_default())?,
+            maintainer: get("Maintainer").map(str::to_owned),
+            homepage: get("Homepage").map(str::to_owned),
+            source: get("Source").map(str::to_owned),
             conffiles,
             scripts: files,
         })
+    }
+
+    /// Name and version of the source package this was built from.
+    pub fn source_of(&self) -> (String, String) {
+        let source = self.source.as_deref().unwrap_or(&self.package);
+        match source.split_once(" (").and_then(|(name, rest)| Some((name, rest.strip_suffix(')')?))) {
+            Some((name, version)) => (name.to_owned(), version.to_owned()),
+            None => (source.to_owned(), self.version.clone()),
+        }
     }
 
     /// Whether this package may overwrite files of that version of another.

@@ -74,7 +74,11 @@ fn what_was_written_comes_back() {
         let theirs = read.tree.get(at).unwrap_or_else(|| panic!("no /{at}"));
         // A link has what its file has, whatever its own node says.
         let ours = if let Kind::Hardlink(to) = &ours.kind { tree.get(to).unwrap() } else { ours };
-        assert_eq!((ours.mode, ours.uid, ours.gid, &ours.xattrs), (theirs.mode, theirs.uid, theirs.gid, &theirs.xattrs), "{at}");
+        assert_eq!(
+            (ours.mode, ours.uid, ours.gid, &ours.xattrs),
+            (theirs.mode, theirs.uid, theirs.gid, &theirs.xattrs),
+            "{at}"
+        );
         match (&ours.kind, &theirs.kind) {
             (Kind::File(a), Kind::File(b)) => {
                 assert_eq!(a.to_vec().unwrap(), b.to_vec().unwrap(), "{at}");
@@ -125,7 +129,8 @@ fn every_cut_is_found() {
 #[test]
 fn one_wrong_field_one_error() {
     let (good, _) = image(&zoo(), &OPTIONS);
-    let field = |at: usize| usize::try_from(u64::from_le_bytes(good[at..at + 8].try_into().unwrap())).unwrap();
+    let field =
+        |at: usize| usize::try_from(u64::from_le_bytes(good[at..at + 8].try_into().unwrap())).unwrap();
     let (ids, xattrs, inodes, dirs, fragments, exports) =
         (field(48), field(56), field(64), field(72), field(80), field(88));
     for (at, byte, expected) in [

@@ -100,7 +100,11 @@ impl Reader {
         let whole = self.file.blocks.len() as u64 * size;
         let within = self.file.tail.map(|(fragment, from)| (fragment, u64::from(from) + (at - whole)));
         let Some((number, from)) = within else {
-            return Err(ReadError::Damaged { structure: "a file", offset: start, why: "it has too few blocks" });
+            return Err(ReadError::Damaged {
+                structure: "a file",
+                offset: start,
+                why: "it has too few blocks",
+            });
         };
         let block = self.image.fragment(number)?;
         let range = usize::try_from(from).ok().map(|from| from..from.saturating_add(buf.len() - done));

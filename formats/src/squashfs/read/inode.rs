@@ -23,11 +23,20 @@ pub(super) struct Inode {
 #[derive(Debug)]
 pub(super) enum Kind {
     /// Where its listing is in the directory table, and its bytes.
-    Dir { reference: u64, size: u32 },
+    Dir {
+        reference: u64,
+        size: u32,
+    },
     File(File),
     Symlink(Vec<u8>),
-    Block { major: u32, minor: u32 },
-    Char { major: u32, minor: u32 },
+    Block {
+        major: u32,
+        minor: u32,
+    },
+    Char {
+        major: u32,
+        minor: u32,
+    },
     Fifo,
 }
 
@@ -84,7 +93,8 @@ pub(super) fn read(image: &Image, reference: u64, blocks: &mut u64) -> Result<In
         3 | 10 => {
             let (_links, len) = (at.u32()?, at.u32()?);
             let len = usize::try_from(len).ok().filter(|len| (1..4096).contains(len));
-            let target = at.vec(len.ok_or_else(|| at.damaged("the length of a link's target is impossible"))?)?;
+            let target =
+                at.vec(len.ok_or_else(|| at.damaged("the length of a link's target is impossible"))?)?;
             if kind == 10 {
                 xattrs = at.u32()?;
             }

@@ -37,7 +37,8 @@ impl Image {
         let mut raw = vec![0; stored];
         self.bytes(table.name, at + 2, &mut raw)?;
         let block = match header & UNCOMPRESSED {
-            0 => zstd::bulk::decompress(&raw, BLOCK).map_err(|_| damaged("a metadata block does not unpack"))?,
+            0 => zstd::bulk::decompress(&raw, BLOCK)
+                .map_err(|_| damaged("a metadata block does not unpack"))?,
             _ => raw,
         };
         let block = (Arc::new(block), end);

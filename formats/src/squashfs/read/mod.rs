@@ -108,7 +108,13 @@ impl Image {
 
     fn owners(&self) -> Result<Vec<u32>, ReadError> {
         let count = u64::from(self.superblock.ids);
-        let table = Listed { name: "the table of owners", list: self.superblock.id_table, count, entry: 4, from: self.superblock.directory_table };
+        let table = Listed {
+            name: "the table of owners",
+            list: self.superblock.id_table,
+            count,
+            entry: 4,
+            from: self.superblock.directory_table,
+        };
         (0..count).map(|index| table.at(self, index)?.u32()).collect()
     }
 
@@ -127,7 +133,8 @@ impl Image {
         let s = &self.superblock;
         let (name, offset) = ("the table of fragments", s.inode_table);
         let why = "a file has a fragment, but the image has no table of them";
-        let list = s.fragment_table.ok_or(ReadError::Damaged { structure: "the inode table", offset, why })?;
+        let list =
+            s.fragment_table.ok_or(ReadError::Damaged { structure: "the inode table", offset, why })?;
         Ok(Listed { name, list, count: s.fragments.into(), entry: 16, from: s.directory_table })
     }
 

@@ -94,7 +94,9 @@ impl Walk<'_> {
                 }
                 self.other(child, reference, (kind, expected))?;
             }
-            left = left.checked_sub(used).ok_or_else(|| at.damaged("a run of entries leads out of its directory"))?;
+            left = left
+                .checked_sub(used)
+                .ok_or_else(|| at.damaged("a run of entries leads out of its directory"))?;
         }
         Ok(dirs)
     }
@@ -164,7 +166,11 @@ impl Walk<'_> {
         let end = file.start.checked_add(len).filter(|end| *end <= self.image.superblock.inode_table);
         if len > 0 && end.is_none() {
             let why = "the blocks of a file lie outside of the data";
-            return Err(ReadError::Damaged { structure: "the inode table", offset: self.image.inodes().start, why });
+            return Err(ReadError::Damaged {
+                structure: "the inode table",
+                offset: self.image.inodes().start,
+                why,
+            });
         }
         if len > 0 {
             self.extents.push(Extent { start: file.start, len, path: path.clone() });
