@@ -56,8 +56,9 @@ pub fn explain(image: &Image, path: &str) -> Result<Explained, Error> {
     };
     let node = tree.get(&wanted).ok_or_else(|| image.without(path))?;
     let found = origins.find(table, &wanted).ok_or_else(|| image.without(path))?;
-    let below: u64 =
-        tree.below(&wanted).filter_map(|(path, _)| origins.find(table, path)).map(|f| f.bytes).sum();
+    let below = format!("{}/", crate::origins::text(&wanted));
+    let within = |path: &str| wanted.is_root() && !path.is_empty() || path.starts_with(&below);
+    let below: u64 = table.files.iter().filter(|(path, ..)| within(path)).map(|(_, _, bytes)| bytes).sum();
     let package = found.owner.strip_prefix("package ");
     let manifest = image.manifest.as_ref();
     let version = package.and_then(|name| manifest?.packages.get(name).cloned());

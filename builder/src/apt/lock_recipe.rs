@@ -34,13 +34,18 @@ pub fn lock_recipe(
     request: &LockRequest<'_>,
     progress: &dyn Progress,
 ) -> Result<(Lock, PathBuf), lock::Error> {
-    let mirrors = mirrors(request.recipe, request.mirrors, request.etc_apt)?;
-    let client = Client::new(request.patience);
-    let archives = lock::Archives { mirrors: &mirrors, client: &client, cache: request.cache };
-    let lock = lock::make(request.recipe, &archives, request.clock, progress)?;
+    let lock = resolve_recipe(request, progress)?;
     let file = request.output.map_or_else(|| lock::path_of(request.recipe), Path::to_owned);
     lock.write(&file, &request.recipe.file)?;
     Ok((lock, file))
+}
+
+/// Resolves a recipe against its archives, and writes nothing.
+pub fn resolve_recipe(request: &LockRequest<'_>, progress: &dyn Progress) -> Result<Lock, lock::Error> {
+    let mirrors = mirrors(request.recipe, request.mirrors, request.etc_apt)?;
+    let client = Client::new(request.patience);
+    let archives = lock::Archives { mirrors: &mirrors, client: &client, cache: request.cache };
+    lock::make(request.recipe, &archives, request.clock, progress)
 }
 
 /// The mirrors a build or a lock of `recipe` uses. The host's apt sources are

@@ -18,4 +18,4 @@ pub mod sources;
 
 mod lock_recipe;
 
-pub use lock_recipe::{LockRequest, lock_recipe, mirrors};
+pub use lock_recipe::{LockRequest, lock_recipe, mirrors, resolve_recipe};

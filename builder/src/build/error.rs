@@ -207,6 +207,17 @@ pub struct OverBudget {
     pub budget: u64,
     /// What takes the most, largest first.
     pub largest: Vec<(String, u64)>,
+    /// What grew since the last image, when there is one to compare with.
+    pub since: Option<Since>,
+}
+
+/// What grew since another image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// Which image, and which lock it was made from.
+    pub image: String,
+    /// Owner, bytes then, bytes now; what grew most first.
+    pub grown: Vec<(String, u64, u64)>,
 }
 
 fn over_budget(all: &[OverBudget]) -> String {
@@ -215,8 +226,23 @@ fn over_budget(all: &[OverBudget]) -> String {
         let (is, may) = (bytes(over.size), bytes(over.budget));
         lines.push(format!("  {}: {is}, {may} allowed; the largest in it:", over.artefact));
         lines.extend(over.largest.iter().map(|(name, size)| format!("    {:>10}  {name}", bytes(*size))));
+        if let Some(Since { image, grown }) = &over.since {
+            lines.push(format!("    grown since {image}:"));
+            lines.extend(
+                grown.iter().map(|(name, then, now)| format!("    {:>10}  {name}", Grown(now - then))),
+            );
+        }
     }
     lines.join("\n")
+}
+
+/// `+1.5 MiB`.
+struct Grown(u64);
+
+impl std::fmt::Display for Grown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&format!("+{}", bytes(self.0)))
+    }
 }
 
 fn listed(names: &[String]) -> String {

@@ -12,7 +12,7 @@ mod pinned;
 mod write;
 
 pub use boot::INIT;
-pub use error::{Error, OverBudget};
+pub use error::{Error, OverBudget, Since};
 pub use write::{Slot, disk as write_disk};
 
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ use formats::squashfs;
 
 use crate::apt::fetch::{Client, DebCache, LockedFetcher, Patience};
 use crate::apt::release::Clock;
-use crate::apt::{LockRequest, lock_recipe, mirrors};
+use crate::apt::{LockRequest, mirrors, resolve_recipe};
 use crate::cache::Cache;
 use crate::image::ImagePlan;
 use crate::image::manifest::Manifest;
@@ -161,13 +161,13 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
     let stage = progress.stage("write disk", Unit::Time, None);
     let cmdline = boot::cmdline(&recipe, &usr.root_hash);
     let uki = boot::uki(&assembled, &initramfs.bytes, &cmdline)?;
-    budget::check(&recipe, &assembled.tree, &usr, &initramfs, &uki)?;
+    let origins = Origins::new(&usr.tree, &usr.stats, &initramfs.tree, initramfs.bytes.len() as u64);
+    budget::check(&recipe, &assembled.tree, &usr, &initramfs, &uki, &origins, staged.target())?;
     staged.write("vmlinuz", &assembled.boot.kernel)?;
     staged.write("initramfs.zst", &initramfs.bytes)?;
     staged.write(&format!("{}.efi", plan.name), &uki)?;
     staged.write("boot.ipxe", crate::image::pxe::script(&plan, &cmdline).as_bytes())?;
     staged.write(&format!("{}.lock", plan.name), lock.to_text(&recipe.name).as_bytes())?;
-    let origins = Origins::new(&usr.tree, &usr.stats, &initramfs.tree, initramfs.bytes.len() as u64);
     staged.write(origins::FILE, &origins.to_bytes().map_err(Error::Compress)?)?;
     let bom = sbom::gather(&plan, &usr.root_hash, &lock, &packages, &assembled.components, INIT);
     staged.write(sbom::SPDX, bom.spdx().as_bytes())?;
@@ -230,7 +230,7 @@ fn the_lock(
     }
 }
 
-/// Chooses packages and writes the lock: `sledos lock`.
+/// Chooses packages and writes the lock.
 ///
 /// # Errors
 /// When a release, an index or the resolution is not right; an existing lock stays.
@@ -240,8 +240,25 @@ pub fn lock(
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Result<Lock, Error> {
+    let lock = resolve(request, recipe, progress, interrupt)?;
+    let file = request.lock.clone().unwrap_or_else(|| lock::path_of(recipe));
+    lock.write(&file, &recipe.file)?;
+    progress.info(format!("{} packages locked in {}", lock.packages.len(), file.display()));
+    Ok(lock)
+}
+
+/// Chooses packages, and writes nothing.
+///
+/// # Errors
+/// As [`lock`].
+pub fn resolve(
+    request: &Request,
+    recipe: &Recipe,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> Result<Lock, Error> {
     let downloads = Downloads::new(progress.stage("lock", Unit::Bytes, None), progress, interrupt);
-    let (lock, file) = lock_recipe(
+    let lock = resolve_recipe(
         &LockRequest {
             recipe,
             mirrors: &request.mirrors,
@@ -249,12 +266,11 @@ pub fn lock(
             cache: &request.cache,
             clock: request.clock,
             patience: request.patience,
-            output: request.lock.as_deref(),
+            output: None,
         },
         &downloads,
     )?;
     downloads.finish();
-    progress.info(format!("{} packages locked in {}", lock.packages.len(), file.display()));
     Ok(lock)
 }
 

@@ -1,12 +1,16 @@
 //! `sledos lock`: the packages of a recipe are chosen and written down.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::FetchArgs;
 use crate::build::{self, Error};
-use crate::exit::Failure;
+use crate::cache::Cache;
+use crate::diff;
+use crate::exit::{Classify, Exit, Failure};
+use crate::lock::{self, Lock};
 use crate::output::Interrupt;
 use crate::progress::Progress;
 
@@ -25,6 +29,21 @@ pub struct LockArgs {
     /// that has expired since it signed counts.
     #[arg(long)]
     pub archived: bool,
+
+    /// Change nothing: fail when the archives now give other packages than the lock has.
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// The lock is not what would be locked now; what differs has been printed.
+#[derive(Debug, thiserror::Error)]
+#[error("{} is not what would be locked now; `sledos lock` writes that", .0.display())]
+struct Outdated(PathBuf);
+
+impl Classify for Outdated {
+    fn exit(&self) -> Exit {
+        Exit::Dependencies
+    }
 }
 
 /// Runs `sledos lock`.
@@ -33,7 +52,26 @@ pub(super) fn run_verb(args: &LockArgs) -> Result<(), Failure> {
     request.clock.archived = args.archived;
     let progress = Progress::on_stderr(args.fetch.progress.into());
     let recipe = crate::recipe::load(&args.recipe).map_err(Error::Recipe)?;
-    let lock = build::lock(&request, &recipe, &progress, &Interrupt::new())?;
+    let file = request.lock.clone().unwrap_or_else(|| lock::path_of(&recipe));
+    let lock = build::resolve(&request, &recipe, &progress, &Interrupt::new())?;
+    // What changes is shown before anything is written. An old lock that does not read is replaced.
+    match Lock::read(&file) {
+        Ok(old) => {
+            let cache = Cache::open(&request.cache).map_err(Error::Cache)?;
+            let change = diff::locks(&file.display().to_string(), &old, &lock, Some(&Arc::new(cache)));
+            if !change.is_empty() {
+                super::print_json(false, &change);
+            }
+            let current = change.is_empty() && old.request == lock.request;
+            if args.check {
+                return if current { Ok(()) } else { Err(Outdated(file).into()) };
+            }
+        }
+        Err(error) if args.check => return Err(Error::Lock(error).into()),
+        Err(_) => {}
+    }
+    lock.write(&file, &recipe.file).map_err(Error::Lock)?;
+    progress.info(format!("{} packages locked in {}", lock.packages.len(), file.display()));
     for (package, what) in &lock.unreviewed {
         progress.warn(format!("{package}: nobody has reviewed its maintainer scripts: {what}"));
     }

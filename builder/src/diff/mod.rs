@@ -127,6 +127,17 @@ pub fn diff(old: &Path, new: &Path, cache: Option<&Arc<Cache>>) -> Result<Diff, 
     Ok(diff)
 }
 
+/// Compares two locks. `name` is shown for both.
+pub fn locks(name: &str, old: &Lock, new: &Lock, cache: Option<&Arc<Cache>>) -> Diff {
+    let side = |lock: &Lock| Side {
+        versions: lock.packages.iter().map(|p| (p.name.clone(), p.version.clone())).collect(),
+        lock: Some(lock.clone()),
+        sizes: None,
+    };
+    let packages = packages::compare(&side(old), &side(new), cache);
+    Diff { old: name.to_owned(), new: format!("{name}, new"), packages, ..Diff::default() }
+}
+
 fn side(given: &Given) -> Result<Side, Error> {
     let lock = match given {
         Given::Lock(lock) => Some(lock.clone()),

@@ -39,8 +39,11 @@ pub fn split(image: &Image, path: &str) -> (Part, String) {
     if image.what == What::Initramfs {
         return (Part::Initramfs, path.to_owned());
     }
-    // /bin, /lib and so on are links into /usr.
+    // /bin, /lib and so on are links into /usr; the image's /etc is kept there.
     let rest = path.trim_start_matches('/');
+    if rest == "etc" || rest.starts_with("etc/") {
+        return (Part::Usr, format!("share/sledos/{rest}"));
+    }
     let rest = if rest == "usr" { "" } else { rest.strip_prefix("usr/").unwrap_or(rest) };
     (Part::Usr, rest.to_owned())
 }

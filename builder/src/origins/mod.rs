@@ -202,7 +202,7 @@ mod tests {
         let packed = origins.to_bytes().unwrap();
         assert_eq!(Origins::read("x", &packed).unwrap(), origins);
         for cut in [0, 3, packed.len() - 1] {
-            assert!(matches!(Origins::read("x", &packed[..cut]), Err(Error::Zstd { .. })), "{cut}");
+            assert!(Origins::read("x", &packed[..cut]).is_err(), "{cut}");
         }
     }
 

@@ -117,7 +117,7 @@ fn diff_shows_what_differs_and_says_so_with_its_exit_code() {
     assert_eq!(code, 0, "{nothing}");
     assert!(nothing.contains("are the same"), "{nothing}");
 
-    let (code, text_form) = said(&["diff", text(&a), text(&b)]);
+    let (code, text_form) = said(&["diff", "--cache", text(dir.path()), text(&a), text(&b)]);
     assert_eq!(code, 8, "{text_form}");
     for sentence in [
         "version: 1 → 2",

@@ -170,8 +170,13 @@ fn a_damaged_block_is_named() {
     assert_eq!(error, format!("squashfs: a data block at byte {start} is damaged: it does not unpack"));
 }
 
+/// `FUZZ_CASES=1000000` for a long run.
+fn cases() -> u32 {
+    std::env::var("FUZZ_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(1000)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
     #[test]
     fn flipped_bytes_never_panic(flips in prop::collection::vec((any::<prop::sample::Index>(), 1..=255u8), 1..4), metadata in any::<bool>()) {
         static GOOD: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();

@@ -8,6 +8,7 @@ mod disk;
 mod indexes;
 mod initramfs;
 mod packages;
+mod proof;
 mod support;
 mod uki;
 mod usr;
