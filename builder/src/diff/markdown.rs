@@ -43,7 +43,7 @@ pub fn markdown(diff: &Diff) -> String {
         .map(|package| package.changelog.join("\n") + "\n")
         .collect();
     details(&mut out, "Changelogs", &logs);
-    let owners = diff.sizes.iter().take(MOST);
+    let owners = diff.sizes.iter().take_while(|(_, before, now)| before.abs_diff(*now) >= 1024).take(MOST);
     let owners: String =
         owners.map(|(owner, before, now)| format!("{:>12}  {owner}\n", delta(*before, *now))).collect();
     details(&mut out, "Sizes in /usr, compressed", &owners);

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use formats::tree::TreePath;
+use formats::tree::{Kind, Tree, TreePath};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -112,10 +112,20 @@ pub fn diff(old: &Path, new: &Path, cache: Option<&Arc<Cache>>) -> Result<Diff, 
     diff.packages = packages::compare(&sides.0, &sides.1, cache);
     if let (Some(before), Some(now)) = (&sides.0.sizes, &sides.1.sizes) {
         let owners: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+        // A kernel that replaced another is compared with it.
+        let was = diff
+            .packages
+            .iter()
+            .find_map(|p| Some((format!("package {}", p.name), format!("package {}", p.was.as_ref()?))));
         let of = |sums: &BTreeMap<String, u64>, owner: &str| sums.get(owner).copied().unwrap_or(0);
+        let then = |owner: &str| match &was {
+            Some((name, was)) if name == owner => of(before, was),
+            Some((_, was)) if was == owner => of(now, was),
+            _ => of(before, owner),
+        };
         diff.sizes = owners
             .into_iter()
-            .map(|owner| (owner.clone(), of(before, owner), of(now, owner)))
+            .map(|owner| (owner.clone(), then(owner), of(now, owner)))
             .filter(|(_, before, now)| before != now)
             .collect();
         diff.sizes
@@ -209,6 +219,7 @@ fn images(diff: &mut Diff, a: &Image, b: &Image) -> Result<(), Error> {
     let unreadable = |part| move |source| Error::Content { part, source };
     if let (Some(a), Some(b)) = (present(a.usr())?, present(b.usr())?) {
         let (a, b) = (a.listing.tree, b.listing.tree);
+        let a = with_kernel_of(a, &b);
         let changes = files::compare("/usr", &a, &b).map_err(unreadable("/usr"))?;
         for change in changes.iter().filter(|change| change.path.starts_with(ETC)) {
             config(diff, change, "/usr/", &a, &b);
@@ -217,6 +228,7 @@ fn images(diff: &mut Diff, a: &Image, b: &Image) -> Result<(), Error> {
     }
     if let (Some(a), Some(b)) = (present(a.initramfs())?, present(b.initramfs())?) {
         let (a, b) = (a.tree, b.tree);
+        let a = with_kernel_of(a, &b);
         let changes = files::compare("initramfs:", &a, &b).map_err(unreadable("the initramfs"))?;
         let conf = format!("initramfs:/{}", formats::initconf::PATH);
         for change in changes.iter().filter(|change| change.path == conf) {
@@ -229,6 +241,35 @@ fn images(diff: &mut Diff, a: &Image, b: &Image) -> Result<(), Error> {
     }
     diff.modules = diff.files.iter().filter_map(module).collect();
     Ok(())
+}
+
+/// A tree with its modules where those of another one's kernel are, so that a module is
+/// compared with what it became.
+fn with_kernel_of(tree: Tree, other: &Tree) -> Tree {
+    let dir = |tree: &Tree| {
+        let modules = TreePath::parse(b"lib/modules").ok()?;
+        let mut kernels = tree.children(&modules).map(|(path, _)| path.clone());
+        kernels.next().filter(|_| kernels.next().is_none())
+    };
+    let (Some(old), Some(new)) = (dir(&tree), dir(other)) else { return tree };
+    if old == new {
+        return tree;
+    }
+    let moved = |path: &TreePath| {
+        let below = path.strip_prefix(&old);
+        below.and_then(|below| new.join(below.as_bytes()).ok()).unwrap_or_else(|| path.clone())
+    };
+    let Some(root) = tree.get(&TreePath::root()) else { return tree };
+    let mut out = Tree::new(root.clone());
+    for (path, node) in tree.iter() {
+        let mut node = node.clone();
+        if let Kind::Hardlink(to) = &node.kind {
+            node.kind = Kind::Hardlink(moved(to));
+        }
+        // Nothing is in the way: directories stay directories.
+        out.insert(moved(path), node).ok();
+    }
+    out
 }
 
 fn nics(diff: &mut Diff, a: &crate::image::manifest::Manifest, b: &crate::image::manifest::Manifest) {
@@ -256,7 +297,7 @@ fn by_name(
 }
 
 /// Adds the lines of a configuration file that changed.
-fn config(diff: &mut Diff, change: &FileChange, top: &str, a: &formats::tree::Tree, b: &formats::tree::Tree) {
+fn config(diff: &mut Diff, change: &FileChange, top: &str, a: &Tree, b: &formats::tree::Tree) {
     let path = change.path.strip_prefix(top).and_then(|path| TreePath::parse(path.as_bytes()).ok());
     let Some(path) = path else { return };
     let bytes =

@@ -16,6 +16,9 @@ use crate::lock::model;
 pub struct PackageChange {
     /// Its name.
     pub name: String,
+    /// The name it had before: kernels have their release in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub was: Option<String>,
     /// Version before; `None` when it was not there.
     pub old: Option<String>,
     /// Version now; `None` when it is gone.
@@ -45,6 +48,15 @@ pub(super) struct Side {
 }
 
 impl Side {
+    /// The package that has the kernel: `linux-image-6.1.0-56-amd64`.
+    fn kernel(&self) -> Option<&String> {
+        let release = |name: &&String| {
+            name.strip_prefix("linux-image-").is_some_and(|r| r.starts_with(|c: char| c.is_ascii_digit()))
+        };
+        let mut kernels = self.versions.keys().filter(release);
+        kernels.next().filter(|_| kernels.next().is_none())
+    }
+
     fn locked(&self, name: &str) -> Option<&model::Package> {
         self.lock.as_ref()?.packages.iter().find(|p| p.name == name)
     }
@@ -53,25 +65,35 @@ impl Side {
 /// Packages that differ. `cache`: where .debs with changelogs may be.
 pub(super) fn compare(old: &Side, new: &Side, cache: Option<&Arc<Cache>>) -> Vec<PackageChange> {
     let names: BTreeSet<&String> = old.versions.keys().chain(new.versions.keys()).collect();
+    let (kernel_before, kernel_now) = (old.kernel(), new.kernel());
+    let replaced = kernel_before.is_some() && kernel_now.is_some() && kernel_before != kernel_now;
     let mut out = Vec::new();
     for name in names {
-        let (before, now) = (old.versions.get(name), new.versions.get(name));
-        let digest = |side: &Side| side.locked(name).map(|p| p.sha256);
+        let is = |kernel: Option<&String>| replaced && kernel == Some(name);
+        if is(kernel_before) {
+            continue;
+        }
+        let was = kernel_before.filter(|_| is(kernel_now));
+        let old_name = was.unwrap_or(name);
+        let (before, now) = (old.versions.get(old_name), new.versions.get(name));
+        let digest = |side: &Side, name: &str| side.locked(name).map(|p| p.sha256);
         // The same version with other bytes is another package, too.
-        let rebuilt = matches!((digest(old), digest(new)), (Some(a), Some(b)) if a != b);
-        if before == now && !rebuilt {
+        let rebuilt = matches!((digest(old, old_name), digest(new, name)), (Some(a), Some(b)) if a != b);
+        if before == now && !rebuilt && was.is_none() {
             continue;
         }
         let sizes = match (&old.sizes, &new.sizes) {
             (Some(a), Some(b)) => {
-                let of =
-                    |sums: &BTreeMap<String, u64>| sums.get(&format!("package {name}")).copied().unwrap_or(0);
-                Some((of(a), of(b)))
+                let of = |sums: &BTreeMap<String, u64>, name: &str| {
+                    sums.get(&format!("package {name}")).copied().unwrap_or(0)
+                };
+                Some((of(a, old_name), of(b, name)))
             }
             _ => None,
         };
         let mut change = PackageChange {
             name: name.clone(),
+            was: was.cloned(),
             old: before.cloned(),
             new: now.cloned(),
             sizes,

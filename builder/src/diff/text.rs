@@ -7,6 +7,9 @@ use crate::progress::bytes;
 
 /// Lines of a section; `--json` has all.
 const MOST: usize = 60;
+/// Bytes below which a change of a package's size is not shown: names and inodes are
+/// shared out, so that every change moves all others a little.
+const SMALL: u64 = 1024;
 /// Lines of one changelog.
 const MOST_CHANGELOG: usize = 12;
 
@@ -79,6 +82,9 @@ impl fmt::Display for Diff {
         for package in self.packages.iter().take(MOST) {
             let (old, new) = (version(package.old.as_ref()), version(package.new.as_ref()));
             write!(f, "  {} {old} → {new}", package.name)?;
+            if let Some(was) = &package.was {
+                write!(f, "  (was {was})")?;
+            }
             if let Some((before, now)) = package.sizes {
                 write!(f, "  {}", delta(before, now))?;
             }
@@ -95,10 +101,14 @@ impl fmt::Display for Diff {
         if !self.sizes.is_empty() {
             writeln!(f, "\nin /usr, compressed")?;
         }
-        for (owner, before, now) in self.sizes.iter().take(MOST) {
+        let large = self.sizes.iter().take_while(|(_, before, now)| before.abs_diff(*now) >= SMALL).count();
+        for (owner, before, now) in self.sizes.iter().take(large.min(MOST)) {
             writeln!(f, "  {:>12}  {owner}", delta(*before, *now))?;
         }
-        more(f, self.sizes.len(), MOST, "  ")?;
+        more(f, large, MOST, "  ")?;
+        if self.sizes.len() > large {
+            writeln!(f, "  {:>12}  {} others by less than 1 KiB each", "", self.sizes.len() - large)?;
+        }
         if !self.modules.is_empty() {
             writeln!(f, "\nmodules\n  {}", self.modules.join(" "))?;
         }

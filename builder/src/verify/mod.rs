@@ -132,6 +132,9 @@ struct Subject<'a> {
     initramfs: Result<formats::cpio::Listing, String>,
 }
 
+/// Finds what is wrong.
+type Find = fn(&Subject<'_>) -> Vec<String>;
+
 /// Checks the files of an image directory.
 ///
 /// # Errors
@@ -149,7 +152,7 @@ pub fn artefacts(dir: &Path) -> Result<Report, Error> {
         usr: image.usr().map_err(|error| causes(&error)),
         initramfs: image.initramfs().map_err(|error| causes(&error)),
     };
-    let checks: [(&'static str, fn(&Subject<'_>) -> Vec<String>); 14] = [
+    let checks: [(&'static str, Find); 14] = [
         ("SHA256SUMS covers every file and each has its hash", sums::sums),
         ("the manifest has the sizes and hashes of all artefacts", sums::manifest),
         ("both partition tables are sound and say what the manifest says", disk::tables),

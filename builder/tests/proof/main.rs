@@ -111,7 +111,7 @@ fn diff_shows_what_differs_and_says_so_with_its_exit_code() {
     let dir = tempfile::tempdir().unwrap();
     let a = small(&dir.path().join("a"), PLAIN);
     let same = small(&dir.path().join("same"), PLAIN);
-    let other = Taste { version: "2", bash: "5.2-2+longer", argument: "debug" };
+    let other = Taste { version: "2", bash: "5.2-2+longer", argument: "debug", kernel: "6.1.0-2-amd64" };
     let b = small(&dir.path().join("b"), other);
     let (code, nothing) = said(&["diff", text(&a), text(&same)]);
     assert_eq!(code, 0, "{nothing}");
@@ -129,10 +129,15 @@ fn diff_shows_what_differs_and_says_so_with_its_exit_code() {
         "~ /usr/bin/bash  content, +7 B",
         "~ /usr/bin/rbash  content",
         ".initrd:",
+        "kernel: 6.1.0-1-amd64 → 6.1.0-2-amd64",
+        "linux-image-6.1.0-2-amd64 6.1 → 6.1  (was linux-image-6.1.0-1-amd64)",
     ] {
         assert!(text_form.contains(sentence), "no {sentence:?} in\n{text_form}");
     }
-    assert!(!text_form.contains("/usr/lib/large"), "{text_form}");
+    // Nor are modules that only moved with their kernel.
+    for same in ["/usr/lib/large", "modules.builtin"] {
+        assert!(!text_form.contains(same), "{same} in\n{text_form}");
+    }
     let (code, markdown) = said(&["diff", "--markdown", text(&a), text(&b)]);
     assert_eq!(code, 8);
     assert!(markdown.contains("| bash | 5.2-1 | 5.2-2+longer |"), "{markdown}");

@@ -22,7 +22,6 @@ use sledos::output::write_sums;
 use sledos::sbom;
 
 const TIME: i64 = 1_700_000_000;
-const KERNEL: &str = "6.1.0-1-amd64";
 
 pub(crate) fn p(path: &str) -> TreePath {
     TreePath::parse(path.as_bytes()).unwrap()
@@ -34,9 +33,11 @@ pub(crate) struct Taste {
     pub(crate) version: &'static str,
     pub(crate) bash: &'static str,
     pub(crate) argument: &'static str,
+    pub(crate) kernel: &'static str,
 }
 
-pub(crate) const PLAIN: Taste = Taste { version: "1", bash: "5.2-1", argument: "quiet" };
+pub(crate) const PLAIN: Taste =
+    Taste { version: "1", bash: "5.2-1", argument: "quiet", kernel: "6.1.0-1-amd64" };
 
 /// /usr of a small image.
 fn usr(taste: Taste) -> Tree {
@@ -55,8 +56,9 @@ fn usr(taste: Taste) -> Tree {
         tree.insert(p(path), Node::file(bytes, mode, owner)).unwrap();
     }
     for (name, bytes) in [("order", &b""[..]), ("builtin", b"kernel/drivers/net/loop.ko\n")] {
-        let path = format!("lib/modules/{KERNEL}/modules.{name}");
-        tree.insert(p(&path), Node::file(bytes, 0o644, package("linux"))).unwrap();
+        let path = format!("lib/modules/{}/modules.{name}", taste.kernel);
+        tree.insert(p(&path), Node::file(bytes, 0o644, package(&format!("linux-image-{}", taste.kernel))))
+            .unwrap();
     }
     tree.insert(p("bin/sh"), Node::symlink(*b"bash", package("bash"))).unwrap();
     tree.insert(p("bin/rbash"), Node::new(Kind::Hardlink(p("bin/bash")), 0o755, package("bash"))).unwrap();
@@ -100,7 +102,11 @@ fn lock(taste: Taste) -> Lock {
         request: [2; 32],
         asked: vec!["bash".into()],
         releases: vec![release],
-        packages: vec![package("base-files", "12"), package("bash", taste.bash)],
+        packages: vec![
+            package("base-files", "12"),
+            package("bash", taste.bash),
+            package(&format!("linux-image-{}", taste.kernel), "6.1"),
+        ],
         unreviewed: BTreeMap::new(),
     }
 }
@@ -156,7 +162,7 @@ pub(crate) fn small(dir: &Path, taste: Taste) -> PathBuf {
     let parts = uki::Parts {
         os_release: b"ID=small\n",
         cmdline: &cmdline,
-        uname: KERNEL,
+        uname: taste.kernel,
         linux: b"a kernel",
         initrd: &packed,
         ..uki::Parts::default()
@@ -188,7 +194,7 @@ pub(crate) fn small(dir: &Path, taste: Taste) -> PathBuf {
         time: TIME,
         builder: BUILDER.into(),
         root_hash: hex(&built.root),
-        kernel: Kernel { release: KERNEL.into(), cmdline },
+        kernel: Kernel { release: taste.kernel.into(), cmdline },
         inputs: Inputs {
             recipe: hex(&lock.request),
             lock: hex(&sha256(lock_text.as_bytes())),
