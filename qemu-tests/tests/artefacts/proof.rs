@@ -91,7 +91,7 @@ fn owners_are_the_packages_that_have_the_files() {
         let locked = lock().packages.into_iter().find(|p| p.name == name).expect("compute has it");
         let listed = shell(
             "dpkg, tar",
-            "dpkg-deb --fsys-tarfile \"$0\" | tar --list",
+            "dpkg-deb --fsys-tarfile \"$0\" | tar --list --quoting-style=literal",
             &[&cache.deb_path(&locked.sha256)],
         );
         let in_deb: BTreeSet<String> = (listed.lines())
