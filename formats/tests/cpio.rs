@@ -196,7 +196,13 @@ mod reader {
         }
     }
 
+    /// `FUZZ_CASES=1000000` for a long run.
+    fn cases() -> u32 {
+        std::env::var("FUZZ_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(1000)
+    }
+
     proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(cases()))]
         #[test]
         fn flipped_bytes_never_panic(at in proptest::prelude::any::<proptest::sample::Index>(), flip in 1..=255u8) {
             let mut bad = archive();

@@ -17,7 +17,7 @@ use crate::unpack::store::{Form, Source};
 /// Bytes of a changelog that are unpacked at most.
 const LIMIT: u64 = 16 << 20;
 
-/// The lines of a package's changelog above the version `old`, up to `new`.
+/// The lines of a package's changelog above the version `old`.
 ///
 /// # Errors
 /// With why there are none, for people.
@@ -25,7 +25,6 @@ pub(super) fn since(
     cache: Option<&Arc<Cache>>,
     package: Option<&Package>,
     old: &str,
-    new: &str,
 ) -> Result<Vec<String>, String> {
     let package = package.ok_or("the image has no lock that says which .deb it is from")?;
     let cache = cache.ok_or("there is no cache of .debs")?;
@@ -54,7 +53,7 @@ pub(super) fn since(
         let mut text = Vec::new();
         let mut unpack = flate2::read::GzDecoder::new(packed.as_slice()).take(LIMIT);
         unpack.read_to_end(&mut text).map_err(|error| format!("its changelog does not unpack: {error}"))?;
-        lines.extend(between(&String::from_utf8_lossy(&text), old, new));
+        lines.extend(above(&String::from_utf8_lossy(&text), old));
     }
     if lines.is_empty() { Err("its .deb has no changelog of these versions".to_owned()) } else { Ok(lines) }
 }
@@ -63,16 +62,16 @@ fn names_debian(path: &str) -> bool {
     path.contains("/changelog.Debian")
 }
 
-/// The headings and points of the entries above `old`, up to `new`.
-fn between(changelog: &str, old: &str, new: &str) -> Vec<String> {
-    let (Ok(old), Ok(new)) = (old.parse::<Version>(), new.parse::<Version>()) else { return Vec::new() };
+/// The headings and points of the entries above `old`. What a package has is not newer than
+/// itself, though its source may count otherwise (linux-signed's `6.1+2` is `6.1-2`).
+fn above(changelog: &str, old: &str) -> Vec<String> {
+    let Ok(old) = old.parse::<Version>() else { return Vec::new() };
     let mut lines = Vec::new();
     let mut wanted = false;
     for line in changelog.lines() {
         if let Some(version) = heading(line) {
-            // A downgrade has nothing between.
-            wanted = version.cmp(&old) == Ordering::Greater && version.cmp(&new) != Ordering::Greater;
-            if version.cmp(&old) != Ordering::Greater {
+            wanted = version.cmp(&old) == Ordering::Greater;
+            if !wanted {
                 break;
             }
         }
@@ -103,11 +102,11 @@ mod tests {
         x (2-1) sid; urgency=low\n\n  * First.\n\n -- A <a@b>  Mon, 01 Jan 2024 00:00:00 +0000\n";
 
     #[test]
-    fn only_what_is_between_the_versions() {
+    fn only_what_is_above_the_old_version() {
         let third = ["x (1:2-3) sid; urgency=low", "  * Third.", "    More."];
-        assert_eq!(between(LOG, "1:2-2", "1:2-3"), third);
-        assert_eq!(between(LOG, "2-1", "1:2-2"), ["x (1:2-2) sid; urgency=low", "  * Second."]);
-        assert_eq!(between(LOG, "1:2-3", "1:2-2"), [""; 0]);
-        assert_eq!(between("no changelog", "1", "2"), [""; 0]);
+        assert_eq!(above(LOG, "1:2-2"), third);
+        assert_eq!(above(LOG, "2-1")[3..], ["x (1:2-2) sid; urgency=low", "  * Second."]);
+        assert_eq!(above(LOG, "1:2-3"), [""; 0]);
+        assert_eq!(above("no changelog", "1"), [""; 0]);
     }
 }

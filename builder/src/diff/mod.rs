@@ -248,7 +248,8 @@ fn images(diff: &mut Diff, a: &Image, b: &Image) -> Result<(), Error> {
 fn with_kernel_of(tree: Tree, other: &Tree) -> Tree {
     let dir = |tree: &Tree| {
         let modules = TreePath::parse(b"lib/modules").ok()?;
-        let mut kernels = tree.children(&modules).map(|(path, _)| path.clone());
+        let mut kernels =
+            tree.children(&modules).filter(|(_, node)| node.is_dir()).map(|(path, _)| path.clone());
         kernels.next().filter(|_| kernels.next().is_none())
     };
     let (Some(old), Some(new)) = (dir(&tree), dir(other)) else { return tree };

@@ -101,8 +101,8 @@ pub(super) fn compare(old: &Side, new: &Side, cache: Option<&Arc<Cache>>) -> Vec
             changelog: Vec::new(),
             no_changelog: None,
         };
-        if let (Some(before), Some(now)) = (before, now) {
-            match changelog::since(cache, new.locked(name), before, now) {
+        if let (Some(before), Some(_)) = (before, now) {
+            match changelog::since(cache, new.locked(name), before) {
                 Ok(lines) => change.changelog = lines,
                 Err(why) => change.no_changelog = Some(why),
             }

@@ -170,3 +170,39 @@ fn a_repository_brings_its_component() {
         ("fork", "component".into())
     );
 }
+
+#[test]
+fn what_changes_is_shown_and_check_writes_nothing() {
+    let (mut repo, dir) = (small(), TempDir::new().unwrap());
+    let recipe = format!(
+        "name: test\ndescription: a test\ndebian: {{suite: bookworm, components: [main], keyring: {}}}\n\
+         packages: [curl]\nkernel: {{package: linux-image-amd64}}\n",
+        repo.keyring().display()
+    );
+    fs::write(dir.path().join("test.yaml"), recipe).unwrap();
+    let url = repo.url();
+    let sledos = |more: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sledos"));
+        command.current_dir(dir.path()).args(["lock", "test.yaml", "--archived", "--progress=none"]);
+        let out = command.args(["--cache", "cache", "--mirror", &url]).args(more).output().unwrap();
+        let text = [out.stdout, out.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        (out.status.code().unwrap(), text)
+    };
+    let lock = || fs::read_to_string(dir.path().join("test.lock")).ok();
+
+    let (code, text) = sledos(&["--check"]);
+    assert_eq!((code, lock()), (6, None), "{text}");
+    assert_eq!(sledos(&[]).0, 0);
+    let first = lock();
+    let (code, text) = sledos(&["--check"]);
+    assert_eq!((code, text.as_str()), (0, ""));
+
+    repo.add("libssl", "3.1", "", "");
+    repo.publish("bookworm");
+    let (code, text) = sledos(&["--check"]);
+    assert_eq!((code, lock() == first), (6, true), "{text}");
+    assert!(text.contains("libssl 3.0 → 3.1") && text.contains("is not what would be locked now"), "{text}");
+    let (code, text) = sledos(&[]);
+    assert!(code == 0 && text.contains("libssl 3.0 → 3.1"), "{text}");
+    assert_eq!(sledos(&["--check"]).0, 0);
+}
