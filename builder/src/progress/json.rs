@@ -8,7 +8,8 @@
 //! ```
 //!
 //! `unit` is `bytes`, `time` or the plural of what is counted; `total` is null while
-//! unknown. Keys may be added, none is taken away.
+//! unknown. Keys may be added, none is taken away. `docs/schema/progress.json` is the
+//! JSON Schema.
 
 use std::io::Write;
 
@@ -61,5 +62,41 @@ impl<W: Write + Send> Sink for JsonLines<W> {
         };
         // Nobody reading is no reason to stop the build.
         writeln!(self.0, "{object}").and_then(|()| self.0.flush()).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_schema_has_every_event_and_all_its_keys() {
+        let info = StageInfo { id: 1, name: "download", unit: Unit::Items("packages"), total: None };
+        let took = Duration::from_millis(1500);
+        let mut lines = JsonLines::new(Vec::new());
+        for event in [
+            Event::Start { stage: info },
+            Event::Advance { stage: info, done: 3 },
+            Event::Finish { stage: info, done: 4, took, complete: true },
+            Event::Message { level: Level::Warning, text: "x" },
+        ] {
+            lines.show(&event);
+        }
+        let schema: Value = serde_json::from_str(include_str!("../../../docs/schema/progress.json")).unwrap();
+        let kinds = schema["oneOf"].as_array().unwrap();
+        let text = String::from_utf8(lines.0).unwrap();
+        assert_eq!(text.lines().count(), kinds.len());
+        for (line, kind) in text.lines().zip(kinds) {
+            let object: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(object["event"], kind["properties"]["event"]["const"]);
+            let ours: BTreeSet<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
+            let required: BTreeSet<&str> =
+                kind["required"].as_array().unwrap().iter().map(|key| key.as_str().unwrap()).collect();
+            assert_eq!(ours, required, "{line}");
+        }
+        assert_eq!(kinds[3]["properties"]["level"]["enum"][1], "warning");
     }
 }
