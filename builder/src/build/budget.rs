@@ -58,7 +58,8 @@ fn since(origins: &Origins, target: &Path) -> Option<Since> {
     let then = before.by_owner(&before.usr);
     let grown = origins.by_owner(&origins.usr).into_iter().filter_map(|(owner, now)| {
         let then = then.get(&owner).copied().unwrap_or(0);
-        (now > then).then_some((owner, then, now))
+        // Less is no growth: names and inodes are shared out among all.
+        (now >= then + 1024).then_some((owner, then, now))
     });
     let mut grown: Vec<_> = grown.collect();
     grown.sort_by_key(|(owner, then, now)| (std::cmp::Reverse(now - then), owner.clone()));
