@@ -74,7 +74,7 @@ fn main() {
 fn crates(workspace: &Path, triple: &str) -> String {
     let tree = Command::new(env::var_os("CARGO").expect("cargo sets it"))
         .current_dir(workspace)
-        .args(["tree", "--locked", "--offline", "--package=sledos-init", "--edges=normal,no-proc-macro"])
+        .args(["tree", "--locked", "--package=sledos-init", "--edges=normal,no-proc-macro"])
         .args(["--prefix=none", "--no-dedupe", "--format={p}\t{l}", "--target", triple])
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .output()
