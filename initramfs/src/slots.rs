@@ -30,7 +30,7 @@ mod table;
 mod tests;
 
 pub use choose::Refusal;
-pub use esp::boot_files;
+pub use esp::{boot_files, can_be_chosen};
 pub use live::{Live, live};
 pub use plan::Plan;
 

@@ -315,7 +315,11 @@ mod tests {
     #[test]
     fn drivers_of_ids() {
         let aliases = PciAliases {
-            aliases: vec![("00008086", "000010FB", "ixgbe"), ("00008086", "*", "any"), ("00008087", "*", "no")],
+            aliases: vec![
+                ("00008086", "000010FB", "ixgbe"),
+                ("00008086", "*", "any"),
+                ("00008087", "*", "no"),
+            ],
         };
         let drivers = |device| aliases.drivers(PciId { vendor: 0x8086, device });
         assert_eq!(drivers(0x10fb), ["ixgbe", "any"]);
