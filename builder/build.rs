@@ -34,6 +34,8 @@ fn main() {
         // Tried and not worth it: --icf=all (2.5 KB), -O2, -z norelro (nothing).
         "-Clink-arg=-Wl,-T,initramfs/init.ld".to_owned(),
         "-Clink-arg=-Wl,--no-eh-frame-hdr,--build-id=none".to_owned(),
+        // See syscalls/src/libc_parts.rs.
+        "-Clink-arg=-Wl,-z,muldefs".to_owned(),
         remap(&workspace, "/sledos"),
         remap(&cargo_home, "/cargo"),
     ];

@@ -96,6 +96,19 @@ pub fn uki_name(image: &str, version: &str) -> String {
     format!("{image}_{version}+3.efi")
 }
 
+/// systemd-boot's configuration. A sled has nobody at its console: no menu, and the
+/// image of that name and version at once, which may be the older one; else the newest.
+///
+/// The pattern (loader.conf(5), `default`) takes `…+3.efi`, `…+2-1.efi` and `….efi`, and
+/// not `…+0-3.efi`: an image that has used up its tries gives way to the other one.
+pub fn loader_conf(image: Option<&str>) -> String {
+    let default = image.map(|entry| format!("default {entry}[+.][1-9e]*\n")).unwrap_or_default();
+    format!("timeout 0\neditor no\nauto-entries no\n{default}")
+}
+
+/// Where it is on the ESP.
+pub const LOADER_CONF: &str = "loader/loader.conf";
+
 /// Why there is no tree for an ESP.
 #[derive(Debug, thiserror::Error)]
 pub enum EspError {
@@ -108,20 +121,22 @@ pub enum EspError {
 }
 
 /// The tree of an ESP: systemd-boot where firmware looks for it, and UKIs by name
-/// where systemd-boot does.
+/// where systemd-boot does. `first` is the image to start, as for [`loader_conf`].
 ///
 /// # Errors
 /// When the name of a UKI is none.
-pub fn esp(boot_loader: Vec<u8>, ukis: Vec<(String, Vec<u8>)>) -> Result<Tree, EspError> {
+pub fn esp(
+    boot_loader: Vec<u8>,
+    ukis: Vec<(String, Vec<u8>)>,
+    first: Option<&str>,
+) -> Result<Tree, EspError> {
     let origin = Origin::Fixup("esp");
     let mut tree = Tree::new(Node::dir(origin.clone()));
-    // A sled has nobody at its console: no menu, the newest image at once.
-    let loader = "timeout 0\neditor no\nauto-entries no\n";
     let boot_loader = Node::file(boot_loader, 0o644, origin.clone());
     let mut files = vec![
         ("EFI/BOOT/BOOTX64.EFI".to_owned(), boot_loader.clone()),
         ("EFI/systemd/systemd-bootx64.efi".to_owned(), boot_loader),
-        ("loader/loader.conf".to_owned(), Node::file(loader.as_bytes(), 0o644, origin.clone())),
+        (LOADER_CONF.to_owned(), Node::file(loader_conf(first).into_bytes(), 0o644, origin.clone())),
     ];
     for (name, bytes) in ukis {
         files.push((format!("{UKI_DIR}/{name}"), Node::file(bytes, 0o644, origin.clone())));

@@ -30,7 +30,7 @@ mod table;
 mod tests;
 
 pub use choose::Refusal;
-pub use esp::boot_files;
+pub use esp::{boot_files, can_be_chosen};
 pub use live::{Live, live};
 pub use plan::Plan;
 
@@ -211,7 +211,15 @@ fn install_on(job: &Job<'_>, what: &Installation<'_>, device: &Device) -> Result
     let name = &device.name;
     // Before anything is changed: without it the disk stays as it is.
     let tree = stream::tree(job.source, job.image, job.log)?;
-    let disk = BlockDevice::open(&disks::node(name)).map_err(on(name, "is in use or does not open"))?;
+    let disk = match BlockDevice::open(&disks::node(name)) {
+        // The system runs from it: only its free slot is written to. A plan for the whole
+        // disk still fails, at the partitions that are mounted.
+        Err(error) if what.running.is_some() && error.kind() == io::ErrorKind::ResourceBusy => {
+            BlockDevice::open_shared(&disks::node(name))
+        }
+        opened => opened,
+    };
+    let disk = disk.map_err(on(name, "is in use or does not open"))?;
     let plan = plan_for(job, what, device, &disk)?;
     plan.to_string().lines().for_each(|line| job.log.say(line));
     if plan.whole.is_some() {

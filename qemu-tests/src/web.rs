@@ -34,6 +34,8 @@ pub enum Fault {
     Status(u16),
     /// Closes the connection after so many bytes of the body.
     CloseAfter(u64),
+    /// The same, and is down from then on, see [`Web::set_down`].
+    DieAfter(u64),
     /// Changes one bit of the byte at this place of the file.
     Flip(u64),
 }
@@ -188,7 +190,13 @@ fn serve(stream: &TcpStream, shared: &(Mutex<State>, Condvar)) -> std::io::Resul
     shared.1.notify_all();
     let mut out = stream;
     match file {
-        Some(Ok(file)) if status == 200 || status == 206 => body(out, file, from, status, fault),
+        Some(Ok(file)) if status == 200 || status == 206 => {
+            let done = body(out, file, from, status, fault);
+            if let Some(Fault::DieAfter(_)) = fault {
+                lock().down = true;
+            }
+            done
+        }
         _ => write!(out, "HTTP/1.1 {status} x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
     }
 }
@@ -208,7 +216,10 @@ fn body(
     }
     write!(out, "\r\n")?;
     file.seek(SeekFrom::Start(from))?;
-    let limit = if let Some(Fault::CloseAfter(bytes)) = fault { bytes } else { u64::MAX };
+    let limit = match fault {
+        Some(Fault::CloseAfter(bytes) | Fault::DieAfter(bytes)) => bytes,
+        _ => u64::MAX,
+    };
     let mut file = file.take(limit);
     let (mut at, mut buffer) = (from, vec![0; 64 << 10]);
     loop {

@@ -11,6 +11,8 @@ pub mod blkpg;
 pub mod block;
 pub mod dm;
 pub mod ipmi;
+#[cfg(all(target_feature = "crt-static", target_env = "gnu"))]
+mod libc_parts;
 pub mod loopdev;
 pub mod packet;
 pub mod watchdog;

@@ -112,7 +112,7 @@ pub fn disk(
         let uuid = uuid_of(partition, &usr.root_hash);
         let used = match partition.role {
             Role::Esp => {
-                let tree = layout::esp(boot_loader.to_vec(), vec![(plan.uki_name(), uki.to_vec())])?;
+                let tree = layout::esp(boot_loader.to_vec(), vec![(plan.uki_name(), uki.to_vec())], None)?;
                 fat::write(
                     &mut disk,
                     &tree,

@@ -155,8 +155,9 @@ pub fn check(
 ) -> Result<Vec<ContractEntry>, ContractError> {
     let mut entries = Vec::new();
     let mut problems = Vec::new();
+    let aliases = PciAliases::new(catalog);
     for family in nics {
-        match check_family(catalog, family, usr, initramfs) {
+        match check_family(catalog, &aliases, family, usr, initramfs) {
             Ok(entry) => entries.push(entry),
             Err(found) => problems.extend(found.into_iter().map(|problem| (family.name.clone(), problem))),
         }
@@ -169,6 +170,7 @@ pub fn check(
 
 fn check_family(
     catalog: &Catalog,
+    aliases: &PciAliases<'_>,
     family: &NicFamily,
     usr: &Selection,
     initramfs: &Selection,
@@ -186,7 +188,7 @@ fn check_family(
         }
     }
     if catalog.position(&family.driver).is_some() || catalog.is_builtin(&family.driver) {
-        problems.extend(family.pci.iter().filter_map(|pci| check_id(catalog, *pci, &family.driver)));
+        problems.extend(family.pci.iter().filter_map(|pci| check_id(aliases, *pci, &family.driver)));
     }
 
     let places: &[(Place, &Selection)] = if family.initramfs {
@@ -241,40 +243,57 @@ fn check_family(
 }
 
 /// What is wrong with the driver of an id.
-fn check_id(catalog: &Catalog, pci: PciId, driver: &str) -> Option<Problem> {
+fn check_id(aliases: &PciAliases<'_>, pci: PciId, driver: &str) -> Option<Problem> {
     let wanted = formats::modules::canonical_name(driver);
-    let modules = catalog.modules().iter().map(|m| (m.name.as_str(), &m.info.aliases));
-    let builtin = catalog.builtin.iter().map(|(name, builtin)| (name.as_str(), &builtin.aliases));
-    let serves = |aliases: &[String]| aliases.iter().any(|alias| alias_has_id(alias, pci));
-    let found: Vec<String> = modules
-        .chain(builtin)
-        .filter(|(_, aliases)| serves(aliases))
-        .map(|(name, _)| name.to_owned())
-        .collect();
+    let found = aliases.drivers(pci);
     if found.is_empty() {
         return Some(Problem::NoDriver { pci });
     }
     if found.contains(&wanted) { None } else { Some(Problem::OtherDriver { pci, wanted, found }) }
 }
 
-/// Whether a PCI alias is for a network card with this vendor and device.
+/// The PCI aliases of all drivers of network cards, taken apart once: a kernel has
+/// some ten thousand aliases, and a contract some hundred ids.
+struct PciAliases<'c> {
+    /// Patterns of vendor and device, and the driver.
+    aliases: Vec<(&'c str, &'c str, &'c str)>,
+}
+
+impl<'c> PciAliases<'c> {
+    fn new(catalog: &'c Catalog) -> Self {
+        let modules = catalog.modules().iter().map(|m| (m.name.as_str(), &m.info.aliases));
+        let builtin = catalog.builtin.iter().map(|(name, builtin)| (name.as_str(), &builtin.aliases));
+        let aliases = modules.chain(builtin).flat_map(|(name, aliases)| {
+            aliases.iter().filter_map(move |alias| {
+                let (vendor, device) = network_card(alias)?;
+                Some((vendor, device, name))
+            })
+        });
+        Self { aliases: aliases.collect() }
+    }
+
+    /// The names of those that serve an id, each once.
+    fn drivers(&self, pci: PciId) -> Vec<String> {
+        let [vendor, device] = [pci.vendor, pci.device].map(|number| format!("{number:08X}"));
+        let serves = |(v, d, _): &&(&str, &str, &str)| glob::matches(v, &vendor) && glob::matches(d, &device);
+        let mut found: Vec<String> =
+            self.aliases.iter().filter(serves).map(|(_, _, name)| (*name).to_owned()).collect();
+        found.dedup();
+        found
+    }
+}
+
+/// The patterns of vendor and device of a PCI alias that may be a network card's.
 /// Subsystem and interface may be anything; a class has to be that of network
 /// controllers (02). The form is `pci:v…d…sv…sd…bc…sc…i…`, each an upper-case
-/// hexadecimal number or `*` (Linux `scripts/mod/file2alias.c`).
-fn alias_has_id(alias: &str, pci: PciId) -> bool {
-    let fields = || {
-        let (vendor, rest) = alias.strip_prefix("pci:v")?.split_once('d')?;
-        let (device, rest) = rest.split_once("sv")?;
-        let (_, class) = rest.split_once("bc")?;
-        let (class, _) = class.split_once("sc")?;
-        Some((vendor, device, class))
-    };
-    let Some((vendor, device, class)) = fields() else { return false };
-    glob::matches(vendor, &format!("{:08X}", pci.vendor))
-        && glob::matches(device, &format!("{:08X}", pci.device))
-        && glob::matches(class, "02")
-        // Drivers for a whole class, whoever made it, say nothing about this card.
-        && vendor != "*"
+/// hexadecimal number or `*` (Linux `scripts/mod/file2alias.c`). Drivers for a
+/// whole class, whoever made it, say nothing about a card and are left out.
+fn network_card(alias: &str) -> Option<(&str, &str)> {
+    let (vendor, rest) = alias.strip_prefix("pci:v")?.split_once('d')?;
+    let (device, rest) = rest.split_once("sv")?;
+    let (_, class) = rest.split_once("bc")?;
+    let (class, _) = class.split_once("sc")?;
+    (vendor != "*" && glob::matches(class, "02")).then_some((vendor, device))
 }
 
 #[cfg(test)]
@@ -283,13 +302,27 @@ mod tests {
 
     #[test]
     fn ids_in_aliases() {
-        let id = PciId { vendor: 0x8086, device: 0x10fb };
-        assert!(alias_has_id("pci:v00008086d000010FBsv*sd*bc*sc*i*", id));
-        assert!(alias_has_id("pci:v00008086d000010FBsv00008086sd00000003bc*sc*i*", id));
-        assert!(alias_has_id("pci:v00008086d*sv*sd*bc02sc00i*", id));
-        assert!(!alias_has_id("pci:v00008086d*sv*sd*bc01sc06i01*", id));
-        assert!(!alias_has_id("pci:v*d*sv*sd*bc02sc00i*", id));
-        assert!(!alias_has_id("pci:v00008086d000010FCsv*sd*bc*sc*i*", id));
-        assert!(!alias_has_id("usb:v8086p10FBd*", id));
+        let of = |alias| network_card(alias);
+        let exact = Some(("00008086", "000010FB"));
+        assert_eq!(of("pci:v00008086d000010FBsv*sd*bc*sc*i*"), exact);
+        assert_eq!(of("pci:v00008086d000010FBsv00008086sd00000003bc*sc*i*"), exact);
+        assert_eq!(of("pci:v00008086d*sv*sd*bc02sc00i*"), Some(("00008086", "*")));
+        assert_eq!(of("pci:v00008086d*sv*sd*bc01sc06i01*"), None);
+        assert_eq!(of("pci:v*d*sv*sd*bc02sc00i*"), None);
+        assert_eq!(of("usb:v8086p10FBd*"), None);
+    }
+
+    #[test]
+    fn drivers_of_ids() {
+        let aliases = PciAliases {
+            aliases: vec![
+                ("00008086", "000010FB", "ixgbe"),
+                ("00008086", "*", "any"),
+                ("00008087", "*", "no"),
+            ],
+        };
+        let drivers = |device| aliases.drivers(PciId { vendor: 0x8086, device });
+        assert_eq!(drivers(0x10fb), ["ixgbe", "any"]);
+        assert_eq!(drivers(0x10fc), ["any"]);
     }
 }

@@ -94,8 +94,10 @@ pub fn complete(
     }
 }
 
-/// Installs the image the document asks for when another one is running from a disk.
-/// Returns whether it was installed now: then the sled had better start it.
+/// Sees to it that the image the document asks for is started when another one is
+/// running from a disk: installs it, or tells systemd-boot to start it when it is the one
+/// in the other slot. Returns whether that was done now: then the sled had better restart.
+/// An image that has used up its tries is left alone.
 pub fn update(
     sled: &Sled,
     site: &Site,
@@ -110,15 +112,19 @@ pub fn update(
         return false;
     };
     let asked = format!("{} {} ({})", image.name, image.version, image.root_hash);
-    let there = RootHash::from_bytes(image.root_hash.0);
-    if crate::disks::find(&crate::disks::look(), &there).iter().any(|found| found.disk == running.disk) {
-        log.warn("image", format!("the document asks for {asked}, which is installed and was not started"));
+    let found = crate::disks::find(&crate::disks::look(), &RootHash::from_bytes(image.root_hash.0));
+    let there = found.into_iter().find(|found| found.disk == running.disk);
+    if there.as_ref().is_some_and(|found| !slots::can_be_chosen(found, image)) {
+        log.warn("image", format!("the document asks for {asked}, which is installed and did not start"));
         return false;
     }
     let source = Download::new(&sled.client, log, random, &urls(site, image), Some(UPDATE));
     let job = Job { image, source: &source, log };
     let done = log.step("update", || {
-        let found = install(&job, site, wanted, Some(*hash.bytes()), time)?;
+        let found = match there {
+            Some(found) => found,
+            None => install(&job, site, wanted, Some(*hash.bytes()), time)?,
+        };
         let files = slots::boot_files(&job, &found, usr, time).map_err(failure)?;
         Ok(((), format!("{asked} in {found}; {files}")))
     });

@@ -12,12 +12,15 @@ use crate::disks::{self, Content, Found};
 use formats::gpt::{Guid, Partition, Table};
 use formats::layout::{self, Role};
 use formats::{cmdline, fat, uki, verity};
+use metadata::document::Image;
 use metadata::values::Hash32;
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
 
 /// systemd-boot in an image.
 const BOOT_LOADER: &str = "lib/systemd/boot/efi/systemd-bootx64.efi";
+/// Where firmware looks for it.
+const BOOT_PATH: &str = "EFI/BOOT/BOOTX64.EFI";
 /// Sectors before the first table of a FAT.
 const RESERVED: u32 = 32;
 
@@ -44,6 +47,14 @@ impl Uki {
         let value = cmdline::params(line).filter(|p| p.is("sledos.usrhash")).find_map(|p| p.value)?;
         Some(value.parse::<Hash32>().ok()?.0)
     }
+}
+
+/// Whether systemd-boot has tried an image as often as it may (Boot Loader Specification,
+/// "Boot counting": `+LEFT-DONE` before the ending).
+pub(super) fn exhausted(name: &str) -> bool {
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let left = stem.rsplit_once('+').map(|(_, tries)| tries.split('-').next().unwrap_or(tries));
+    left.is_some_and(|left| !left.is_empty() && left.bytes().all(|b| b == b'0'))
 }
 
 /// All images on an ESP; none when it has no filesystem that reads.
@@ -101,9 +112,30 @@ fn has_tree(disk: &dyn Disk, partition: &Partition, hash: &[u8; 32]) -> bool {
     disk.read(partition.start, &mut bytes).is_ok() && verity::Tree::verify(bytes, hash).is_ok()
 }
 
+/// Whether an image is on a disk and only systemd-boot has to be told to start it: it
+/// has tries left, and another one is started now.
+pub fn can_be_chosen(found: &Found, image: &Image) -> bool {
+    let name = &found.disk;
+    let Some(disks::Disk { content: Content::Gpt(table), .. }) = disks::look_at(name) else { return false };
+    let esp = table.partitions.iter().find(|p| p.name == Role::Esp.label());
+    let Some((esp, disk)) = esp.zip(BlockDevice::open_shared(&disks::node(name)).ok()) else { return false };
+    chosen(&disk, esp, &entry_of(image)) == Some(false)
+}
+
+/// Whether systemd-boot starts this image first; `None` when it is not there or has no
+/// tries left.
+pub(super) fn chosen(disk: &dyn Disk, esp: &Partition, entry: &str) -> Option<bool> {
+    ukis(disk, esp).iter().find(|uki| uki.entry() == entry && !exhausted(&uki.name))?;
+    Some(has_file(disk, esp, layout::LOADER_CONF, layout::loader_conf(Some(entry)).as_bytes()))
+}
+
+fn entry_of(image: &Image) -> String {
+    format!("{}_{}", image.name, image.version)
+}
+
 /// Puts the boot files of the job's image on the ESP of the disk it is on: systemd-boot
-/// from its mounted /usr, and its UKI from the source. Does nothing when they are there.
-/// Returns what it did, for people.
+/// from its mounted /usr, and its UKI from the source; it is the one that is started from
+/// then on. Does nothing when they are there. Returns what it did, for people.
 ///
 /// # Errors
 /// When the ESP has no room, the disk does not take it, or the source gives up.
@@ -136,7 +168,7 @@ pub(super) fn put(
     let esp = table.partitions.iter().find(|p| p.name == Role::Esp.label());
     let esp = esp.ok_or_else(|| failed()(std::io::Error::other("it has no EFI-SYSTEM")))?;
     let image = job.image;
-    let entry = format!("{}_{}", image.name, image.version);
+    let entry = entry_of(image);
     let is_image = |uki: &Uki| {
         uki.entry() == entry
             && uki.bytes.len() as u64 == image.uki.size
@@ -144,7 +176,11 @@ pub(super) fn put(
     };
     let old = ukis(disk, esp);
     let ours = old.iter().any(is_image);
-    if ours && has_loader(disk, esp, &boot_loader) {
+    let complete = || {
+        has_file(disk, esp, BOOT_PATH, &boot_loader)
+            && has_file(disk, esp, layout::LOADER_CONF, layout::loader_conf(Some(&entry)).as_bytes())
+    };
+    if ours && complete() {
         return Ok(format!("{entry} is on {name} already"));
     }
 
@@ -167,7 +203,8 @@ pub(super) fn put(
         })?;
         keep.push((layout::uki_name(&image.name, &image.version), bytes));
     }
-    let tree = layout::esp(boot_loader.clone(), keep).map_err(|e| Error::Document(e.to_string()))?;
+    let tree =
+        layout::esp(boot_loader.clone(), keep, Some(&entry)).map_err(|e| Error::Document(e.to_string()))?;
     let [a, b, c, d, ..] = esp.guid.0;
     let options = fat::Options {
         size: esp.size,
@@ -184,17 +221,19 @@ pub(super) fn put(
     let mut window = Window::new(disk, esp.start, held);
     fat::write(&mut window, &tree, &options).map_err(fat_failed)?;
     window.finish().map_err(failed())?;
-    if !ukis(disk, esp).iter().any(is_image) || !has_loader(disk, esp, &boot_loader) {
+    if !ukis(disk, esp).iter().any(is_image) || !complete() {
         return Err(Error::ReadBack { disk: name.to_owned(), partition: esp.name.clone(), block: 0 });
     }
     Ok(format!("{entry} is on {name}{}", if kept > 0 { " beside the image of the other slot" } else { "" }))
 }
 
-fn has_loader(disk: &dyn Disk, esp: &Partition, boot_loader: &[u8]) -> bool {
+/// Whether the ESP has a file with just these bytes.
+fn has_file(disk: &dyn Disk, esp: &Partition, path: &str, want: &[u8]) -> bool {
+    let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
     let found = read(disk, esp, &mut |volume| {
-        let files = volume.dir("EFI/BOOT")?.unwrap_or_default();
-        let file = files.iter().find(|file| file.name.eq_ignore_ascii_case("bootx64.efi"));
+        let files = volume.dir(dir)?.unwrap_or_default();
+        let file = files.iter().find(|file| file.name.eq_ignore_ascii_case(name));
         file.map(|file| volume.read(file)).transpose()
     });
-    found.flatten().is_some_and(|bytes| bytes == boot_loader)
+    found.flatten().is_some_and(|bytes| bytes == want)
 }

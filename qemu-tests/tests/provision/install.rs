@@ -1,6 +1,6 @@
-//! A blank disk, then no network at all.
+//! A blank disk; then no network at all; then another image, and an old document.
 
-use super::support::{MGMT, READY, SOON, Scene, said};
+use super::support::{self, MGMT, READY, SOON, Scene, said, sled};
 use qemu_tests::console;
 use qemu_tests::guest::{Guest, Way};
 use sledos::output::SparseFile;
@@ -9,9 +9,10 @@ use sledos::qemu::{Boot, Bus, Disk, machine};
 const DISK: u64 = 8 << 30;
 
 #[test]
-fn an_installed_sled_comes_up_from_its_disk_when_nobody_answers() {
+fn an_installed_sled_comes_up_alone_updates_itself_and_takes_no_older_document() {
     let mut scene = Scene::new("install");
-    scene.serve("    install: {disk: {transport: [virtio], pick: first}}");
+    let install = "    install: {disk: {transport: [virtio], pick: first}}";
+    scene.serve(install);
     let file = scene.dir.join("disk.raw");
     drop(SparseFile::create(&file, DISK).expect("a sparse file can be made"));
     let disk = Disk { file, bus: Bus::Virtio, discard_writes: false };
@@ -37,7 +38,7 @@ fn an_installed_sled_comes_up_from_its_disk_when_nobody_answers() {
     spec.firmware = machine::uefi_vars(&scene.dir).expect("OVMF is installed");
     spec.boot = Boot::Disk;
     spec.disks.push(disk);
-    let machine = scene.power_on("second", &spec);
+    let machine = scene.power_on("alone", &spec);
     machine.wait_for("from /var, stored earlier: no server answered", SOON).expect("it uses what it stored");
     machine.wait_for("login:", READY).expect("it comes up by itself");
     let way = Way::Namespace { name: scene.rack.namespace.name().to_owned(), address: "10.77.1.17".into() };
@@ -46,4 +47,59 @@ fn an_installed_sled_comes_up_from_its_disk_when_nobody_answers() {
     println!("{}", guest.run("sledctl status; bootctl --no-pager status || true; ls /sys/firmware/efi"));
     let all = guest.power_off().expect("goes off");
     println!("{}", said(&all));
+
+    // The servers are back, and the document names another image: it goes into the free
+    // slot, and the sled restarts into it.
+    scene.rack.namespace.ip(&["address", "del", "10.77.1.1/24", "dev", "br0"]);
+    scene.rack.start_dhcp();
+    scene.rack.web.set_down(false);
+    let (documents, old) = (scene.fleet.root.join("v1"), scene.dir.join("v1-old"));
+    let copied = std::process::Command::new("cp").arg("-a").args([&documents, &old]).status();
+    assert!(copied.expect("cp can be run").success());
+    add_version(&scene, "test-2");
+    let yaml = scene.yaml(install, &sled("r1-b07", 7, MGMT));
+    scene.serve_text(&yaml.replace("image: compute", "image: compute@test-2"));
+    let machine = scene.power_on("update", &spec);
+    let all = machine.wait_off(READY).expect("it restarts by itself");
+    println!("{}", said(&all));
+    assert!(all.contains("metadata: r1-b07 generation 2 from "), "{}", said(&all));
+    assert!(all.contains("beside the image of the other slot"), "{}", said(&all));
+    assert!(all.contains("reboots now: starts the new image"), "{}", said(&all));
+
+    // Somebody plays the first document back. The sled has seen the second, which it stored.
+    std::fs::remove_dir_all(&documents).expect("it was compiled");
+    std::fs::rename(&old, &documents).expect("it was kept");
+    let machine = scene.power_on("replay", &spec);
+    let replayed = "is refused: older generation replayed: seen 2, offered 1";
+    machine.wait_for(replayed, SOON).expect("it does not believe it");
+    let console = machine.wait_for("sledos: hand-over", SOON).expect("it goes on");
+    assert!(
+        console.contains("metadata: r1-b07 generation 2 from /var, stored earlier"),
+        "{}",
+        said(&console)
+    );
+    let guest = scene.ready(machine, MGMT);
+    assert_eq!(guest.run(identity), first);
+    assert_eq!(guest.run(". /etc/os-release; echo $IMAGE_VERSION").trim(), "test-2");
+    println!(
+        "{}",
+        guest.run("sledctl status; bootctl --no-pager list || true; cat /efi/loader/loader.conf || true")
+    );
+    let all = guest.power_off().expect("goes off");
+    println!("{}", said(&all));
+    assert_eq!(console::trouble(&all), Vec::<&str>::new());
+}
+
+/// Puts another version of the image beside the one that the scene's server has.
+fn add_version(scene: &Scene, version: &str) {
+    use std::os::unix::fs::symlink;
+    let images = scene.fleet.root.join("images");
+    std::fs::remove_file(&images).expect("it was a link");
+    let dir = images.join("compute");
+    std::fs::create_dir_all(&dir).expect("the directory can be made");
+    let new = support::compute_version(version, "output-with-agent-2");
+    for image in [support::compute(), &new] {
+        let name = image.file_name().expect("it is NAME/VERSION");
+        symlink(image, dir.join(name)).expect("the image can be linked");
+    }
 }

@@ -7,4 +7,5 @@ mod live;
 mod location;
 mod patience;
 mod refusals;
+mod sheet;
 mod support;

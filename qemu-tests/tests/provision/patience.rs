@@ -52,11 +52,14 @@ fn a_broken_download_goes_on_where_it_broke_and_a_flipped_bit_is_never_mounted()
     let middle = size / 2 / 4096 * 4096;
     scene.rack.web.fault("usr.squashfs", Fault::CloseAfter(middle + 100), 1);
     scene.rack.web.fault("usr.squashfs", Fault::Flip(middle + 8 * 4096 + 5), 1);
-    // The server is killed in the middle of a body, and comes back.
-    scene.rack.web.fault("usr.squashfs", Fault::CloseAfter(4096), 1);
+    // The server dies in the middle of a body; when it comes back it is busy at first.
+    scene.rack.web.fault("usr.squashfs", Fault::DieAfter(4096), 1);
     scene.rack.web.fault("usr.squashfs", Fault::Status(503), 2);
     let memory = 1024 + u32::try_from(size.div_ceil(1 << 20)).expect("an image is not that large");
     let machine = scene.power_on("broken", &scene.blank(memory));
+    let dead = middle + 9 * 4096;
+    machine.wait_for(&format!("asks again from byte {dead}"), SOON).expect("the server is gone");
+    scene.rack.web.set_down(false);
     let console =
         machine.wait_for("sledos: usr: from memory, verified", SOON).expect("it gets the whole image");
     let froms: Vec<_> = scene

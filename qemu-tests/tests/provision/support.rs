@@ -34,17 +34,20 @@ fn tmp() -> &'static Path {
 }
 
 /// The compute image with the stand-in for the Mesos agent, built once.
-fn compute() -> &'static Path {
+pub(crate) fn compute() -> &'static Path {
     static IMAGE: OnceLock<PathBuf> = OnceLock::new();
-    IMAGE.get_or_init(|| {
-        let deb = tmp().join("mesos-agent-double.deb");
-        mesos_double::deb::package(&mesos_double::deb::build_static(), &deb)
-            .expect("the package can be written");
-        let mut request = image::request("compute.yaml", &tmp().join("output-with-agent"));
-        request.components = vec![("mesos-agent".to_owned(), deb)];
-        request.require_components = true;
-        image::build(request).dir
-    })
+    IMAGE.get_or_init(|| compute_version("test", "output-with-agent"))
+}
+
+/// The same of any version, built below `output`.
+pub(crate) fn compute_version(version: &str, output: &str) -> PathBuf {
+    let deb = tmp().join("mesos-agent-double.deb");
+    mesos_double::deb::package(&mesos_double::deb::build_static(), &deb).expect("the package can be written");
+    let mut request = image::request("compute.yaml", &tmp().join(output));
+    request.version = Some(version.to_owned());
+    request.components = vec![("mesos-agent".to_owned(), deb)];
+    request.require_components = true;
+    image::build(request).dir
 }
 
 /// Seconds since 1970.

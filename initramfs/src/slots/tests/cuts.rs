@@ -255,8 +255,42 @@ fn a_third_image_replaces_the_older_one_and_its_uki() {
     assert_eq!(ukis(&disk), ["compute_20260201.0000+3.efi", "compute_20260301.0000+3.efi"]);
     // Nothing to do: nothing is written.
     let flushes = disk.flushes.get();
-    run(&disk, &images[1].0, &images[1].1, Wipe::Never).unwrap();
+    run(&disk, &images[2].0, &images[2].1, Wipe::Never).unwrap();
     assert_eq!(disk.flushes.get(), flushes);
+}
+
+#[test]
+fn the_image_asked_for_last_is_started_first_while_it_has_tries() {
+    let disk = Memory::new(Sectors::new());
+    let images: Vec<_> = ["2", "1"].map(|v| image(v, 40)).into();
+    let chosen = |entry: &str| {
+        let Content::Gpt(table) = seen(&disk, SIZE, 512).content else { panic!("no table") };
+        let esp = table.partitions.iter().find(|p| p.name == Role::Esp.label()).unwrap();
+        esp::chosen(&disk, esp, entry)
+    };
+    for (image, files) in &images {
+        run(&disk, image, files, Wipe::Never).unwrap();
+    }
+    // The older one was asked for last.
+    assert_eq!(
+        (chosen("compute_1"), chosen("compute_2"), chosen("compute_3")),
+        (Some(true), Some(false), None)
+    );
+    let (image, files) = &images[0];
+    run(&disk, image, files, Wipe::Never).unwrap();
+    assert_eq!((chosen("compute_1"), chosen("compute_2")), (Some(false), Some(true)));
+    assert_eq!(ukis(&disk), ["compute_1+3.efi", "compute_2+3.efi"]);
+}
+
+#[test]
+fn tries() {
+    let exhausted = |name: &str| esp::exhausted(name);
+    assert!(exhausted("compute_1+0.efi") && exhausted("compute_1+0-3.efi"));
+    for name in
+        ["compute_1.efi", "compute_1+3.efi", "compute_1+1-2.efi", "compute_1+10.efi", "compute_1.0+3.efi"]
+    {
+        assert!(!exhausted(name), "{name}");
+    }
 }
 
 #[test]
