@@ -109,6 +109,13 @@ pub fn loader_conf(image: Option<&str>) -> String {
 /// Where it is on the ESP.
 pub const LOADER_CONF: &str = "loader/loader.conf";
 
+/// systemd-boot below an image's /usr.
+pub const BOOT_LOADER: &str = "lib/systemd/boot/efi/systemd-bootx64.efi";
+
+/// Where it is on the ESP: first where firmware looks (UEFI 2.10, 3.5.1.1), then where
+/// its own tools do.
+pub const BOOT_PATHS: [&str; 2] = ["EFI/BOOT/BOOTX64.EFI", "EFI/systemd/systemd-bootx64.efi"];
+
 /// Why there is no tree for an ESP.
 #[derive(Debug, thiserror::Error)]
 pub enum EspError {
@@ -133,11 +140,9 @@ pub fn esp(
     let origin = Origin::Fixup("esp");
     let mut tree = Tree::new(Node::dir(origin.clone()));
     let boot_loader = Node::file(boot_loader, 0o644, origin.clone());
-    let mut files = vec![
-        ("EFI/BOOT/BOOTX64.EFI".to_owned(), boot_loader.clone()),
-        ("EFI/systemd/systemd-bootx64.efi".to_owned(), boot_loader),
-        (LOADER_CONF.to_owned(), Node::file(loader_conf(first).into_bytes(), 0o644, origin.clone())),
-    ];
+    let conf = Node::file(loader_conf(first).into_bytes(), 0o644, origin.clone());
+    let mut files = vec![(LOADER_CONF.to_owned(), conf)];
+    files.extend(BOOT_PATHS.map(|path| (path.to_owned(), boot_loader.clone())));
     for (name, bytes) in ukis {
         files.push((format!("{UKI_DIR}/{name}"), Node::file(bytes, 0o644, origin.clone())));
     }

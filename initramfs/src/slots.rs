@@ -212,8 +212,7 @@ fn install_on(job: &Job<'_>, what: &Installation<'_>, device: &Device) -> Result
     // Before anything is changed: without it the disk stays as it is.
     let tree = stream::tree(job.source, job.image, job.log)?;
     let disk = match BlockDevice::open(&disks::node(name)) {
-        // The system runs from it: only its free slot is written to. A plan for the whole
-        // disk still fails, at the partitions that are mounted.
+        // The system runs from it: only its free slot is written to.
         Err(error) if what.running.is_some() && error.kind() == io::ErrorKind::ResourceBusy => {
             BlockDevice::open_shared(&disks::node(name))
         }
@@ -223,6 +222,7 @@ fn install_on(job: &Job<'_>, what: &Installation<'_>, device: &Device) -> Result
     let plan = plan_for(job, what, device, &disk)?;
     plan.to_string().lines().for_each(|line| job.log.say(line));
     if plan.whole.is_some() {
+        // Fails at the first one that is mounted; then nothing was written.
         disk.forget_partitions(name).map_err(on(name, "has partitions in use"))?;
     }
     execute::carry_out(&plan, &disk, &tree, job, what.conf)?;

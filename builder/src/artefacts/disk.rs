@@ -72,6 +72,8 @@ pub fn fat_tree(piece: &Piece) -> Result<Tree, Error> {
     let origin = Origin::Fixup("esp");
     let mut tree = Tree::new(Node::dir(origin.clone()));
     let mut todo = vec![(TreePath::root(), 0)];
+    // Files of a damaged one may share clusters: together they are no more than there is.
+    let mut left = piece.len;
     while let Some((dir, depth)) = todo.pop() {
         let entries = volume.dir(&dir.to_string()).map_err(failed)?.unwrap_or_default();
         for entry in entries {
@@ -80,12 +82,13 @@ pub fn fat_tree(piece: &Piece) -> Result<Tree, Error> {
             let node = if entry.is_dir {
                 todo.push((path.clone(), depth + 1));
                 Node::dir(origin.clone())
-            } else if entry.len > MAX_FILE {
+            } else if entry.len > MAX_FILE || u64::from(entry.len) > left {
                 return Err(Error::TooLarge {
                     part: format!("/{path} on {}", piece.name),
-                    limit: MAX_FILE.into(),
+                    limit: left.min(MAX_FILE.into()),
                 });
             } else {
+                left -= u64::from(entry.len);
                 Node::file(volume.read(&entry).map_err(failed)?, 0o644, origin.clone())
             };
             if tree.insert(path, node).is_err() || depth > MAX_DEPTH || tree.len() > MAX_FILES {

@@ -206,6 +206,15 @@ impl Image {
     }
 }
 
+/// A part that an image may be without.
+pub(crate) fn optional<T>(part: Result<T, Error>) -> Result<Option<T>, Error> {
+    match part {
+        Ok(part) => Ok(Some(part)),
+        Err(Error::Without { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Opens a /usr.
 ///
 /// # Errors

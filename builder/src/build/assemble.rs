@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use formats::layout;
 use formats::tree::{Content, Kind, Tree, TreePath};
 
 use super::Error;
@@ -114,10 +115,10 @@ fn needed_for_boot(path: &TreePath) -> bool {
 
 const EFI: &str = "usr/lib/systemd/boot/efi";
 const STUB: &str = "usr/lib/systemd/boot/efi/linuxx64.efi.stub";
-const LOADER: &str = "usr/lib/systemd/boot/efi/systemd-bootx64.efi";
 
 fn take_boot_parts(tree: &mut Tree) -> Result<BootParts, Error> {
     let path = |text: &str| TreePath::parse(text.as_bytes()).expect("a constant without `..`");
+    let loader = path(&format!("usr/{}", layout::BOOT_LOADER));
     let kernels: Vec<TreePath> = tree
         .children(&path("boot"))
         .filter(|(p, _)| p.name().starts_with(b"vmlinuz-"))
@@ -131,12 +132,12 @@ fn take_boot_parts(tree: &mut Tree) -> Result<BootParts, Error> {
     let parts = BootParts {
         kernel: read(kernel, "linux-image-amd64")?,
         stub: read(&path(STUB), "systemd-boot-efi")?,
-        loader: read(&path(LOADER), "systemd-boot-efi")?,
+        loader: read(&loader, "systemd-boot-efi")?,
     };
     // They are on the ESP. systemd-boot stays in /usr, too: a sled that installs itself
     // has it from there, verified.
     let unused: Vec<TreePath> =
-        tree.children(&path(EFI)).map(|(p, _)| p.clone()).filter(|p| *p != path(LOADER)).collect();
+        tree.children(&path(EFI)).map(|(p, _)| p.clone()).filter(|p| *p != loader).collect();
     for path in &unused {
         tree.remove(path);
     }

@@ -85,11 +85,8 @@ pub struct Built {
     pub summary: Summary,
 }
 
-/// zstd levels of `--fast`.
-const FAST_USR: i32 = 3;
-const FAST_INITRAMFS: i32 = 3;
 /// zstd levels of /usr and the initramfs of a fast build.
-pub const FAST_LEVELS: (i32, i32) = (FAST_USR, FAST_INITRAMFS);
+pub const FAST_LEVELS: (i32, i32) = (3, 3);
 
 /// Builds an image.
 ///
@@ -137,10 +134,10 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
     let compression = &recipe.compression;
     let options = squashfs::Options {
         block_size: compression.block_size,
-        level: if request.fast { FAST_USR } else { compression.usr_level },
+        level: if request.fast { FAST_LEVELS.0 } else { compression.usr_level },
         mtime: plan.mtime,
     };
-    let initramfs_level = if request.fast { FAST_INITRAMFS } else { compression.initramfs_level };
+    let initramfs_level = if request.fast { FAST_LEVELS.1 } else { compression.initramfs_level };
     let staged = StagedDir::create(&request.output.join(&plan.name).join(&plan.version))?;
 
     // The initramfs is one zstd frame, so it takes one thread for as long as /usr takes the others.
@@ -241,10 +238,19 @@ pub fn lock(
     interrupt: &Interrupt,
 ) -> Result<Lock, Error> {
     let lock = resolve(request, recipe, progress, interrupt)?;
+    write_lock(request, recipe, &lock, progress)?;
+    Ok(lock)
+}
+
+/// Writes a lock to its place.
+///
+/// # Errors
+/// When it cannot be written; an existing lock stays.
+pub fn write_lock(request: &Request, recipe: &Recipe, lock: &Lock, progress: &Progress) -> Result<(), Error> {
     let file = request.lock.clone().unwrap_or_else(|| lock::path_of(recipe));
     lock.write(&file, &recipe.file)?;
     progress.info(format!("{} packages locked in {}", lock.packages.len(), file.display()));
-    Ok(lock)
+    Ok(())
 }
 
 /// Chooses packages, and writes nothing.

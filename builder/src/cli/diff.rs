@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::print_json;
+use super::print_result;
 use crate::cache::Cache;
 use crate::diff;
 use crate::exit::{Classify, Exit, Failure};
@@ -57,7 +57,7 @@ pub(super) fn run_verb(args: &DiffArgs) -> Result<(), Failure> {
     if args.markdown {
         println!("{}", diff::markdown(&found).trim_end());
     } else {
-        print_json(args.json, &found);
+        print_result(args.json, &found);
     }
     if found.is_empty() {
         Ok(())

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::print_json;
+use super::print_result;
 use crate::artefacts::Image;
 use crate::exit::Failure;
 use crate::explain::explain;
@@ -27,6 +27,6 @@ pub struct ExplainArgs {
 
 /// Runs `sledos explain`.
 pub(super) fn run_verb(args: &ExplainArgs) -> Result<(), Failure> {
-    print_json(args.json, &explain(&Image::open(&args.image)?, &args.path)?);
+    print_result(args.json, &explain(&Image::open(&args.image)?, &args.path)?);
     Ok(())
 }

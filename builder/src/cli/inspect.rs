@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::print_json;
+use super::print_result;
 use crate::artefacts::{Error, Image};
 use crate::exit::Failure;
 use crate::inspect::{self, There, treemap};
@@ -51,7 +51,7 @@ pub(super) fn run_verb(args: &InspectArgs) -> Result<(), Failure> {
     }
     if args.modules {
         let modules = inspect::modules(&image)?;
-        print_json(args.json, &modules);
+        print_result(args.json, &modules);
         return Ok(());
     }
     let overview = inspect::overview(&image)?;
@@ -69,14 +69,14 @@ pub(super) fn run_verb(args: &InspectArgs) -> Result<(), Failure> {
         };
         std::fs::write(file, text).map_err(Error::io("write", file))?;
     }
-    print_json(args.json, &overview);
+    print_result(args.json, &overview);
     Ok(())
 }
 
 fn show(image: &Image, path: &str, json: bool) -> Result<(), Error> {
     let out = Path::new("standard output");
     match inspect::look(image, path)? {
-        There::Files(lines) => print_json(json, &inspect::Lines(lines)),
+        There::Files(lines) => print_result(json, &inspect::Lines(lines)),
         There::Bytes(bytes) => std::io::stdout().write_all(&bytes).map_err(Error::io("write to", out))?,
     }
     Ok(())

@@ -60,7 +60,7 @@ pub(super) fn run_verb(args: &LockArgs) -> Result<(), Failure> {
             let cache = Cache::open(&request.cache).map_err(Error::Cache)?;
             let change = diff::locks(&file.display().to_string(), &old, &lock, Some(&Arc::new(cache)));
             if !change.is_empty() {
-                super::print_json(false, &change);
+                super::print_result(false, &change);
             }
             let current = change.is_empty() && old.request == lock.request;
             if args.check {
@@ -70,8 +70,7 @@ pub(super) fn run_verb(args: &LockArgs) -> Result<(), Failure> {
         Err(error) if args.check => return Err(Error::Lock(error).into()),
         Err(_) => {}
     }
-    lock.write(&file, &recipe.file).map_err(Error::Lock)?;
-    progress.info(format!("{} packages locked in {}", lock.packages.len(), file.display()));
+    build::write_lock(&request, &recipe, &lock, &progress)?;
     for (package, what) in &lock.unreviewed {
         progress.warn(format!("{package}: nobody has reviewed its maintainer scripts: {what}"));
     }

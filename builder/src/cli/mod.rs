@@ -123,7 +123,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
 
 /// Prints a result on standard output, as JSON or for people. A reader that has gone
 /// (`| head`) is no failure.
-fn print_json<T: serde::Serialize + std::fmt::Display>(json: bool, result: &T) {
+fn print_result<T: serde::Serialize + std::fmt::Display>(json: bool, result: &T) {
     let text =
         if json { serde_json::to_string_pretty(result).unwrap_or_default() } else { result.to_string() };
     writeln!(std::io::stdout(), "{}", text.trim_end()).ok();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::print_json;
+use super::print_result;
 use crate::artefacts;
 use crate::cache::Cache;
 use crate::exit::Failure;
@@ -69,7 +69,7 @@ pub(super) fn run_verb(args: &VerifyArgs) -> Result<(), Failure> {
     let report = verify::artefacts(&args.image)?;
     let rebuilt = if args.artifact_only { None } else { Some(rebuild(args)?) };
     let outcome = Outcome { report, rebuilt };
-    print_json(args.json, &outcome);
+    print_result(args.json, &outcome);
     let again = outcome.rebuilt.as_ref().map_or(0, |(_, differences)| differences.len());
     match outcome.report.problems().count() + again {
         0 => Ok(()),

@@ -19,7 +19,7 @@ use formats::tree::{Kind, Tree, TreePath};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::artefacts::{Error as ArtefactError, Image};
+use crate::artefacts::{Error as ArtefactError, Image, optional};
 use crate::cache::Cache;
 use crate::digest::hex;
 use crate::exit::{Classify, Exit};
@@ -163,19 +163,10 @@ fn side(given: &Given) -> Result<Side, Error> {
         Given::Lock(lock) => lock.packages.iter().map(|p| (p.name.clone(), p.version.clone())).collect(),
     };
     let sizes = match given {
-        Given::Image(image) => present(image.origins())?.map(|origins| origins.by_owner(&origins.usr)),
+        Given::Image(image) => optional(image.origins())?.map(|origins| origins.by_owner(&origins.usr)),
         Given::Lock(_) => None,
     };
     Ok(Side { versions, lock, sizes })
-}
-
-/// A part that an image may be without.
-fn present<T>(part: Result<T, ArtefactError>) -> Result<Option<T>, ArtefactError> {
-    match part {
-        Ok(part) => Ok(Some(part)),
-        Err(ArtefactError::Without { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 fn images(diff: &mut Diff, a: &Image, b: &Image) -> Result<(), Error> {
@@ -200,7 +191,7 @@ fn images(diff: &mut Diff, a: &Image, b: &Image) -> Result<(), Error> {
         diff.artefacts = by_name(&of(m), &of(n));
         nics(diff, m, n);
     }
-    if let (Some(a), Some(b)) = (present(a.uki())?, present(b.uki())?) {
+    if let (Some(a), Some(b)) = (optional(a.uki())?, optional(b.uki())?) {
         let args = |uki: &crate::artefacts::Uki| -> Vec<String> {
             let text = formats::uki::cmdline(&uki.bytes).unwrap_or_default();
             text.split_whitespace().map(str::to_owned).collect()
@@ -217,7 +208,7 @@ fn images(diff: &mut Diff, a: &Image, b: &Image) -> Result<(), Error> {
         diff.uki = by_name(&sections(&a)?, &sections(&b)?);
     }
     let unreadable = |part| move |source| Error::Content { part, source };
-    if let (Some(a), Some(b)) = (present(a.usr())?, present(b.usr())?) {
+    if let (Some(a), Some(b)) = (optional(a.usr())?, optional(b.usr())?) {
         let (a, b) = (a.listing.tree, b.listing.tree);
         let a = with_kernel_of(a, &b);
         let changes = files::compare("/usr", &a, &b).map_err(unreadable("/usr"))?;
@@ -226,7 +217,7 @@ fn images(diff: &mut Diff, a: &Image, b: &Image) -> Result<(), Error> {
         }
         diff.files.extend(changes);
     }
-    if let (Some(a), Some(b)) = (present(a.initramfs())?, present(b.initramfs())?) {
+    if let (Some(a), Some(b)) = (optional(a.initramfs())?, optional(b.initramfs())?) {
         let (a, b) = (a.tree, b.tree);
         let a = with_kernel_of(a, &b);
         let changes = files::compare("initramfs:", &a, &b).map_err(unreadable("the initramfs"))?;
@@ -236,7 +227,7 @@ fn images(diff: &mut Diff, a: &Image, b: &Image) -> Result<(), Error> {
         }
         diff.files.extend(changes);
     }
-    if let (Some(a), Some(b)) = (present(a.esp())?, present(b.esp())?) {
+    if let (Some(a), Some(b)) = (optional(a.esp())?, optional(b.esp())?) {
         diff.files.extend(files::compare("esp:", &a, &b).map_err(unreadable("the ESP"))?);
     }
     diff.modules = diff.files.iter().filter_map(module).collect();

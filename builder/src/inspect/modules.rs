@@ -6,7 +6,7 @@ use std::fmt;
 use formats::tree::{Kind, Node, Origin, Tree, TreePath};
 use serde::Serialize;
 
-use crate::artefacts::Image;
+use crate::artefacts::{Image, optional};
 use crate::kernel::catalog::{self, Catalog};
 
 /// The modules of an image.
@@ -82,15 +82,10 @@ impl crate::exit::Classify for Error {
 pub fn modules(image: &Image) -> Result<Modules, Error> {
     let tree = mounted_at("usr", &image.usr()?.listing.tree);
     let catalog = Catalog::scan(&tree)?;
-    let initramfs = match image.initramfs() {
-        Ok(listing) => listing
-            .tree
-            .iter()
-            .filter_map(|(path, _)| formats::modules::name_of_file(&path.to_string()))
-            .collect(),
-        Err(crate::artefacts::Error::Without { .. }) => BTreeSet::new(),
-        Err(error) => return Err(error.into()),
-    };
+    let listing = optional(image.initramfs())?;
+    let paths = listing.iter().flat_map(|listing| listing.tree.iter()).map(|(path, _)| path.to_string());
+    let initramfs: BTreeSet<String> =
+        paths.filter_map(|path| formats::modules::name_of_file(&path)).collect();
     let mut needed_by: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for module in catalog.modules() {
         for name in &module.info.depends {

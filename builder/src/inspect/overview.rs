@@ -7,7 +7,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::line::Line;
-use crate::artefacts::{Error, Image, What};
+use crate::artefacts::{Error, Image, What, optional};
 use crate::digest::hex;
 use crate::progress::bytes;
 
@@ -171,15 +171,6 @@ pub fn overview(image: &Image) -> Result<Overview, Error> {
         out.owners.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     }
     Ok(out)
-}
-
-/// A part that may be missing.
-fn optional<T>(part: Result<T, Error>) -> Result<Option<T>, Error> {
-    match part {
-        Ok(part) => Ok(Some(part)),
-        Err(Error::Without { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 fn content_of(head: &[u8]) -> &'static str {

@@ -119,7 +119,15 @@ impl Origins {
             offset: 0,
             source,
         })?;
-        serde_json::from_slice(&json).map_err(|source| Error::Origins { part: part.to_owned(), source })
+        let failed = |source| Error::Origins { part: part.to_owned(), source };
+        let origins: Self = serde_json::from_slice(&json).map_err(failed)?;
+        // Whoever adds them up need not look for overflow.
+        for Part { files, .. } in [&origins.usr, &origins.initramfs] {
+            if files.iter().map(|(_, _, bytes)| u128::from(*bytes)).sum::<u128>() > u64::MAX.into() {
+                return Err(failed(serde::de::Error::custom("the sizes of its files are impossible")));
+            }
+        }
+        Ok(origins)
     }
 
     /// Bytes by owner of a part.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use formats::layout;
 use formats::tree::TreePath;
 
 use super::{Subject, causes, differences, gather};
@@ -123,18 +124,14 @@ pub(super) fn esp(subject: &Subject<'_>) -> Vec<String> {
             content.to_vec().map_err(|e| causes(&e))
         };
         let manifest = subject.manifest;
-        let uki = format!(
-            "{}/{}",
-            formats::layout::UKI_DIR,
-            formats::layout::uki_name(&manifest.image, &manifest.version)
-        );
+        let uki = format!("{}/{}", layout::UKI_DIR, layout::uki_name(&manifest.image, &manifest.version));
         let artefact =
             std::fs::read(subject.dir.join(format!("{}.efi", manifest.image))).map_err(|e| causes(&e))?;
         if bytes(&uki)? != artefact {
             problems.push(format!("/{uki} on the ESP is not {}.efi", manifest.image));
         }
         let loader = loader(subject)?;
-        for path in ["EFI/BOOT/BOOTX64.EFI", "EFI/systemd/systemd-bootx64.efi"] {
+        for path in layout::BOOT_PATHS {
             if bytes(path)? != loader {
                 problems.push(format!("/{path} on the ESP is not the systemd-boot of /usr"));
             }
@@ -146,7 +143,7 @@ pub(super) fn esp(subject: &Subject<'_>) -> Vec<String> {
 /// systemd-boot as it is in /usr.
 fn loader(subject: &Subject<'_>) -> Result<Vec<u8>, String> {
     let usr = subject.usr.as_ref().map_err(Clone::clone)?;
-    let path = TreePath::parse(b"lib/systemd/boot/efi/systemd-bootx64.efi").map_err(|e| causes(&e))?;
+    let path = TreePath::parse(layout::BOOT_LOADER.as_bytes()).map_err(|e| causes(&e))?;
     let content = content(&usr.listing.tree, &path).ok_or("/usr has no systemd-boot")?;
     content.to_vec().map_err(|e| causes(&e))
 }
@@ -156,10 +153,6 @@ fn loader(subject: &Subject<'_>) -> Result<Vec<u8>, String> {
 pub(super) fn whole(subject: &Subject<'_>) -> Vec<String> {
     gather(|problems| {
         let disk = disk(subject)?;
-        if subject.manifest.builder != crate::image::manifest::BUILDER {
-            // Another version may lay out filesystems differently and be right, too.
-            return Ok(());
-        }
         let scratch = tempfile::tempdir().map_err(|e| causes(&e))?;
         again(subject, scratch.path())?;
         let other = Disk::open(Piece::open(&scratch.path().join("disk.raw")).map_err(|e| causes(&e))?);
@@ -173,12 +166,17 @@ pub(super) fn whole(subject: &Subject<'_>) -> Vec<String> {
 
 fn again(subject: &Subject<'_>, to: &Path) -> Result<(), String> {
     let manifest = subject.manifest;
+    let disk_size = disk(subject)?.piece.len;
     let seed = Seed::of_image(&manifest.image);
     let mut partitions = Vec::new();
     for role in Role::ALL {
         let found = manifest.partitions.iter().find(|p| p.label == role.label());
         let found = found.ok_or_else(|| format!("the manifest has no partition {}", role.label()))?;
         let (number, start, size) = (found.number, found.start, found.size);
+        // The manifest may be anybody's: no more is written than the disk has.
+        if start.checked_add(size).is_none_or(|end| end > disk_size) {
+            return Err(format!("the manifest's partition {} lies outside of the disk", found.label));
+        }
         partitions.push(Partition { role, number, start, size, uuid: seed.uuid(role.label()) });
     }
     let plan = ImagePlan {
@@ -188,7 +186,7 @@ fn again(subject: &Subject<'_>, to: &Path) -> Result<(), String> {
         mtime: u32::try_from(manifest.time).map_err(|_| "the manifest's time is impossible".to_owned())?,
         seed,
         disk_uuid: seed.uuid("disk"),
-        disk_size: disk(subject)?.piece.len,
+        disk_size,
         partitions,
     };
     let uki = std::fs::read(subject.dir.join(format!("{}.efi", manifest.image))).map_err(|e| causes(&e))?;

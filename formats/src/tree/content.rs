@@ -88,10 +88,14 @@ impl Content {
     /// All the bytes.
     ///
     /// # Errors
-    /// As [`Content::read_exact_at`].
+    /// As [`Content::read_exact_at`]; [`io::ErrorKind::OutOfMemory`] for a file that says
+    /// it has more bytes than fit.
     pub fn to_vec(&self) -> io::Result<Vec<u8>> {
-        let len = usize::try_from(self.len).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        let mut buf = vec![0; len];
+        let much = || io::Error::from(io::ErrorKind::OutOfMemory);
+        let len = usize::try_from(self.len).map_err(|_| much())?;
+        let mut buf = Vec::new();
+        buf.try_reserve_exact(len).map_err(|_| much())?;
+        buf.resize(len, 0);
         self.read_exact_at(&mut buf, 0)?;
         Ok(buf)
     }

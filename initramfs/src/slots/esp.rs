@@ -17,10 +17,6 @@ use metadata::values::Hash32;
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
 
-/// systemd-boot in an image.
-const BOOT_LOADER: &str = "lib/systemd/boot/efi/systemd-bootx64.efi";
-/// Where firmware looks for it.
-const BOOT_PATH: &str = "EFI/BOOT/BOOTX64.EFI";
 /// Sectors before the first table of a FAT.
 const RESERVED: u32 = 32;
 
@@ -112,14 +108,15 @@ fn has_tree(disk: &dyn Disk, partition: &Partition, hash: &[u8; 32]) -> bool {
     disk.read(partition.start, &mut bytes).is_ok() && verity::Tree::verify(bytes, hash).is_ok()
 }
 
-/// Whether an image is on a disk and only systemd-boot has to be told to start it: it
-/// has tries left, and another one is started now.
+/// Whether an image whose slot is on a disk can be made the one that is started: its boot
+/// files are missing, or it has tries left and another one is started now.
 pub fn can_be_chosen(found: &Found, image: &Image) -> bool {
     let name = &found.disk;
     let Some(disks::Disk { content: Content::Gpt(table), .. }) = disks::look_at(name) else { return false };
     let esp = table.partitions.iter().find(|p| p.name == Role::Esp.label());
     let Some((esp, disk)) = esp.zip(BlockDevice::open_shared(&disks::node(name)).ok()) else { return false };
-    chosen(&disk, esp, &entry_of(image)) == Some(false)
+    let entry = entry_of(image);
+    chosen(&disk, esp, &entry) == Some(false) || !ukis(&disk, esp).iter().any(|uki| uki.entry() == entry)
 }
 
 /// Whether systemd-boot starts this image first; `None` when it is not there or has no
@@ -147,7 +144,7 @@ pub fn boot_files(job: &Job<'_>, found: &Found, usr: &Path, time: u32) -> Result
         return Err(failed()(std::io::Error::other("it has no partition table any more")));
     };
     let sector = super::device::sector(name);
-    let loader = usr.join(BOOT_LOADER);
+    let loader = usr.join(layout::BOOT_LOADER);
     let boot_loader = std::fs::read(&loader)
         .map_err(|source| Error::BootLoader { path: loader.display().to_string(), source })?;
     let disk = BlockDevice::open_shared(&disks::node(name)).map_err(failed())?;
@@ -177,7 +174,7 @@ pub(super) fn put(
     let old = ukis(disk, esp);
     let ours = old.iter().any(is_image);
     let complete = || {
-        has_file(disk, esp, BOOT_PATH, &boot_loader)
+        has_file(disk, esp, layout::BOOT_PATHS[0], &boot_loader)
             && has_file(disk, esp, layout::LOADER_CONF, layout::loader_conf(Some(&entry)).as_bytes())
     };
     if ours && complete() {
