@@ -27,6 +27,7 @@ pub mod lock;
 pub mod origins;
 pub mod output;
 pub mod progress;
+pub mod provenance;
 pub mod qemu;
 pub mod recipe;
 pub mod sbom;

@@ -571,3 +571,49 @@ proptest! {
         }
     }
 }
+
+/// A document that has `node` at a path of the schema: `[]` stands for a list, `*` for
+/// any key of a map.
+fn at(path: &[&str], node: &str) -> String {
+    path.iter().rev().fold(node.to_owned(), |inner, step| match *step {
+        "[]" => format!("[{inner}]"),
+        "*" => format!("{{x: {inner}}}"),
+        key => format!("{{{key}: {inner}}}"),
+    })
+}
+
+/// Every property of a schema, with the path of the object it is in.
+fn properties<'a>(schema: &'a serde_json::Value, path: &mut Vec<&'a str>, found: &mut Vec<(Vec<&'a str>, &'a str)>) {
+    for (key, below) in schema["properties"].as_object().into_iter().flatten() {
+        found.push((path.clone(), key));
+        path.push(key);
+        properties(below, path, found);
+        path.pop();
+    }
+    for (step, below) in [("[]", &schema["items"]), ("*", &schema["additionalProperties"])] {
+        path.push(step);
+        properties(below, path, found);
+        path.pop();
+    }
+}
+
+/// The other way round is in the tests of the artefacts: a public validator finds every key
+/// of docs/recipe.md, which has them all, in the schema.
+#[test]
+fn the_schema_has_no_key_that_a_recipe_has_not() {
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("../../docs/schema/recipe.json")).unwrap();
+    let mut found = Vec::new();
+    properties(&schema, &mut Vec::new(), &mut found);
+    assert!(found.len() > 60, "{}", found.len());
+    let said = |path: &[&str], key: &str| match load(&at(path, &format!("{{{key}: 1}}"))) {
+        Ok(_) => String::new(),
+        Err(mistakes) => mistakes.to_string(),
+    };
+    for (path, key) in found {
+        let unknown = said(&path, "no-such-key");
+        assert!(unknown.contains("unknown key `no-such-key`"), "{path:?} is no map of keys: {unknown}");
+        let known = said(&path, key);
+        assert!(!known.contains(&format!("unknown key `{key}`")), "{path:?} {key}: {known}");
+    }
+}

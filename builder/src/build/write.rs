@@ -1,5 +1,6 @@
 //! The artefacts of an image, written into a staged directory.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use crate::image::ids::{usr_uuids, uuid_text};
 use crate::image::manifest;
 use crate::image::plan::{ImagePlan, Partition, Role};
 use crate::output::Interrupt;
-use crate::progress::{Progress, Unit};
+use crate::progress::{Progress, Unit, trace};
 
 /// A /usr on disk.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ pub(super) fn usr(
     let mut out = BufWriter::with_capacity(1 << 20, File::create_new(&path).map_err(io("create", &path))?);
     let squash = squashfs::Plan::new(&tree, options)?;
     let stage = progress.stage("compress /usr", Unit::Bytes, Some(squash.content_bytes()));
-    let stats = squash.write(&mut out, blocks, &|bytes| {
+    let stats = squash.write(&mut out, &Traced(blocks), &|bytes| {
         stage.add(bytes);
         interrupt.go_on()
     });
@@ -76,6 +77,28 @@ pub(super) fn usr(
     out.flush().map_err(io("write", &verity_path))?;
     stage.finish();
     Ok(Usr { squashfs: path, verity: verity_path, squashfs_size, root_hash: built.root, stats, tree })
+}
+
+/// Blocks that are not in the cache are compressed between `get` and `put`.
+struct Traced<'a>(&'a dyn squashfs::BlockCache);
+
+thread_local! {
+    static COMPRESSING: Cell<Option<trace::Span>> = const { Cell::new(None) };
+}
+
+impl squashfs::BlockCache for Traced<'_> {
+    fn get(&self, key: &[u8; 32]) -> Option<Vec<u8>> {
+        let found = self.0.get(key);
+        if found.is_none() {
+            COMPRESSING.set(Some(trace::span("compress", || "blocks".to_owned())));
+        }
+        found
+    }
+
+    fn put(&self, key: &[u8; 32], data: &[u8]) {
+        COMPRESSING.take();
+        self.0.put(key, data);
+    }
 }
 
 /// What goes into slot A of a disk.

@@ -8,7 +8,7 @@ use super::FetchArgs;
 use crate::build::{self, Error, Request};
 use crate::exit::Failure;
 use crate::output::Interrupt;
-use crate::progress::Progress;
+use crate::progress::{Progress, trace};
 
 /// Arguments of `sledos build`.
 #[derive(Args, Debug)]
@@ -52,6 +52,10 @@ pub struct BuildArgs {
     /// Threads [default: one per CPU]. The image does not depend on it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
+
+    /// Write what ran when on which thread, for a trace viewer (Perfetto, about:tracing).
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
 
     /// Mask for the modes of new files, for `sledos verify`: the image does not depend on it.
     #[arg(long, value_name = "OCTAL", hide = true, value_parser = umask)]
@@ -100,7 +104,16 @@ pub(super) fn run_verb(args: &BuildArgs) -> Result<(), Failure> {
         source,
     })?;
     let progress = Progress::on_stderr(args.fetch.progress.into());
-    let built = build::run(&request, &progress, &interrupt)?;
+    if args.trace.is_some() {
+        trace::record();
+    }
+    let built = build::run(&request, &progress, &interrupt);
+    // A build that failed is looked at, too.
+    if let Some(path) = &args.trace {
+        let written = std::fs::write(path, trace::to_json());
+        written.map_err(|source| Error::Io { what: "writing", path: path.clone(), source })?;
+    }
+    let built = built?;
     if args.json {
         print!("{}", built.manifest.to_json());
     } else {

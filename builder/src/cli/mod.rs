@@ -9,6 +9,7 @@ pub mod inspect;
 pub mod keys;
 pub mod lock;
 pub mod reference;
+pub mod sign;
 pub mod verify;
 
 use std::io::Write as _;
@@ -50,6 +51,8 @@ pub enum Verb {
     Diff(diff::DiffArgs),
     /// Check an image against itself, and build it again to compare every byte.
     Verify(verify::VerifyArgs),
+    /// Sign an image and the statement of what it was made of.
+    Sign(sign::SignArgs),
     /// Racks, roles and sleds: check them, and make signed documents of them.
     #[command(subcommand)]
     Fleet(fleet::FleetVerb),
@@ -115,6 +118,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Inspect(args) => inspect::run_verb(args),
         Verb::Diff(args) => diff::run_verb(args),
         Verb::Verify(args) => verify::run_verb(args),
+        Verb::Sign(args) => sign::run_verb(args),
         Verb::Explain(args) => explain::run_verb(args),
         Verb::Fleet(verb) => fleet::run_verb(verb),
         Verb::Keys(verb) => keys::run_verb(verb),

@@ -9,6 +9,7 @@ use super::print_result;
 use crate::artefacts;
 use crate::cache::Cache;
 use crate::exit::Failure;
+use crate::fleet::read_public_key;
 use crate::verify::{self, Error, Rebuild, Report, Variation, differences::Difference};
 
 /// Arguments of `sledos verify`.
@@ -21,6 +22,10 @@ pub struct VerifyArgs {
     /// Look at the files alone; do not build the image again.
     #[arg(long)]
     pub artifact_only: bool,
+
+    /// Public key (a .pub file) that must have signed it; one of several.
+    #[arg(long, value_name = "FILE")]
+    pub key: Vec<PathBuf>,
 
     /// Its recipe [default: recipes/NAME.yaml]. The lock is the image's own.
     #[arg(long, value_name = "FILE")]
@@ -66,7 +71,8 @@ impl std::fmt::Display for Outcome {
 
 /// Runs `sledos verify`.
 pub(super) fn run_verb(args: &VerifyArgs) -> Result<(), Failure> {
-    let report = verify::artefacts(&args.image)?;
+    let keys = args.key.iter().map(|file| read_public_key(file)).collect::<Result<Vec<_>, _>>()?;
+    let report = verify::artefacts(&args.image, &keys)?;
     let rebuilt = if args.artifact_only { None } else { Some(rebuild(args)?) };
     let outcome = Outcome { report, rebuilt };
     print_result(args.json, &outcome);

@@ -37,6 +37,14 @@ pub enum Error {
         /// Why not.
         source: sign::Error,
     },
+    /// A public key is none.
+    #[error("cannot use the key {}", path.display())]
+    PublicKey {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: metadata::signature::Error,
+    },
     /// A password file begins with an empty line.
     #[error("the first line of {} is empty: it should be the password", path.display())]
     NoPassword {
@@ -68,7 +76,7 @@ impl Classify for Error {
     fn exit(&self) -> Exit {
         match self {
             Self::Mistakes(_) => Exit::Recipe,
-            Self::Key { .. } | Self::NoPassword { .. } => Exit::Verification,
+            Self::Key { .. } | Self::PublicKey { .. } | Self::NoPassword { .. } => Exit::Verification,
             Self::NoSled { .. } => Exit::Usage,
             Self::Output(error) => error.exit(),
             Self::Io { .. } | Self::TooLong { .. } => Exit::Failure,
@@ -83,6 +91,7 @@ impl Classify for Error {
             Self::Key { source: sign::Error::Public, .. } => {
                 Some("give the file that ends in .key, made by `sledos keys new`".to_owned())
             }
+            Self::PublicKey { .. } => Some("give the file that ends in .pub".to_owned()),
             Self::Io { doing: "create", source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
                 Some(
                     "it is not overwritten: what it signed could never be renewed; choose another name"

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use metadata::fleet::compile::{Inputs, Plan, compile};
 use metadata::fleet::sign::Signer;
 use metadata::fleet::{Fleet, MAX_BYTES};
+use metadata::signature::TrustedKey;
 use yaml::diagnostic::Source;
 
 /// Reads a fleet file's text.
@@ -51,6 +52,17 @@ pub fn read_key(file: &Path, password: Option<&Path>) -> Result<Signer, Error> {
     let password = password.map(read_password).transpose()?;
     Signer::parse(&text(file)?, password.as_deref())
         .map_err(|source| Error::Key { path: file.to_owned(), source })
+}
+
+/// Reads a public key: a `.pub` file of `sledos keys new` or minisign.
+///
+/// # Errors
+/// When it cannot be read, or is none.
+pub fn read_public_key(file: &Path) -> Result<TrustedKey, Error> {
+    let text = String::from_utf8_lossy(&read_bytes(file)?).into_owned();
+    // A comment, then the key.
+    let line = text.lines().find(|line| !line.starts_with("untrusted comment:")).unwrap_or_default();
+    TrustedKey::parse(line).map_err(|source| Error::PublicKey { path: file.to_owned(), source })
 }
 
 /// The first line of a password file.

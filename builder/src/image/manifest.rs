@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The builder: what [`Manifest::builder`] says of an image made by this one.
 pub const BUILDER: &str = concat!("sledos ", env!("CARGO_PKG_VERSION"));
 
 /// The manifest. Maps are sorted, so the same image gives the same bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Manifest {
     /// Version of this format.
@@ -42,7 +43,7 @@ pub struct Manifest {
 }
 
 /// The kernel of an image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Kernel {
     /// `uname -r`.
@@ -52,7 +53,7 @@ pub struct Kernel {
 }
 
 /// What decides an image's bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Inputs {
     /// sha256 of the recipe with its includes, in the order they were read.
@@ -70,7 +71,7 @@ pub struct Inputs {
 }
 
 /// A partition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Partition {
     /// Number, from 1.
@@ -90,7 +91,7 @@ pub struct Partition {
 }
 
 /// A file of the image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Artefact {
     /// Length in bytes.
@@ -100,7 +101,7 @@ pub struct Artefact {
 }
 
 /// Where a component came from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ComponentEntry {
     /// sha256 of the file given.
@@ -115,5 +116,21 @@ impl Manifest {
         let mut text = serde_json::to_string_pretty(self).expect("a manifest has only string keys");
         text.push('\n');
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_is_made_of_the_types() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schema/manifest.json");
+        let now = format!("{:#}\n", schemars::schema_for!(Manifest).to_value());
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&file, &now).unwrap();
+        }
+        let there = std::fs::read_to_string(&file).unwrap_or_default();
+        assert_eq!(there, now, "UPDATE_DOCS=1 cargo test --release -p sledos --lib writes it");
     }
 }

@@ -13,4 +13,4 @@ pub use error::Error;
 pub use interrupt::{Interrupt, Interrupted};
 pub use sparse::SparseFile;
 pub use staged::StagedDir;
-pub use sums::{SUMS, sha256_of_file, write_sums};
+pub use sums::{SUMS, parse_sums, sha256_of_file, write_sums};

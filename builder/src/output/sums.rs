@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 use super::Error;
+use crate::progress::trace;
 
 /// The name of the file.
 pub const SUMS: &str = "SHA256SUMS";
@@ -31,13 +32,25 @@ pub fn write_sums(
         .into_par_iter()
         .map(|(name, path)| match known.get(&name) {
             Some(sum) => Ok((name, *sum)),
-            None => Ok((name, sha256_of_file(&path).map_err(Error::io("read", &path))?)),
+            None => {
+                let _span = trace::span("hash", || name.clone());
+                let sum = sha256_of_file(&path).map_err(Error::io("read", &path))?;
+                Ok((name, sum))
+            }
         })
         .collect::<Result<_, Error>>()?;
     let text: String = sums.iter().map(|(name, sum)| line(name, sum)).collect();
     let path = dir.join(SUMS);
     fs::write(&path, text).map_err(Error::io("write", &path))?;
     Ok(sums)
+}
+
+/// The lines of a `SHA256SUMS`: hash and name. A line that is neither is its number, from 1.
+pub fn parse_sums(text: &str) -> impl Iterator<Item = Result<(&str, &str), usize>> {
+    text.lines().zip(1..).map(|(line, number)| match line.split_once("  ") {
+        Some((sum, name)) if sum.len() == 64 && !name.is_empty() && !name.contains('/') => Ok((sum, name)),
+        _ => Err(number),
+    })
 }
 
 /// One line; names with a backslash or a line break are escaped as coreutils does it.

@@ -9,6 +9,7 @@ mod bars;
 mod human;
 mod json;
 mod plain;
+pub mod trace;
 
 pub use bars::Bars;
 pub use human::{bytes, duration};
@@ -171,6 +172,7 @@ impl Progress {
             begun: Instant::now(),
             shown: AtomicU64::new(0),
             finished: false,
+            _span: trace::span("stage", || name.to_owned()),
         };
         self.show(&Event::Start { stage: stage.info() });
         stage
@@ -212,6 +214,7 @@ pub struct Stage {
     /// Milliseconds after `begun` at which the count was last shown.
     shown: AtomicU64,
     finished: bool,
+    _span: trace::Span,
 }
 
 impl Stage {

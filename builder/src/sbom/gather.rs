@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use formats::tree::TreePath;
 
-use super::{Bom, Package, copyright, crates, id, purl_part};
+use super::{Bom, Package, copyright, crates, deb_purl, id, purl_part};
 use crate::digest::hex;
 use crate::image::ImagePlan;
 use crate::image::manifest::ComponentEntry;
@@ -33,13 +33,7 @@ pub fn gather(
             Package {
                 id: id("deb", &name, &version),
                 // Packages of other archives have the archive's name in place of Debian's.
-                purl: Some(format!(
-                    "pkg:deb/{}/{}@{}?arch={}",
-                    purl_part(archive),
-                    purl_part(&name),
-                    purl_part(&version),
-                    locked.arch
-                )),
+                purl: Some(deb_purl(archive, locked)),
                 sha256: Some(hex(&locked.sha256)),
                 supplier: control.maintainer.clone(),
                 homepage: control.homepage.clone(),

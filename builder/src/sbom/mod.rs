@@ -20,6 +20,8 @@ mod spdx;
 pub use crates::{Crate, crates};
 pub use gather::gather;
 
+use crate::lock;
+
 /// The name of the SPDX file.
 pub const SPDX: &str = "sbom.spdx.json";
 /// The name of the CycloneDX file.
@@ -96,6 +98,12 @@ fn purl_part(text: &str) -> String {
     let escaped =
         text.bytes().map(|b| if plain(&b) { char::from(b).to_string() } else { format!("%{b:02X}") });
     escaped.collect()
+}
+
+/// The package URL of a locked package of this archive.
+pub(crate) fn deb_purl(archive: &str, package: &lock::model::Package) -> String {
+    let [archive, name, version] = [archive, &package.name, &package.version].map(purl_part);
+    format!("pkg:deb/{archive}/{name}@{version}?arch={}", package.arch)
 }
 
 /// An id from names: other characters become `-`.

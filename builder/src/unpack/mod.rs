@@ -35,6 +35,7 @@ pub use store::Archive;
 
 use crate::cache::Cache;
 use crate::lock::model as lock;
+use crate::progress::trace;
 
 /// An unpacked Debian package.
 #[derive(Debug)]
@@ -143,7 +144,9 @@ pub fn packages(
         if stopped.load(Ordering::Relaxed) {
             return (n, Err(Error::Stopped));
         }
+        let span = trace::span("unpack", || p.name.clone());
         let result = package(cache, p);
+        drop(span);
         if let Ok(package) = &result
             && done(p, package.archive.was_cached).is_break()
         {

@@ -12,6 +12,7 @@ use super::usr::files_at;
 use crate::artefacts::{Disk, Error, Piece, Uki, Usr, disk::fat_tree, initramfs, usr};
 use crate::diff::files::{self, Change, FileChange};
 use crate::image::plan::Role;
+use crate::provenance::{PROVENANCE, SIGNATURE};
 
 /// One thing that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -52,7 +53,9 @@ pub fn directories(a: &Path, b: &Path) -> Result<Vec<Difference>, Error> {
         let entries = std::fs::read_dir(dir).map_err(Error::io("read", dir))?;
         let name =
             |entry: std::io::Result<std::fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
-        entries.map(name).collect::<std::io::Result<_>>().map_err(Error::io("read", dir))
+        // Who signed an image is no part of it.
+        let ours = |name: &Result<String, _>| !matches!(name.as_deref(), Ok(SIGNATURE | PROVENANCE));
+        entries.map(name).filter(ours).collect::<std::io::Result<_>>().map_err(Error::io("read", dir))
     };
     let (ours, theirs) = (names(a)?, names(b)?);
     let mut out = Vec::new();

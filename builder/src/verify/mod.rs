@@ -18,12 +18,14 @@ pub use rebuild::{Rebuild, Variation, rebuild};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use metadata::signature::TrustedKey;
 use serde::Serialize;
 
 use crate::artefacts::{Error as ArtefactError, Image, Usr};
 use crate::digest::parse_sha256;
 use crate::exit::{Classify, Exit};
 use crate::image::manifest::{BUILDER, Manifest};
+use crate::provenance;
 
 /// What was checked, and what is wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -145,11 +147,11 @@ const WHOLE: &str = "disk.raw is what the parts make, byte for byte";
 /// Finds what is wrong.
 type Find = fn(&Subject<'_>) -> Vec<String>;
 
-/// Checks the files of an image directory.
+/// Checks the files of an image directory, and who signed it when there are keys to trust.
 ///
 /// # Errors
 /// When it is no image directory, or its manifest or both partition tables cannot be used.
-pub fn artefacts(dir: &Path) -> Result<Report, Error> {
+pub fn artefacts(dir: &Path, keys: &[TrustedKey]) -> Result<Report, Error> {
     let image = Image::open(dir)?;
     let Some(manifest) = &image.manifest else { return Err(Error::NotADirectory(dir.to_owned())) };
     let root_hash = parse_sha256(&manifest.root_hash);
@@ -185,7 +187,20 @@ pub fn artefacts(dir: &Path) -> Result<Report, Error> {
         Some(why) if name == WHOLE => Check { name, problems: Vec::new(), skipped: Some(why.clone()) },
         _ => Check { name, problems: check(&subject), skipped: None },
     });
-    Ok(Report { checks: checks.into() })
+    let mut checks = Vec::from(checks);
+    checks.push(signed(dir, keys));
+    Ok(Report { checks })
+}
+
+/// Whether one of these keys signed the image. Without a key nobody can say.
+fn signed(dir: &Path, keys: &[TrustedKey]) -> Check {
+    let skipped = keys.is_empty().then(|| match provenance::is_signed(dir) {
+        true => "it is signed; --key says whom to trust".to_owned(),
+        false => "it is not signed".to_owned(),
+    });
+    let problems = || provenance::problems(dir, keys).unwrap_or_else(|error| vec![causes(&error)]);
+    let problems = if skipped.is_none() { problems() } else { Vec::new() };
+    Check { name: "a trusted key signed its hashes, and what it was made of", problems, skipped }
 }
 
 /// An error and what caused it, in one line.

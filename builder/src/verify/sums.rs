@@ -4,19 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Subject, causes, gather};
 use crate::digest::hex;
-use crate::output::{SUMS, sha256_of_file};
+use crate::output::{SUMS, parse_sums, sha256_of_file};
+use crate::provenance::{PROVENANCE, SIGNATURE};
 
 /// `SHA256SUMS` has every file, and each has the hash in it.
 pub(super) fn sums(subject: &Subject<'_>) -> Vec<String> {
     gather(|problems| {
         let text = std::fs::read_to_string(subject.dir.join(SUMS)).map_err(|e| format!("{SUMS}: {e}"))?;
         let mut listed: BTreeMap<&str, &str> = BTreeMap::new();
-        for (n, line) in text.lines().enumerate() {
-            match line.split_once("  ") {
-                Some((sum, name)) if sum.len() == 64 && !name.is_empty() && !name.contains('/') => {
-                    listed.insert(name, sum);
-                }
-                _ => problems.push(format!("{SUMS}, line {}: not a hash, two spaces and a name", n + 1)),
+        for line in parse_sums(&text) {
+            match line {
+                Ok((sum, name)) => drop(listed.insert(name, sum)),
+                Err(n) => problems.push(format!("{SUMS}, line {n}: not a hash, two spaces and a name")),
             }
         }
         let names = names(subject)?;
@@ -36,12 +35,12 @@ pub(super) fn sums(subject: &Subject<'_>) -> Vec<String> {
     })
 }
 
-/// The files of the directory, without the sums and their signatures.
+/// The files of the directory, without the sums and what signs them.
 fn names(subject: &Subject<'_>) -> Result<BTreeSet<String>, String> {
     let entries = std::fs::read_dir(subject.dir).map_err(|e| causes(&e))?;
     let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
     let names: BTreeSet<String> = names.collect::<std::io::Result<_>>().map_err(|e| causes(&e))?;
-    Ok(names.into_iter().filter(|name| !name.starts_with(SUMS)).collect())
+    Ok(names.into_iter().filter(|name| ![SUMS, SIGNATURE, PROVENANCE].contains(&name.as_str())).collect())
 }
 
 /// What the manifest says of its artefacts. Their hashes were compared with `SHA256SUMS`,
@@ -50,7 +49,7 @@ pub(super) fn manifest(subject: &Subject<'_>) -> Vec<String> {
     gather(|problems| {
         let text = std::fs::read_to_string(subject.dir.join(SUMS)).unwrap_or_default();
         let listed: BTreeMap<&str, &str> =
-            text.lines().filter_map(|line| line.split_once("  ")).map(|(sum, name)| (name, sum)).collect();
+            parse_sums(&text).flatten().map(|(sum, name)| (name, sum)).collect();
         for (name, artefact) in &subject.manifest.artefacts {
             match std::fs::metadata(subject.dir.join(name)) {
                 Ok(meta) if meta.len() == artefact.size => {}

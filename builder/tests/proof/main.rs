@@ -150,3 +150,59 @@ fn diff_shows_what_differs_and_says_so_with_its_exit_code() {
     assert_eq!(code, 8);
     assert!(disks.contains("~ /usr/bin/bash") && disks.contains("esp:/efi/Linux/small_2+3.efi"), "{disks}");
 }
+
+#[test]
+fn a_signature_is_the_same_every_time_and_holds_for_its_image_and_key_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = small(&dir.path().join("image"), PLAIN);
+    let key = |name: &str| dir.path().join(name);
+    for name in ["release", "other"] {
+        assert_eq!(said(&["keys", "new", text(&key(name))]).0, 0);
+    }
+    let (secret, public, other) = (key("release.key"), key("release.pub"), key("other.pub"));
+    let check = |key: &std::path::Path| said(&["verify", text(&image), "--artifact-only", "--key", text(key)]);
+    let (code, report) = check(&public);
+    assert_eq!(code, 5, "an image that nobody signed: {report}");
+    assert!(report.contains("cannot read") && report.contains("SHA256SUMS.minisig"), "{report}");
+
+    let files = ["SHA256SUMS.minisig", "provenance.intoto.jsonl"].map(|name| image.join(name));
+    let sign = || {
+        assert_eq!(said(&["sign", text(&image), "--key", text(&secret)]).0, 0);
+        files.each_ref().map(|file| fs::read(file).unwrap())
+    };
+    assert_eq!(sign(), sign());
+    let (code, report) = check(&public);
+    assert_eq!(code, 0, "{report}");
+    assert!(report.contains("ok     a trusted key signed"), "{report}");
+    let (code, report) = said(&["verify", text(&image), "--artifact-only"]);
+    assert_eq!(code, 0, "{report}");
+    assert!(report.contains("not looked at: it is signed; --key says whom to trust"), "{report}");
+    let (code, report) = check(&other);
+    assert_eq!(code, 5, "{report}");
+    assert_eq!(report.matches("trusted").count() >= 3, true, "{report}");
+    // One of several keys is enough.
+    let both = ["verify", text(&image), "--artifact-only", "--key", text(&other), "--key", text(&public)];
+    assert_eq!(said(&both).0, 0);
+    let (code, wrong) = check(&secret);
+    assert_eq!(code, 5, "{wrong}");
+    assert!(wrong.contains("the file that ends in .pub"), "{wrong}");
+
+    // The signatures of another image of the same key.
+    let taste = Taste { version: "2", ..PLAIN };
+    let second = small(&dir.path().join("second"), taste);
+    assert_eq!(said(&["sign", text(&second), "--key", text(&secret)]).0, 0);
+    for (n, sentence) in [(0, "does not match the document"), (1, "it says something else than the image's")] {
+        let own = fs::read(&files[n]).unwrap();
+        fs::copy(second.join(files[n].file_name().unwrap()), &files[n]).unwrap();
+        let (code, report) = check(&public);
+        assert_eq!((code, report.matches("\n         ").count()), (5, 1), "{report}");
+        assert!(report.contains(sentence), "{report}");
+        fs::write(&files[n], own).unwrap();
+    }
+    // A damaged image is not signed.
+    fs::write(second.join("vmlinuz"), b"another kernel").unwrap();
+    let before = fs::read(second.join("SHA256SUMS.minisig")).unwrap();
+    let (code, report) = said(&["sign", text(&second), "--key", text(&secret)]);
+    assert_eq!(code, 5, "{report}");
+    assert_eq!(fs::read(second.join("SHA256SUMS.minisig")).unwrap(), before);
+}

@@ -9,7 +9,7 @@ use crate::signature::TrustedKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use blake2::{Blake2b512, Digest as _};
-use ed25519_dalek::{Signer as _, SigningKey};
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 
 /// Prehashed with BLAKE2b, then Ed25519.
 const ALGORITHM: &[u8; 2] = b"ED";
@@ -111,6 +111,11 @@ impl Signer {
         &self.public
     }
 
+    /// The bare Ed25519 signature of these bytes, not prehashed (RFC 8032, 5.1.6).
+    pub fn sign_plain(&self, bytes: &[u8]) -> [u8; 64] {
+        self.key.sign(bytes).to_bytes()
+    }
+
     /// The text of the `.minisig` file of these bytes. The comment is signed, too.
     pub fn sign(&self, bytes: &[u8], comment: &str) -> String {
         let signature = self.key.sign(&Blake2b512::digest(bytes)).to_bytes();
@@ -127,6 +132,17 @@ impl Signer {
             STANDARD.encode(second),
         )
     }
+}
+
+/// Whether a bare Ed25519 signature is that of these bytes by this key.
+pub fn verify_plain(key: &TrustedKey, bytes: &[u8], signature: &[u8]) -> bool {
+    // Algorithm 2, id 8, then the public half.
+    let verifying = || {
+        let line = STANDARD.decode(key.as_str()).ok()?;
+        VerifyingKey::from_bytes(line.get(10..)?.try_into().ok()?).ok()
+    };
+    let signature = Signature::from_slice(signature);
+    verifying().zip(signature.ok()).is_some_and(|(key, signature)| key.verify_strict(bytes, &signature).is_ok())
 }
 
 /// Whether a line is a secret key, encrypted or not: `Ed`, a key derivation, `B2`.

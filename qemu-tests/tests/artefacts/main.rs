@@ -9,6 +9,7 @@ mod indexes;
 mod initramfs;
 mod packages;
 mod proof;
+mod schemas;
 mod support;
 mod uki;
 mod usr;

@@ -17,7 +17,7 @@ use crate::support::{
 
 #[test]
 fn verify_finds_nothing_wrong() {
-    let report = verify::artefacts(&image().dir).expect("it is an image");
+    let report = verify::artefacts(&image().dir, &[]).expect("it is an image");
     assert_eq!(report.problems().count(), 0, "{report}");
 }
 
@@ -133,4 +133,41 @@ EOF";
     // The image, PID 1 and its crates besides.
     let packages = manifest().packages.len();
     assert!(counted.trim().parse::<usize>().expect("a number") > packages + 20, "{counted} of {packages}");
+}
+
+#[test]
+fn minisign_and_public_libraries_accept_the_signatures() {
+    let dir = scratch("signed");
+    let signed = dir.join("image");
+    shell("coreutils", "cp --recursive --link \"$0\" \"$1\"", &[&image().dir, &signed]);
+    let new = metadata::fleet::sign::new_key("release", None).expect("there are random numbers");
+    let signer = metadata::fleet::sign::Signer::parse(&new.secret, None).expect("it was made just now");
+    sledos::provenance::sign(&signed, &signer).expect("there is room");
+    let public = dir.join("release.pub");
+    fs::write(&public, &new.public).expect("the directory is ours");
+    let script = "set -e; cd \"$0\"; minisign -Vm image/SHA256SUMS -p \"$1\" >/dev/null; \
+        python3 -m venv venv; venv/bin/pip --quiet --disable-pip-version-check install \
+        'securesystemslib[crypto]==1.3.1' in-toto-attestation==0.9.3; venv/bin/python - \"$1\" <<'EOF'
+import base64, json, sys
+from google.protobuf import json_format
+from in_toto_attestation.v1.statement import Statement
+from in_toto_attestation.v1 import statement_pb2
+from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
+from securesystemslib.dsse import Envelope
+from securesystemslib.signer import SSlibKey
+line = base64.b64decode(open(sys.argv[1]).read().split('\\n')[1])
+envelope = json.load(open('image/provenance.intoto.jsonl'))
+keyid = envelope['signatures'][0]['keyid']
+key = SSlibKey(keyid, 'ed25519', 'ed25519', {'public': line[10:].hex()})
+Envelope.from_dict(envelope).verify([key], 1)
+payload = base64.b64decode(envelope['payload'])
+statement = json_format.Parse(payload, statement_pb2.Statement())
+Statement.copy_from_pb(statement).validate()
+json_format.ParseDict(json.loads(payload)['predicate'], provenance_pb2.Provenance())
+print(len(statement.subject))
+EOF";
+    let subjects = shell("minisign, python3-venv", script, &[&dir, &public]);
+    let files = fs::read_dir(&image().dir).expect("it is there").count();
+    // Of itself SHA256SUMS says nothing.
+    assert_eq!(subjects.trim().parse::<usize>().expect("a number"), files - 1);
 }

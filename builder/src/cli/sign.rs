@@ -1,0 +1,43 @@
+//! `sledos sign`: a release key signs an image.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::exit::Failure;
+use crate::fleet::read_key;
+use crate::provenance;
+use crate::verify::{self, Error};
+
+/// Arguments of `sledos sign`.
+#[derive(Args, Debug)]
+pub struct SignArgs {
+    /// The image: output/NAME/VERSION.
+    #[arg(value_name = "DIR")]
+    pub image: PathBuf,
+
+    /// The secret key that signs.
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+
+    /// The password of the key: the first line of this file.
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+/// Runs `sledos sign`.
+pub(super) fn run_verb(args: &SignArgs) -> Result<(), Failure> {
+    let signer = read_key(&args.key, args.password_file.as_deref())?;
+    // A signature says that the image is what it says it is.
+    let report = verify::artefacts(&args.image, &[])?;
+    let count = report.problems().count();
+    if count > 0 {
+        eprint!("{report}");
+        return Err(Error::Wrong { dir: args.image.clone(), count }.into());
+    }
+    for file in provenance::sign(&args.image, &signer)? {
+        println!("{}", file.display());
+    }
+    println!("signed by {}", signer.public().id());
+    Ok(())
+}

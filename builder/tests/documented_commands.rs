@@ -1,0 +1,63 @@
+//! Every `sledos` command in the documentation and in the CI workflows is one that the
+//! program understands.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Parser as _;
+use sledos::cli::Cli;
+
+/// Words of a shell command: quotes, and what ends it.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(q), _) if c == q => quote = None,
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '#' | '|' | ';' | '>' | '&') if word.is_empty() => break,
+            (None, ';') => break,
+            (None, c) if c.is_whitespace() => words.extend((!word.is_empty()).then(|| std::mem::take(&mut word))),
+            _ => word.push(c),
+        }
+    }
+    words.extend((!word.is_empty()).then_some(word));
+    words
+}
+
+/// The commands of a file: lines that begin with `sledos`, or with what runs it.
+fn commands(text: &str) -> Vec<String> {
+    let joined = text.replace("\\\n", " ");
+    let lines = joined.lines().map(|line| {
+        let line = line.trim().trim_start_matches("- ").trim_start_matches("$ ").trim_start_matches("run: ");
+        let line = line.replace("cargo run --release --", "sledos");
+        match line.split_once("then sledos ") {
+            Some((_, rest)) => format!("sledos {rest}"),
+            None => line,
+        }
+    });
+    lines.filter(|line| line.starts_with("sledos ")).collect()
+}
+
+#[test]
+fn each_is_understood() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files: Vec<PathBuf> = vec![top.join("README.md"), top.join("CHANGELOG.md")];
+    for dir in ["docs", "docs/ci"] {
+        files.extend(fs::read_dir(top.join(dir)).unwrap().map(|entry| entry.unwrap().path()).filter(|p| p.is_file()));
+    }
+    let mut count = 0;
+    // The reference is made from the program itself, and has forms rather than commands.
+    for file in files.iter().filter(|file| !file.ends_with("cli.md")) {
+        for command in commands(&fs::read_to_string(file).unwrap()) {
+            let words = words(&command);
+            if words.iter().any(|word| word.contains('…') || word.contains('[')) {
+                continue;
+            }
+            if let Err(error) = Cli::try_parse_from(&words) {
+                panic!("{}: {command}\n{error}", file.display());
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 20, "{count} commands: the documentation has moved?");
+}
