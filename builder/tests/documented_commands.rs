@@ -16,7 +16,9 @@ fn words(line: &str) -> Vec<String> {
             (None, '\'' | '"') => quote = Some(c),
             (None, '#' | '|' | ';' | '>' | '&') if word.is_empty() => break,
             (None, ';') => break,
-            (None, c) if c.is_whitespace() => words.extend((!word.is_empty()).then(|| std::mem::take(&mut word))),
+            (None, c) if c.is_whitespace() => {
+                words.extend((!word.is_empty()).then(|| std::mem::take(&mut word)))
+            }
             _ => word.push(c),
         }
     }
@@ -43,7 +45,9 @@ fn each_is_understood() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut files: Vec<PathBuf> = vec![top.join("README.md"), top.join("CHANGELOG.md")];
     for dir in ["docs", "docs/ci"] {
-        files.extend(fs::read_dir(top.join(dir)).unwrap().map(|entry| entry.unwrap().path()).filter(|p| p.is_file()));
+        files.extend(
+            fs::read_dir(top.join(dir)).unwrap().map(|entry| entry.unwrap().path()).filter(|p| p.is_file()),
+        );
     }
     let mut count = 0;
     // The reference is made from the program itself, and has forms rather than commands.

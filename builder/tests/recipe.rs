@@ -583,7 +583,11 @@ fn at(path: &[&str], node: &str) -> String {
 }
 
 /// Every property of a schema, with the path of the object it is in.
-fn properties<'a>(schema: &'a serde_json::Value, path: &mut Vec<&'a str>, found: &mut Vec<(Vec<&'a str>, &'a str)>) {
+fn properties<'a>(
+    schema: &'a serde_json::Value,
+    path: &mut Vec<&'a str>,
+    found: &mut Vec<(Vec<&'a str>, &'a str)>,
+) {
     for (key, below) in schema["properties"].as_object().into_iter().flatten() {
         found.push((path.clone(), key));
         path.push(key);
@@ -591,6 +595,9 @@ fn properties<'a>(schema: &'a serde_json::Value, path: &mut Vec<&'a str>, found:
         path.pop();
     }
     for (step, below) in [("[]", &schema["items"]), ("*", &schema["additionalProperties"])] {
+        if !below.is_object() {
+            continue;
+        }
         path.push(step);
         properties(below, path, found);
         path.pop();

@@ -81,7 +81,10 @@ impl Subject {
             parse_sums(&sums).collect::<Result<_, _>>().map_err(|line| Error::Sums { path, line })?;
         Ok(Self {
             // It is signed, too: sums of one image are none of another.
-            comment: format!("image:{} version:{} root-hash:{}", manifest.image, manifest.version, manifest.root_hash),
+            comment: format!(
+                "image:{} version:{} root-hash:{}",
+                manifest.image, manifest.version, manifest.root_hash
+            ),
             statement: statement::statement(&manifest, &lock, &listed),
             sums,
         })
@@ -144,7 +147,9 @@ pub fn problems(dir: &Path, trusted: &[TrustedKey]) -> Result<Vec<String>, Error
         Ok(line) => match dsse::open(&line, trusted) {
             Err(error) => wrong(PROVENANCE, &error),
             Ok(payload) if payload == subject.statement.as_bytes() => {}
-            Ok(_) => problems.push(format!("{PROVENANCE}: it says something else than the image's manifest, lock and {SUMS}")),
+            Ok(_) => problems.push(format!(
+                "{PROVENANCE}: it says something else than the image's manifest, lock and {SUMS}"
+            )),
         },
     }
     Ok(problems)

@@ -160,7 +160,8 @@ fn a_signature_is_the_same_every_time_and_holds_for_its_image_and_key_only() {
         assert_eq!(said(&["keys", "new", text(&key(name))]).0, 0);
     }
     let (secret, public, other) = (key("release.key"), key("release.pub"), key("other.pub"));
-    let check = |key: &std::path::Path| said(&["verify", text(&image), "--artifact-only", "--key", text(key)]);
+    let check =
+        |key: &std::path::Path| said(&["verify", text(&image), "--artifact-only", "--key", text(key)]);
     let (code, report) = check(&public);
     assert_eq!(code, 5, "an image that nobody signed: {report}");
     assert!(report.contains("cannot read") && report.contains("SHA256SUMS.minisig"), "{report}");
@@ -191,7 +192,8 @@ fn a_signature_is_the_same_every_time_and_holds_for_its_image_and_key_only() {
     let taste = Taste { version: "2", ..PLAIN };
     let second = small(&dir.path().join("second"), taste);
     assert_eq!(said(&["sign", text(&second), "--key", text(&secret)]).0, 0);
-    for (n, sentence) in [(0, "does not match the document"), (1, "it says something else than the image's")] {
+    for (n, sentence) in [(0, "does not match the document"), (1, "it says something else than the image's")]
+    {
         let own = fs::read(&files[n]).unwrap();
         fs::copy(second.join(files[n].file_name().unwrap()), &files[n]).unwrap();
         let (code, report) = check(&public);

@@ -142,7 +142,9 @@ pub fn verify_plain(key: &TrustedKey, bytes: &[u8], signature: &[u8]) -> bool {
         VerifyingKey::from_bytes(line.get(10..)?.try_into().ok()?).ok()
     };
     let signature = Signature::from_slice(signature);
-    verifying().zip(signature.ok()).is_some_and(|(key, signature)| key.verify_strict(bytes, &signature).is_ok())
+    verifying()
+        .zip(signature.ok())
+        .is_some_and(|(key, signature)| key.verify_strict(bytes, &signature).is_ok())
 }
 
 /// Whether a line is a secret key, encrypted or not: `Ed`, a key derivation, `B2`.
