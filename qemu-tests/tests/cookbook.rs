@@ -184,12 +184,16 @@ fn diffoscope_and_diffutils_agree_with_diff_on_two_kernels() {
     let script = r#"
         unsquashfs -quiet -no-progress -dest "$1/usr" "$0/usr.squashfs"
         mkdir "$1/initramfs"; cd "$1/initramfs"; zstd -dqc "$0/initramfs.zst" | cpio --extract --quiet
-        # The kernel's own directory has another name; what is in it is compared.
-        for lib in "$1"/usr/lib "$1"/initramfs/lib; do mv $lib/modules/[0-9]* $lib/modules/KERNEL; done"#;
+        # What has the kernel's release in its name has another one; what is in it is compared.
+        find "$1" -depth -name "*$2*" | while read path; do mv "$path" "${path%$2}KERNEL"; done"#;
     let unpacked = [("old", &old), ("new", &new)].map(|(name, built)| {
         let to = dir.join(name);
         fs::create_dir(&to).expect("the directory is new");
-        shell("squashfs-tools, zstd, cpio", script, &[&built.dir, &to]);
+        shell(
+            "squashfs-tools, zstd, cpio",
+            script,
+            &[&built.dir, &to, Path::new(&built.manifest.kernel.release)],
+        );
         to
     });
     let part = |top: &str| -> BTreeSet<String> {

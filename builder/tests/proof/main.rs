@@ -180,7 +180,10 @@ fn a_signature_is_the_same_every_time_and_holds_for_its_image_and_key_only() {
     assert!(report.contains("not looked at: it is signed; --key says whom to trust"), "{report}");
     let (code, report) = check(&other);
     assert_eq!(code, 5, "{report}");
-    assert_eq!(report.matches("trusted").count() >= 3, true, "{report}");
+    assert!(
+        report.contains("which is not trusted") && report.contains("no trusted key signed it"),
+        "{report}"
+    );
     // One of several keys is enough.
     let both = ["verify", text(&image), "--artifact-only", "--key", text(&other), "--key", text(&public)];
     assert_eq!(said(&both).0, 0);

@@ -2,7 +2,6 @@
 //! workflows those of GitHub and GitLab.
 
 use std::fs;
-use std::path::Path;
 
 use qemu_tests::image::top;
 
@@ -41,5 +40,4 @@ fn a_public_validator_agrees_with_the_schemas() {
         done >&2"#;
     shell("python3-venv", script, &[&dir, &top(), &artefact("compute.lock"), &artefact("manifest.json")]);
     assert_eq!(blocks.len(), 2, "docs/recipe.md has its two recipes first");
-    let _: &Path = &dir;
 }
