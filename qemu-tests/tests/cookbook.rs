@@ -50,6 +50,7 @@ fn kitchen() -> &'static Path {
             gpg="gpg --homedir $0/gpg --batch --quiet --passphrase= --pinentry-mode loopback"
             $gpg --quick-generate-key site@example.org ed25519 sign 1y 2>/dev/null
             $gpg --clearsign --output InRelease Release; $gpg --armor --export >"$0/keys/site.asc"
+            gpgconf --homedir "$0/gpg" --kill all
             sed -i "s#https://apt.example.org/debian#file://$0/site#" "$0/recipes/repository.yaml""#;
         shell("dpkg-dev, gnupg", script, &[&dir, &image::top().join("docs/cookbook")]);
         dir
@@ -184,21 +185,19 @@ fn diffoscope_and_diffutils_agree_with_diff_on_two_kernels() {
     let script = r#"
         unsquashfs -quiet -no-progress -dest "$1/usr" "$0/usr.squashfs"
         mkdir "$1/initramfs"; cd "$1/initramfs"; zstd -dqc "$0/initramfs.zst" | cpio --extract --quiet
-        # What has the kernel's release in its name has another one; what is in it is compared.
-        find "$1" -depth -name "*$2*" | while read path; do mv "$path" "${path%$2}KERNEL"; done"#;
+        # The kernel's own directory has another name; what is in it is compared.
+        for lib in "$1"/usr/lib "$1"/initramfs/lib; do mv $lib/modules/[0-9]* $lib/modules/KERNEL; done"#;
     let unpacked = [("old", &old), ("new", &new)].map(|(name, built)| {
         let to = dir.join(name);
         fs::create_dir(&to).expect("the directory is new");
-        shell(
-            "squashfs-tools, zstd, cpio",
-            script,
-            &[&built.dir, &to, Path::new(&built.manifest.kernel.release)],
-        );
+        shell("squashfs-tools, zstd, cpio", script, &[&built.dir, &to]);
         to
     });
     let part = |top: &str| -> BTreeSet<String> {
         let files = ours.files.iter().filter_map(|file| file.path.strip_prefix(top));
-        files.map(|path| path.replace(&releases[1], "KERNEL").replace(&releases[0], "KERNEL")).collect()
+        let modules = |n: usize| format!("lib/modules/{}", releases[n]);
+        let kernel = "lib/modules/KERNEL";
+        files.map(|path| path.replace(&modules(0), kernel).replace(&modules(1), kernel)).collect()
     };
     let [a, b] = &unpacked;
     let theirs = diffutils(&a.join("usr"), &b.join("usr"));
