@@ -30,6 +30,11 @@ pub mod types {
     /// Linux data that nothing mounts by itself.
     pub const LINUX_GENERIC: Guid =
         Guid::from_uuid(0x0fc63daf_8483_4772_8e79_3d69d8477de4_u128.to_be_bytes());
+    /// A member of a Linux software RAID.
+    pub const LINUX_RAID: Guid = Guid::from_uuid(0xa19d880f_05fc_4d3b_a006_743f0f84911e_u128.to_be_bytes());
+    /// The only partition of a sledos data disk. Ours: in no specification, so that no
+    /// other program takes it for its own.
+    pub const SLEDOS_DATA: Guid = Guid::from_uuid(0x00b131df_2864_4883_9b63_d3388ca129b8_u128.to_be_bytes());
 }
 
 /// A GUID as it lies on disk: its first three groups are little-endian.

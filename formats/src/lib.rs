@@ -20,10 +20,12 @@ pub mod gpt;
 pub mod icmp6;
 pub mod initconf;
 pub mod ipconf;
+pub mod ipmi;
 pub mod l2;
 #[cfg(feature = "install")]
 pub mod layout;
 pub mod lldp;
+pub mod md;
 pub mod modules;
 #[cfg(feature = "write")]
 pub mod pe;

@@ -3,8 +3,8 @@
 
 use crate::early;
 use crate::failure::{Code, Failure};
-use crate::fetch::Got;
 use crate::fetch::store::Store;
+use crate::fetch::{Got, Source};
 use crate::handover::{self, guard};
 use crate::log::Log;
 use crate::machine_id;
@@ -17,7 +17,7 @@ use crate::search::Search;
 use crate::site::{OEM_FILE, Site};
 use crate::uevent::Uevents;
 use crate::watchdog::{self, Watchdog};
-use crate::{disks, inventory, root, usr};
+use crate::{disks, inventory, raid, root, storage, usr};
 use formats::initconf::{self, InitConf};
 use formats::modules::index::{self, Index};
 use std::convert::Infallible;
@@ -72,6 +72,9 @@ fn boot(log: &'static Log, options: &mut Options) -> Result<Infallible, Failure>
         Ok(((), coldplug.to_string()))
     })?;
 
+    if let Err(error) = crate::power::watch(log) {
+        log.warn("power button", format!("nobody looks at it ({error})"));
+    }
     root::plan_root().run(log, options.debug)?;
     let mut devices = Devices { uevents: &uevents, coldplug: &mut coldplug };
     let watchdog = Watchdog::start(
@@ -130,7 +133,7 @@ impl Boot<'_> {
         match self.system(devices, &mut outcome) {
             Ok(()) => Ok(outcome),
             Err(failure) => {
-                self.report(&outcome, Some(&failure));
+                self.report(&outcome, "failed", Some(&failure));
                 Err(failure)
             }
         }
@@ -165,13 +168,19 @@ impl Boot<'_> {
             let waits = watchdog.waits("network and servers");
             drop(step);
             let got = sled.document(site, devices.coldplug, &store, options.patience, conf.time)?;
-            let got = outcome.got.insert(got);
+            let from_server = matches!(got.source, Source::Server { .. });
+            outcome.got = Some(got);
+            if from_server {
+                self.report(outcome, "configuring", None);
+            }
+            let Some(got) = &outcome.got else { return Ok(()) };
             let usr = Path::new(root::AT).join("usr");
             match &found {
                 Some(running) => {
                     image::complete(sled, site, got, running, hash, &usr, time);
+                    image::heal(sled, site, got, running, hash, &usr, time);
                     if image::update(sled, site, got, running, hash, &usr, time) {
-                        self.report(outcome, None);
+                        self.report(outcome, "restart", None);
                         handover::restart(log, "starts the new image");
                     }
                 }
@@ -197,6 +206,8 @@ impl Boot<'_> {
             }
             let _step = watchdog.phase("configuration", STEP);
             drop(waits);
+            let (uevents, coldplug) = (devices.uevents, &mut devices.coldplug);
+            storage::prepare(log, &got.document, uevents, &mut || coldplug.again());
             sled.configure(got)?;
         }
         let _step = watchdog.phase("hand-over", STEP);
@@ -220,6 +231,10 @@ impl Boot<'_> {
         let device = match (&found.root, self.options.var) {
             (_, Var::Tmpfs) => Err("sledos.var=tmpfs".to_owned()),
             (None, Var::Auto) => Err(format!("{} has no partition ROOT", found.disk)),
+            (Some(root), Var::Auto) if raid::is_half(root) => {
+                let started = raid::start(self.log, found);
+                Ok(started.map_err(|e| Failure::new(Code::Var, format!("the mirror does not start: {e}")))?)
+            }
             (Some(root), Var::Auto) => {
                 let device = disks::device_of(&found.disk, root).map_err(|e| {
                     Failure::new(Code::Var, format!("partition {} of {}: {e}", root.number, found.disk))
@@ -245,12 +260,14 @@ impl Boot<'_> {
     }
 
     /// Writes the report of this boot for the running system, and posts it.
-    fn report(&self, outcome: &Outcome, failure: Option<&Failure>) -> String {
+    fn report(&self, outcome: &Outcome, event: &str, failure: Option<&Failure>) -> String {
         let document = outcome.got.as_ref().map(|got| &got.document.head);
         let source = outcome.got.as_ref().map(ToString::to_string);
         let network = outcome.sled.as_ref().map(|sled| sled.network.diagnosis()).unwrap_or_default();
         let memory = |name| inventory::memory(name).unwrap_or_default();
+        let hardware = outcome.sled.as_ref().map(|sled| sled.inventory());
         let json = Report {
+            event,
             image: &self.conf.image,
             version: &self.conf.version,
             usrhash: &self.hash.to_string(),
@@ -263,6 +280,7 @@ impl Boot<'_> {
                 available: memory("MemAvailable"),
                 image: outcome.live,
             }),
+            hardware: hardware.as_deref(),
             failure,
             steps: &self.log.entries(),
         }
@@ -283,7 +301,7 @@ impl Boot<'_> {
             ));
         }
         log.step("hand-over", || Ok(((), format!("to {}", options.init))))?;
-        let json = self.report(&outcome, None);
+        let json = self.report(&outcome, "boot", None);
         if let Some(sled) = &outcome.sled {
             sled.network.stop();
         }

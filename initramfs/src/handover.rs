@@ -111,6 +111,17 @@ pub fn restart(log: &Log, why: &str) -> ! {
     }
 }
 
+/// Switches the sled off, because somebody wants it: `who`.
+pub fn switch_off(log: &Log, who: &str) -> ! {
+    log.say(&format!("{who}: switches off"));
+    rustix::fs::sync();
+    let error = rustix::system::reboot(RebootCommand::PowerOff).err();
+    log.say(&format!("the kernel does not switch off ({error:?})"));
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}
+
 /// Makes a panic of any thread end like a failure, in place of the kernel's.
 pub fn guard(log: &'static Log, on_fail: OnFail) {
     std::panic::set_hook(Box::new(move |panic| {

@@ -10,7 +10,10 @@
 //! | which hardware this is | [`identity`], [`inventory`] |
 //! | its document | [`fetch`], [`retry`], [`http`] |
 //! | which disk has /usr | [`disks`], [`search`] |
+//! | what lies on a disk | [`probe`] |
 //! | getting /usr when no disk has it | [`slots`] |
+//! | ROOT over two disks | [`raid`] |
+//! | data disks | [`storage`] |
 //! | the verified device | [`usr`] |
 //! | root, /etc, /var as a plan | [`root`], [`action`] |
 //! | machine id | [`machine_id`] |
@@ -42,7 +45,10 @@ pub mod machine_id;
 pub mod modules;
 pub mod net;
 pub mod options;
+pub mod power;
+pub mod probe;
 pub mod provision;
+pub mod raid;
 pub mod report;
 pub mod reporter;
 pub mod retry;
@@ -51,6 +57,7 @@ pub mod search;
 pub mod site;
 pub mod sledctl;
 pub mod slots;
+pub mod storage;
 pub mod uevent;
 pub mod usr;
 pub mod watchdog;

@@ -100,6 +100,11 @@ impl Log {
         self.remember(name, self.now(), Outcome::Warning, detail);
     }
 
+    /// Remembers, for the report, a line of a step that was said already.
+    pub fn note(&self, name: &'static str, detail: &str) {
+        self.remember(name, self.now(), Outcome::Ok, detail.to_owned());
+    }
+
     fn remember(&self, name: &'static str, start: Duration, outcome: Outcome, detail: String) {
         let took = self.now().saturating_sub(start);
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);

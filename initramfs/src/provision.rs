@@ -107,18 +107,30 @@ impl Sled {
             let fail = |e: &dyn std::fmt::Display| Failure::new(Code::Config, e);
             let nics = nics::settled(&self.network, &got.document.config);
             let image_etc = format!("{}{}", root::AT, root::IMAGE_ETC);
-            let daemon_json = fs::read_to_string(format!("{image_etc}/docker/daemon.json")).ok();
-            let image = generate::Image { daemon_json };
+            let text = |path: &str| fs::read_to_string(format!("{image_etc}/{path}")).ok();
+            let image = generate::Image {
+                daemon_json: text("docker/daemon.json"),
+                passwd: text("passwd"),
+                group: text("group"),
+                shadow: text("shadow"),
+                gshadow: text("gshadow"),
+            };
             let generated = generate(&got.document, &nics, &image).map_err(|e| fail(&e))?;
             generated.warnings.iter().for_each(|warning| log.warn("configuration", warning));
             let etc = Path::new(root::GENERATED);
-            let count = write::write(&generated.files, etc, Path::new(root::AT))
-                .and_then(|count| write::keep_directories(etc, Path::new(&image_etc)).map(|()| count))
+            let places = write::Places { etc, root: Path::new(root::AT), image_etc: Path::new(&image_etc) };
+            let count = write::write(&generated, places)
                 .map_err(|(path, e)| fail(&format!("{path} cannot be written ({e})")))?;
             crate::durable::write(Path::new("/run/sledos"), "document.json", got.bytes(), 0o600)
                 .map_err(|e| fail(&format!("{DOCUMENT} cannot be written ({e})")))?;
             Ok(((), format!("{count} files for {}", got.document.config.hostname)))
         })
+    }
+
+    /// What the sled is made of, as JSON for its reports.
+    pub fn inventory(&self) -> String {
+        // Texts and numbers always have a JSON form.
+        serde_json::to_string(&world::inventory(&self.network)).unwrap_or_default()
     }
 
     /// Posts a report of this boot. Bounded in time, and no reason to stop.

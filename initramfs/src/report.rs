@@ -12,6 +12,9 @@ pub const PATH: &str = "/run/sledos/boot.json";
 /// What a report says. What is not known is left out.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Report<'a> {
+    /// Where the boot is: `configuring` when the document is there, `boot` at its end,
+    /// `restart` before the one into another image, `failed`.
+    pub event: &'a str,
     /// Name of the image.
     pub image: &'a str,
     /// Its version.
@@ -28,6 +31,8 @@ pub struct Report<'a> {
     pub network: &'a [String],
     /// Memory.
     pub memory: Option<Memory>,
+    /// The inventory, as JSON.
+    pub hardware: Option<&'a str>,
     /// Why the boot ended.
     pub failure: Option<&'a Failure>,
     /// The steps.
@@ -52,7 +57,8 @@ impl Report<'_> {
     /// or a failure code.
     pub fn json(&self) -> String {
         let mut out = format!(
-            "{{\n\"report\":1,\n\"image\":{},\n\"version\":{},\n\"usrhash\":{},",
+            "{{\n\"report\":1,\n\"event\":{},\n\"image\":{},\n\"version\":{},\n\"usrhash\":{},",
+            quote(self.event),
             quote(self.image),
             quote(self.version),
             quote(self.usrhash)
@@ -69,6 +75,7 @@ impl Report<'_> {
             format!("{{\"total\":{total},\"available\":{available},\"image\":{image}}}")
         };
         add("memory", self.memory.map(memory));
+        add("hardware", self.hardware.map(str::to_owned));
         let failure = |failure: &Failure| {
             let (code, detail) = (quote(&failure.code.to_string()), quote(&failure.detail));
             format!("{{\"code\":{code},\"title\":{},\"detail\":{detail}}}", quote(failure.code.title()))
@@ -99,7 +106,7 @@ fn step(entry: &Entry) -> String {
 /// The report of a boot that needed no server.
 pub fn json(conf: &InitConf, usrhash: &str, entries: &[Entry]) -> String {
     let (image, version) = (conf.image.as_str(), conf.version.as_str());
-    Report { image, version, usrhash, steps: entries, ..Report::default() }.json()
+    Report { event: "boot", image, version, usrhash, steps: entries, ..Report::default() }.json()
 }
 
 fn quote(text: &str) -> String {
@@ -152,12 +159,18 @@ mod tests {
             source: Some("http://a"),
             network: &network,
             memory: Some(Memory { total: 3, available: 2, image: 1 }),
+            hardware: Some("{\"nics\":[]}"),
+            event: "failed",
             failure: Some(&failure),
             ..Report::default()
         };
         let value: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
         assert_eq!((&value["sled"], &value["generation"]), (&"r1-b7".into(), &u64::MAX.into()));
         assert_eq!(value["network"][0], "eth0: no carrier");
+        assert_eq!(
+            (&value["event"], &value["hardware"]),
+            (&"failed".into(), &serde_json::json!({"nics": []}))
+        );
         assert_eq!((&value["memory"]["total"], &value["memory"]["image"]), (&3.into(), &1.into()));
         assert_eq!(
             (&value["failure"]["code"], &value["failure"]["detail"]),

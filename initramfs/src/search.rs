@@ -60,6 +60,8 @@ impl Search<'_> {
     fn mount_first(&self, all: Vec<Found>) -> Result<Found, Failure> {
         if let [first, others @ ..] = all.as_slice()
             && !others.is_empty()
+            // The disks of a mirror have the same on purpose.
+            && !all.iter().all(|f| f.root.as_ref().is_some_and(crate::raid::is_half))
         {
             let others: Vec<_> = others.iter().map(ToString::to_string).collect();
             self.log.warn(

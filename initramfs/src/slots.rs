@@ -5,6 +5,7 @@
 //! |---|---|
 //! | artefacts, verified block by block as they come | [`mod@stream`] |
 //! | what is on a disk, from its first and last MiB | [`classify`] |
+//! | a pair of disks | `mirror` |
 //! | which disk, and whether it may be written to | [`choose`], [`device`] |
 //! | every place, size and id | [`plan`] |
 //! | writing the table, the slot, the boot files | [`table`], `execute`, `esp` |
@@ -18,13 +19,15 @@
 pub mod choose;
 pub mod classify;
 pub mod device;
-mod disk;
+pub(crate) mod disk;
 mod esp;
 mod execute;
 mod live;
+mod mirror;
+mod only_check;
 pub mod plan;
 mod stream;
-mod table;
+pub(crate) mod table;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +35,8 @@ mod tests;
 pub use choose::Refusal;
 pub use esp::{boot_files, can_be_chosen};
 pub use live::{Live, live};
+pub use mirror::{Other, both, replace, replacement};
+pub use only_check::check;
 pub use plan::Plan;
 
 use crate::disks::{self, Found};
@@ -190,23 +195,32 @@ impl std::fmt::Debug for Installation<'_> {
     }
 }
 
-/// Installs the job's image on the disk its document names; returns its slot, which is
-/// mounted like that of any disk. The plan is said before it is carried out.
+/// Installs the job's image on the disk its document names, or on both of a pair; returns
+/// each slot, which is mounted like that of any disk. There is at least one. The plan is
+/// said before it is carried out.
 ///
 /// # Errors
 /// See [`Error`]. After [`Error::Refused`] and errors of the source before the first
 /// line of the plan nothing was changed.
-pub fn install(job: &Job<'_>, what: &Installation<'_>) -> Result<Found, Error> {
+pub fn install(job: &Job<'_>, what: &Installation<'_>) -> Result<Vec<Found>, Error> {
     let devices = device::look();
     for device in &devices {
         job.log.say(&format!("install: sees {device} at {}", device.path));
     }
+    if what.install.mirror {
+        return mirror::install(job, what, &devices);
+    }
     let device = choose::choose(&devices, &what.install.disk)?;
-    install_on(job, what, device)
+    install_with(job, what, device, None).map(|found| vec![found])
 }
 
-/// [`install`] on a disk that was chosen.
-fn install_on(job: &Job<'_>, what: &Installation<'_>, device: &Device) -> Result<Found, Error> {
+/// [`install`] on a disk that was chosen, maybe as half of a pair.
+fn install_with(
+    job: &Job<'_>,
+    what: &Installation<'_>,
+    device: &Device,
+    half: Option<&mirror::Half>,
+) -> Result<Found, Error> {
     choose::allowed(device, what.install.wipe)?;
     let name = &device.name;
     // Before anything is changed: without it the disk stays as it is.
@@ -219,7 +233,7 @@ fn install_on(job: &Job<'_>, what: &Installation<'_>, device: &Device) -> Result
         opened => opened,
     };
     let disk = disk.map_err(on(name, "is in use or does not open"))?;
-    let plan = plan_for(job, what, device, &disk)?;
+    let plan = plan_for(job, what, device, &disk, half)?;
     plan.to_string().lines().for_each(|line| job.log.say(line));
     if plan.whole.is_some() {
         // Fails at the first one that is mounted; then nothing was written.
@@ -234,13 +248,23 @@ fn install_on(job: &Job<'_>, what: &Installation<'_>, device: &Device) -> Result
         .ok_or_else(|| on(name, "does not show what was installed")(io::ErrorKind::NotFound.into()))
 }
 
-fn plan_for(job: &Job<'_>, what: &Installation<'_>, device: &Device, disk: &dyn Disk) -> Result<Plan, Error> {
+fn plan_for(
+    job: &Job<'_>,
+    what: &Installation<'_>,
+    device: &Device,
+    disk: &dyn Disk,
+    half: Option<&mirror::Half>,
+) -> Result<Plan, Error> {
     let slots = match &device.state {
         classify::State::Ours(table) => esp::slots(disk, table),
         _ => Slots::default(),
     };
     let ids = Ids::new(what.random).map_err(Error::Random)?;
-    Ok(Plan::new(device, what.install.wipe, job.image, &slots, what.running, &ids, what.time)?)
+    let plan = Plan::new(device, what.install.wipe, job.image, &slots, what.running, &ids, what.time)?;
+    Ok(match half {
+        Some(half) => plan.mirrored(half, ids.random[7])?,
+        None => plan,
+    })
 }
 
 /// The slot with an image on a disk.

@@ -158,7 +158,7 @@ fn feed(shared: &Shared, period: Duration, open: &Open, say: &dyn Fn(&str)) -> O
             && let Ok(mut new) = open()
         {
             let timeout = new.set_timeout(TIMEOUT).map_or("its own time".into(), |s| format!("{s} s"));
-            say(&format!("watchdog: {}, resets after {timeout} without food", new.name()));
+            say(&format!("{}, resets after {timeout} without food", new.name()));
             device = Some(new);
         }
         if let Some(device) = &mut device {
@@ -171,7 +171,7 @@ fn feed(shared: &Shared, period: Duration, open: &Open, say: &dyn Fn(&str)) -> O
                 Err(late) if !starved && !late.is_empty() => {
                     starved = true;
                     let late = late.join(", ");
-                    say(&format!("watchdog: {late} takes too long; resets in {TIMEOUT} s unless it ends"));
+                    say(&format!("{late} takes too long; resets in {TIMEOUT} s unless it ends"));
                 }
                 Err(_) => {}
             }

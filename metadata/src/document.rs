@@ -169,6 +169,10 @@ pub struct Artefact {
 pub struct Install {
     /// On which.
     pub disk: DiskMatch,
+    /// Whether it is two disks with the same on them: each has its own boot files and
+    /// slots and boots alone, and ROOT is a RAID1 over both. `pick` takes two then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mirror: bool,
     /// What of it may be destroyed.
     #[serde(default)]
     pub wipe: Wipe,
@@ -229,9 +233,11 @@ pub enum Wipe {
     /// Nothing: only a blank disk or one that sledos partitioned is written to.
     #[default]
     Never,
-    /// Foreign partition tables and file systems.
+    /// Foreign partition tables, file systems, members of a RAID and unknown data; for data
+    /// disks only those whose serial numbers are listed.
     Foreign,
-    /// Everything, a sledos installation with its ROOT included.
+    /// Everything, a sledos installation with its ROOT and data disks of other sleds
+    /// included. What is this sled's own already stays: it is not wiped at every boot.
     All,
 }
 

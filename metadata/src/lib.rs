@@ -9,6 +9,7 @@
 //! | MAC addresses, networks, sizes as text | [`values`] |
 //! | serial numbers that identify nobody | [`junk`] |
 //! | the fleet file, and documents made of it (feature `fleet`) | `fleet` |
+//! | Ignition configs as part of a fleet (feature `fleet`) | `ignition` |
 //! | where a document lies on a static server | [`layout`] |
 //! | minisign signatures | [`signature`] |
 //!
@@ -22,6 +23,8 @@ pub mod envfile;
 #[cfg(feature = "fleet")]
 pub mod fleet;
 pub mod generate;
+#[cfg(feature = "fleet")]
+pub mod ignition;
 pub mod junk;
 pub mod layout;
 pub mod signature;

@@ -32,6 +32,21 @@ impl Fleet {
         Self { root: root.to_owned(), key: secret, public: line }
     }
 
+    /// Writes a document of the test's own making, and its signature beside it, where
+    /// compiled ones are.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn sign(&self, path: &Path, document: &[u8]) {
+        let signer = Signer::parse(&self.key, None).expect("the key was made just now");
+        let minisig = PathBuf::from(format!("{}{}", path.display(), metadata::layout::SIGNATURE));
+        for (file, bytes) in [(path, document), (&*minisig, signer.sign(document, "test").as_bytes())] {
+            // They are links to the document under the sled's other keys.
+            let _ = fs::remove_file(file);
+            fs::write(file, bytes).expect("it can be written");
+        }
+    }
+
     /// Compiles a fleet file as of `time` (seconds since 1970) and puts its documents into
     /// place. `url` is what sleds call the server.
     ///
@@ -39,8 +54,10 @@ impl Fleet {
     /// When the file has mistakes or an image is missing.
     pub fn compile(&self, fleet: &str, url: &str, time: u64) -> metadata::fleet::compile::Plan {
         let text = fleet.replace("KEY", &self.public).replace("URL", url);
-        let fleet =
+        let mut fleet =
             metadata::fleet::load(&Source::new("fleet.yaml", text)).expect("a fleet without mistakes");
+        sledos::fleet::apply_ignition(&mut fleet, &self.root.join("fleet.yaml"))
+            .expect("configs without mistakes");
         let signer = Signer::parse(&self.key, None).expect("the key was made just now");
         let images = self.root.join("images");
         let done = sledos::fleet::compile_to(&fleet, &images, &signer, &self.root, time, 1);

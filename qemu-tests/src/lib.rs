@@ -4,9 +4,10 @@
 //! SSH, [`console`] looks for trouble in what it printed, [`judge`] runs other
 //! people's tools on artefacts, [`docker`] makes a container image, [`fleet`] a fleet with
 //! its key. [`rack`] is a network with a DHCP server and a provisioning server ([`web`])
-//! in a [`namespace`].
+//! in a [`namespace`], [`bmc`] a BMC.
 #![forbid(unsafe_code)]
 
+pub mod bmc;
 pub mod console;
 pub mod docker;
 pub mod fleet;

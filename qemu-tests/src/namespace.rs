@@ -25,14 +25,30 @@ impl Namespace {
     /// # Panics
     /// When the test does not run as root or `ip` is missing: this is test code.
     pub fn make() -> Self {
+        let made = Self::empty();
+        made.ip(&["link", "add", "br0", "type", "bridge", "forward_delay", "0"]);
+        made.ip(&["address", "add", &format!("{GATEWAY}/24"), "dev", "br0"]);
+        made.ip(&["link", "set", "br0", "up"]);
+        made
+    }
+
+    fn empty() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("sled{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         ip(&["netns", "add", &name]);
         let made = Self { name, taps: AtomicU32::new(0) };
         made.ip(&["link", "set", "lo", "up"]);
-        made.ip(&["link", "add", "br0", "type", "bridge", "forward_delay", "0"]);
-        made.ip(&["address", "add", &format!("{GATEWAY}/24"), "dev", "br0"]);
-        made.ip(&["link", "set", "br0", "up"]);
+        made
+    }
+
+    /// Another machine on this switch: a namespace whose `eth0` has this address.
+    pub fn neighbour(&self, address: &str) -> Self {
+        let made = Self::empty();
+        let port = format!("port{}", self.taps.fetch_add(1, Ordering::Relaxed));
+        self.ip(&["link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &made.name]);
+        self.ip(&["link", "set", &port, "master", "br0", "up"]);
+        made.ip(&["address", "add", &format!("{address}/24"), "dev", "eth0"]);
+        made.ip(&["link", "set", "eth0", "up"]);
         made
     }
 

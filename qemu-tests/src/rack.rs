@@ -40,13 +40,23 @@ impl Rack {
     /// # Panics
     /// When dnsmasq is missing.
     pub fn start_dhcp(&mut self) {
+        self.start_dhcp_with(&[]);
+    }
+
+    /// Starts the DHCP server, with further arguments of dnsmasq.
+    ///
+    /// # Panics
+    /// When dnsmasq is missing.
+    pub fn start_dhcp_with(&mut self, more: &[&str]) {
         let leases = self.leases();
         let mut dnsmasq = self.namespace.command("dnsmasq");
         dnsmasq
-            .args(["--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--interface=br0"])
+            .args(["--keep-in-foreground", "--conf-file=/dev/null", "--interface=br0"])
             .args(["--bind-interfaces", "--dhcp-authoritative", "--dhcp-range=10.77.0.100,10.77.0.200,1h"])
             .args([format!("--dhcp-leasefile={}", leases.display()), "--user=root".into()])
             .arg(format!("--dhcp-option=option:ntp-server,{GATEWAY}"))
+            .args(if more.iter().any(|m| m.starts_with("--port=")) { &[][..] } else { &["--port=0"] })
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
@@ -96,7 +106,14 @@ impl Rack {
 
     /// Lets the switch announce itself on a port, as LLDP does, until the value is dropped.
     pub fn announce(&self, port: &str, chassis: [u8; 6], port_id: &str) -> Announcer {
-        let (stop, namespace) = (Arc::new(AtomicBool::new(false)), self.namespace.name().to_owned());
+        Announcer::start(&self.namespace, port, chassis, port_id)
+    }
+}
+
+impl Announcer {
+    /// Announces a port of a switch.
+    pub fn start(namespace: &Namespace, port: &str, chassis: [u8; 6], port_id: &str) -> Self {
+        let (stop, namespace) = (Arc::new(AtomicBool::new(false)), namespace.name().to_owned());
         let (flag, frame, port) = (Arc::clone(&stop), lldp(chassis, port_id), port.to_owned());
         let thread = std::thread::spawn(move || {
             Namespace::enter(&namespace);
@@ -109,7 +126,7 @@ impl Rack {
                 std::thread::sleep(Duration::from_millis(500));
             }
         });
-        Announcer { stop, thread: Some(thread) }
+        Self { stop, thread: Some(thread) }
     }
 }
 

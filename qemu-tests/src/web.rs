@@ -38,6 +38,12 @@ pub enum Fault {
     DieAfter(u64),
     /// Changes one bit of the byte at this place of the file.
     Flip(u64),
+    /// Sends the body a byte every two seconds.
+    Drip,
+    /// Answers 503 and wants to be left alone for so many seconds.
+    RetryAfter(u64),
+    /// Has no more of the file than so many bytes, and does not say so.
+    Length(u64),
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +52,7 @@ struct State {
     faults: Vec<(String, Fault, u32)>,
     requests: Vec<Request>,
     down: bool,
+    closed: usize,
 }
 
 /// A running server at [`GATEWAY`]. It ends with the test's process.
@@ -100,6 +107,16 @@ impl Web {
         self.lock().down = down;
     }
 
+    /// Ends all faults.
+    pub fn clear_faults(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// How many connections were closed because it was down.
+    pub fn closed(&self) -> usize {
+        self.lock().closed
+    }
+
     /// All requests so far.
     pub fn requests(&self) -> Vec<Request> {
         self.lock().requests.clone()
@@ -126,9 +143,12 @@ impl Web {
 
 fn serve(stream: &TcpStream, shared: &(Mutex<State>, Condvar)) -> std::io::Result<()> {
     let lock = || shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-    if lock().down {
+    let mut state = lock();
+    if state.down {
+        state.closed += 1;
         return Ok(());
     }
+    drop(state);
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
@@ -175,6 +195,7 @@ fn serve(stream: &TcpStream, shared: &(Mutex<State>, Condvar)) -> std::io::Resul
     let file = (!request.path.contains("..") && request.method == "GET").then(|| File::open(file));
     request.status = match (&file, fault) {
         (_, Some(Fault::Status(status))) => status,
+        (_, Some(Fault::RetryAfter(_))) => 503,
         (None, _) => 204,
         (Some(Ok(file)), _) if file.metadata()?.is_file() => {
             if request.from.is_some() {
@@ -197,7 +218,14 @@ fn serve(stream: &TcpStream, shared: &(Mutex<State>, Condvar)) -> std::io::Resul
             }
             done
         }
-        _ => write!(out, "HTTP/1.1 {status} x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+        _ => {
+            let wait = if let Some(Fault::RetryAfter(seconds)) = fault {
+                format!("Retry-After: {seconds}\r\n")
+            } else {
+                String::new()
+            };
+            write!(out, "HTTP/1.1 {status} x\r\n{wait}Content-Length: 0\r\nConnection: close\r\n\r\n")
+        }
     }
 }
 
@@ -208,7 +236,10 @@ fn body(
     status: u16,
     fault: Option<Fault>,
 ) -> std::io::Result<()> {
-    let size = file.metadata()?.len();
+    let mut size = file.metadata()?.len();
+    if let Some(Fault::Length(bytes)) = fault {
+        size = bytes.min(size);
+    }
     let length = size.saturating_sub(from);
     write!(out, "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n")?;
     if status == 206 {
@@ -232,6 +263,12 @@ fn body(
                 place.checked_sub(at).and_then(|i| buffer[..n].get_mut(usize::try_from(i).ok()?))
         {
             *byte ^= 1;
+        }
+        if let Some(Fault::Drip) = fault {
+            for byte in &buffer[..n] {
+                out.write_all(&[*byte])?;
+                std::thread::sleep(Duration::from_secs(2));
+            }
         }
         out.write_all(&buffer[..n])?;
         at += n as u64;

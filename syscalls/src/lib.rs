@@ -1,4 +1,4 @@
-//! The few kernel interfaces that no safe crate wraps: device-mapper, loop devices,
+//! The few kernel interfaces that no safe crate wraps: device-mapper, software RAID, loop devices,
 //! what block devices do beside reading and writing, IPMI and watchdogs, all reached
 //! by `ioctl`, and raw Ethernet sockets.
 //!
@@ -14,5 +14,6 @@ pub mod ipmi;
 #[cfg(all(target_feature = "crt-static", target_env = "gnu"))]
 mod libc_parts;
 pub mod loopdev;
+pub mod md;
 pub mod packet;
 pub mod watchdog;

@@ -108,7 +108,7 @@ pub fn spec(image: &Path, firmware: FirmwareKind, size: u64, scratch: &Path) -> 
     Ok(MachineSpec {
         firmware,
         boot,
-        disks: vec![Disk { file: disk, bus: Bus::Virtio, discard_writes: false }],
+        disks: vec![Disk::new(disk, Bus::Virtio)],
         nics: vec![Nic { model: NicModel::Virtio, link: Link::User { forward: Some(22) }, mac: None }],
         ..MachineSpec::default()
     })

@@ -8,7 +8,9 @@ pub mod fleet;
 pub mod inspect;
 pub mod keys;
 pub mod lock;
+pub mod publish;
 pub mod reference;
+pub mod serve;
 pub mod sign;
 pub mod verify;
 
@@ -56,6 +58,10 @@ pub enum Verb {
     /// Racks, roles and sleds: check them, and make signed documents of them.
     #[command(subcommand)]
     Fleet(fleet::FleetVerb),
+    /// Serve images, documents and boot scripts to sleds, take their reports, show the racks.
+    Serve(serve::ServeArgs),
+    /// Publish images, iPXE and documents into a directory for any static HTTP server.
+    Publish(publish::PublishArgs),
     /// Keys that sign documents.
     #[command(subcommand)]
     Keys(keys::KeysVerb),
@@ -121,6 +127,8 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Sign(args) => sign::run_verb(args),
         Verb::Explain(args) => explain::run_verb(args),
         Verb::Fleet(verb) => fleet::run_verb(verb),
+        Verb::Serve(args) => Ok(serve::run(args)?),
+        Verb::Publish(args) => Ok(publish::run(args)?),
         Verb::Keys(verb) => keys::run_verb(verb),
     }
 }

@@ -13,16 +13,29 @@ use metadata::fleet::compile::{image_urls, images};
 use metadata::fleet::resolve::ImageChoice;
 use yaml::diagnostic::{Diagnostic, Diagnostics};
 
+/// An image of a fleet.
+#[derive(Debug)]
+pub struct Found {
+    /// As documents describe it.
+    pub image: Image,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// The directory it is in.
+    pub at: PathBuf,
+}
+
 /// Finds every image of a fleet below `dir`, as `NAME/VERSION/manifest.json`. Without
 /// a version the newest is taken: the one whose packages are the latest.
 ///
 /// # Errors
 /// All images that are missing or broken, each at the line that names it.
-pub fn find(fleet: &Fleet, dir: &Path) -> Result<BTreeMap<ImageChoice, Image>, Error> {
+pub fn find(fleet: &Fleet, dir: &Path) -> Result<BTreeMap<ImageChoice, Found>, Error> {
     let mut found = BTreeMap::new();
     let mut wrong = Vec::new();
     for (choice, place) in images(fleet) {
-        match manifest(dir, &choice).and_then(|(at, manifest)| image(fleet, &at, &manifest)) {
+        let one = manifest(dir, &choice)
+            .and_then(|(at, manifest)| Ok(Found { image: image(fleet, &at, &manifest)?, manifest, at }));
+        match one {
             Ok(image) => drop(found.insert(choice, image)),
             Err(why) => {
                 let what = Diagnostic::at(&place, format!("cannot use the image `{choice}`"));

@@ -1,12 +1,16 @@
 //! Fleets on disk: reads what `metadata::fleet` works on, and carries its plans out.
 
 mod error;
+mod ignition;
 mod images;
 mod tree;
+mod uki;
 
 pub use error::Error;
-pub use images::find as find_images;
+pub use ignition::apply as apply_ignition;
+pub use images::{Found, find as find_images};
 pub use tree::{Written, read as read_before, write as write_tree};
+pub use uki::link as link_uki;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,6 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use metadata::fleet::compile::{Inputs, Plan, compile};
+use metadata::fleet::resolve::ImageChoice;
 use metadata::fleet::sign::Signer;
 use metadata::fleet::{Fleet, MAX_BYTES};
 use metadata::signature::TrustedKey;
@@ -89,9 +94,27 @@ pub fn compile_to(
     time: u64,
     least_generation: u64,
 ) -> Result<(Plan, Written), Error> {
-    let images: BTreeMap<_, _> = find_images(fleet, images)?;
+    compile_found(fleet, &find_images(fleet, images)?, signer, output, time, least_generation)
+}
+
+/// As [`compile_to`], with images that were found already.
+///
+/// # Errors
+/// As [`compile_to`].
+pub fn compile_found(
+    fleet: &Fleet,
+    found: &BTreeMap<ImageChoice, Found>,
+    signer: &Signer,
+    output: &Path,
+    time: u64,
+    least_generation: u64,
+) -> Result<(Plan, Written), Error> {
+    let cmdlines: BTreeMap<_, _> =
+        found.iter().map(|(c, found)| (c.clone(), found.manifest.kernel.cmdline.clone())).collect();
+    let images: BTreeMap<_, _> = found.iter().map(|(c, found)| (c.clone(), found.image.clone())).collect();
     let before = |path: &str| read_before(output, path);
-    let inputs = Inputs { images: &images, time, signer, least_generation, before: &before };
+    let inputs =
+        Inputs { images: &images, cmdlines: &cmdlines, time, signer, least_generation, before: &before };
     let plan = compile(fleet, &inputs)?;
     let written = write_tree(output, &plan)?;
     Ok((plan, written))

@@ -34,6 +34,11 @@ pub struct MachineSpec {
     pub oem_strings: Vec<String>,
     /// What the board says of itself.
     pub smbios: Smbios,
+    /// A BMC: the TCP port of 127.0.0.1, in the machine's namespace, where a simulator
+    /// speaks the protocol of `ipmi-bmc-extern`.
+    pub bmc: Option<u16>,
+    /// Further arguments, as QEMU takes them.
+    pub extra: Vec<String>,
     /// Name of the network namespace that QEMU runs in; its taps are there.
     pub netns: Option<String>,
 }
@@ -49,6 +54,8 @@ impl Default for MachineSpec {
             nics: Vec::new(),
             oem_strings: Vec::new(),
             smbios: Smbios::default(),
+            bmc: None,
+            extra: Vec::new(),
             netns: None,
         }
     }
@@ -94,6 +101,11 @@ pub enum Firmware {
 pub enum Boot {
     /// What the firmware finds on the disks.
     Disk,
+    /// What the network has: the first NIC comes before the disks. BIOS has the NIC's
+    /// iPXE, as cards have a PXE ROM; UEFI its own PXE and HTTP, for virtio only.
+    Network,
+    /// The same by HTTP only: UEFI with its PXE switched off.
+    Http,
     /// A kernel given from outside.
     Kernel {
         /// `vmlinuz`.
@@ -118,15 +130,64 @@ pub enum Bus {
     Scsi,
 }
 
-/// A raw disk.
+/// A disk.
 #[derive(Clone, Debug)]
 pub struct Disk {
-    /// Its file.
+    /// Its file, or another name that QEMU knows, like `blkdebug:RULES:FILE`.
     pub file: PathBuf,
     /// How it is attached.
     pub bus: Bus,
     /// Whether writes are thrown away when the machine stops.
     pub discard_writes: bool,
+    /// Whether the file is a qcow2, not the plain bytes.
+    pub qcow2: bool,
+    /// Serial number.
+    pub serial: Option<String>,
+    /// Bytes in a sector: 512 or 4096.
+    pub sector: u32,
+    /// Whether it says that it spins. Only SATA and SCSI disks can.
+    pub rotational: bool,
+}
+
+impl Disk {
+    /// A file of plain bytes on a bus, as a disk without anything special.
+    pub fn new(file: impl Into<PathBuf>, bus: Bus) -> Self {
+        Self {
+            file: file.into(),
+            bus,
+            discard_writes: false,
+            qcow2: false,
+            serial: None,
+            sector: 512,
+            rotational: false,
+        }
+    }
+
+    /// The device on its bus; `n` is its place among the disks.
+    fn device(&self, n: usize) -> String {
+        let mut device = match self.bus {
+            Bus::Virtio => format!("virtio-blk-pci,drive=disk{n}"),
+            Bus::Ahci => format!("ide-hd,drive=disk{n},bus=ide.{n}"),
+            Bus::Nvme => format!("nvme,drive=disk{n}"),
+            Bus::Scsi => format!("scsi-hd,drive=disk{n},bus=scsi.0"),
+        };
+        let serial = self.serial.clone().or_else(|| (self.bus == Bus::Nvme).then(|| format!("disk{n}")));
+        if let Some(serial) = serial {
+            device += &format!(",serial={}", serial.replace(',', ",,"));
+        }
+        if matches!(self.bus, Bus::Ahci | Bus::Scsi) {
+            // One that spins knows no discard.
+            device += if self.rotational {
+                ",rotation_rate=7200,discard_granularity=0"
+            } else {
+                ",rotation_rate=1"
+            };
+        }
+        if self.sector != 512 {
+            device += &format!(",logical_block_size={0},physical_block_size={0}", self.sector);
+        }
+        device
+    }
 }
 
 /// A NIC.
@@ -218,7 +279,14 @@ impl MachineSpec {
             };
             let mac = nic.mac.as_ref().map(|mac| format!(",mac={mac}")).unwrap_or_default();
             push(&["-netdev", &netdev]);
-            push(&["-device", &format!("{},netdev=net{i},romfile={mac}", nic.model.device())]);
+            let first = i == 0 && matches!(self.boot, Boot::Network | Boot::Http);
+            let rom = if first && matches!(self.firmware, Firmware::Bios) { "" } else { ",romfile=" };
+            let index = if first { ",bootindex=0" } else { "" };
+            push(&["-device", &format!("{},netdev=net{i}{rom}{mac}{index}", nic.model.device())]);
+        }
+        if let Some(port) = self.bmc {
+            push(&["-chardev", &format!("socket,id=bmc,host=127.0.0.1,port={port},reconnect=1")]);
+            push(&["-device", "ipmi-bmc-extern,id=bmc0,chardev=bmc", "-device", "isa-ipmi-kcs,bmc=bmc0"]);
         }
         if self.disks.iter().any(|d| d.bus == Bus::Scsi) {
             push(&["-device", "virtio-scsi-pci,id=scsi"]);
@@ -235,22 +303,27 @@ impl MachineSpec {
         for (i, disk) in self.disks.iter().enumerate() {
             let snapshot = if disk.discard_writes { "on" } else { "off" };
             args.push("-drive".into());
+            let format = if disk.qcow2 { "qcow2" } else { "raw" };
+            // A sparse file stays one when a guest writes zeroes or discards.
+            let sparse = "discard=unmap,detect-zeroes=unmap";
             args.push(option(
-                &format!("if=none,id=disk{i},format=raw,snapshot={snapshot},file="),
+                &format!("if=none,id=disk{i},format={format},snapshot={snapshot},{sparse},file="),
                 &disk.file,
             ));
-            let device = match disk.bus {
-                Bus::Virtio => format!("virtio-blk-pci,drive=disk{i}"),
-                Bus::Ahci => format!("ide-hd,drive=disk{i},bus=ide.{i}"),
-                Bus::Nvme => format!("nvme,drive=disk{i},serial=disk{i}"),
-                Bus::Scsi => format!("scsi-hd,drive=disk{i},bus=scsi.0"),
-            };
-            args.extend(["-device".into(), format!("{device},bootindex={}", i + 1).into()]);
+            args.extend(["-device".into(), format!("{},bootindex={}", disk.device(i), i + 1).into()]);
+        }
+        if let Boot::Http = self.boot {
+            // OvmfPkg/README, "Network Support".
+            for family in ["IPv4", "IPv6"] {
+                let option = format!("name=opt/org.tianocore/{family}PXESupport,string=n");
+                args.extend(["-fw_cfg".into(), option.into()]);
+            }
         }
         if let Boot::Kernel { kernel, initrd, cmdline } = &self.boot {
             args.extend(["-kernel".into(), kernel.into(), "-initrd".into(), initrd.into()]);
             args.extend(["-append".into(), cmdline.into()]);
         }
+        args.extend(self.extra.iter().map(OsString::from));
         args
     }
 }
@@ -262,7 +335,7 @@ mod tests {
     #[test]
     fn commas_in_file_names_do_not_become_options() {
         let spec = MachineSpec {
-            disks: vec![Disk { file: "/tmp/a,readonly=on".into(), bus: Bus::Virtio, discard_writes: true }],
+            disks: vec![Disk { discard_writes: true, ..Disk::new("/tmp/a,readonly=on", Bus::Virtio) }],
             oem_strings: vec!["a=b,c".into()],
             smbios: Smbios { board_serial: Some("x,y".into()), ..Smbios::default() },
             ..MachineSpec::default()

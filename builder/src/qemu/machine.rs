@@ -143,11 +143,24 @@ impl Machine {
     /// # Errors
     /// [`Error::Timeout`], or [`Error::Stopped`] when the machine ended without saying it.
     pub fn wait_for(&self, token: &str, deadline: Duration) -> Result<String, Error> {
+        self.wait_until(token, deadline, |text| text.contains(token))
+    }
+
+    /// Waits until all that the console has said is as `is` wants it; `token` is its name.
+    ///
+    /// # Errors
+    /// Those of [`Machine::wait_for`].
+    pub fn wait_until(
+        &self,
+        token: &str,
+        deadline: Duration,
+        is: impl Fn(&str) -> bool,
+    ) -> Result<String, Error> {
         let start = Instant::now();
         let mut state = self.console.lock();
         loop {
             let text = String::from_utf8_lossy(&state.text);
-            if text.contains(token) {
+            if is(&text) {
                 return Ok(text.into_owned());
             }
             let (name, token, log) = (self.name.clone(), token.to_owned(), self.log.clone());
@@ -167,12 +180,28 @@ impl Machine {
         String::from_utf8_lossy(&self.console.lock().text).into_owned()
     }
 
+    /// Runs a command of QEMU's control protocol, and returns what it returned.
+    ///
+    /// # Errors
+    /// When QEMU refuses it or goes away.
+    pub fn qmp(&mut self, command: &str, arguments: serde_json::Value) -> Result<serde_json::Value, Error> {
+        self.qmp.execute(command, arguments)
+    }
+
     /// The port on 127.0.0.1 that leads to a forwarded port of the guest.
     ///
     /// # Errors
     /// When the machine has no such forward.
     pub fn forwarded_port(&mut self, guest: u16) -> Result<u16, Error> {
         self.qmp.forwarded_port(guest)
+    }
+
+    /// Runs a command of QEMU's control socket, to plug something in or out.
+    ///
+    /// # Errors
+    /// When QEMU refuses it.
+    pub fn control(&mut self, command: &str, arguments: serde_json::Value) -> Result<(), Error> {
+        self.qmp.execute(command, arguments).map(drop)
     }
 
     /// Presses the power button and waits for the machine to be off.

@@ -2,6 +2,9 @@
 //! stock minisign as judge.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod publish;
+mod serve;
+mod simulate;
 mod support;
 
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use sledos::digest::{hex, sha256};
 use sledos::image::manifest::{Artefact, Inputs, Kernel, Manifest};
 
 const FLEET: &str = r#"fleet: test
@@ -49,13 +50,14 @@ impl Case {
     }
 
     /// An image of three tiny artefacts.
-    fn image(&self, version: &str, time: i64) {
+    pub(super) fn image(&self, version: &str, time: i64) {
         let dir = self.path("output/compute").join(version);
         fs::create_dir_all(&dir).unwrap();
         let artefacts = ["usr.squashfs", "usr.verity", "compute.efi"].map(|name| {
-            fs::write(dir.join(name), name).unwrap();
-            let size = u64::try_from(name.len()).unwrap();
-            (name.to_owned(), Artefact { size, sha256: "ab".repeat(32) })
+            let content = format!("{name} of {version}");
+            fs::write(dir.join(name), &content).unwrap();
+            let size = u64::try_from(content.len()).unwrap();
+            (name.to_owned(), Artefact { size, sha256: hex(&sha256(content.as_bytes())) })
         });
         let manifest = Manifest {
             format: 1,

@@ -88,6 +88,14 @@ pub enum Refusal {
         /// What it should list.
         key: String,
     },
+    /// It is found under a UUID that this sled shares with the one it is for.
+    #[error("another sled's document: it is for {sled} and lists nothing of this sled but {key}")]
+    Namesake {
+        /// Whose it is.
+        sled: String,
+        /// The UUID.
+        key: String,
+    },
     /// This hardware was replaced.
     #[error("retired: this hardware was {sled} and is not to come back ({why})")]
     Retired {
@@ -179,7 +187,23 @@ impl Judge<'_> {
                 (any || here, "any key of this sled".to_owned())
             }
         };
-        if ours { Ok(()) } else { Err(Refusal::OtherSled { sled: sled.to_owned(), key }) }
+        match found {
+            _ if !ours => Err(Refusal::OtherSled { sled: sled.to_owned(), key }),
+            Found::Under(Key::Uuid(_)) if !self.is_backed(identity) => {
+                Err(Refusal::Namesake { sled: sled.to_owned(), key })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether anything but the UUID speaks for this sled. Firmware is flashed with the UUID
+    /// of another board now and then; serial numbers and MAC addresses are not shared with it.
+    fn is_backed(&self, identity: &Identity) -> bool {
+        let alone =
+            identity.board_serial.is_none() && identity.product_serial.is_none() && identity.macs.is_empty();
+        let all = metadata::layout::WORDS.map(str::to_owned);
+        let mut keys = self.hardware.keys(&all).into_iter().filter(|key| !matches!(key, Key::Uuid(_)));
+        alone || keys.any(|key| lists(identity, &key))
     }
 
     /// What is another than the document says: a board that was swapped in.

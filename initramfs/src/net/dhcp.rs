@@ -106,6 +106,8 @@ pub struct Client {
     asked: Duration,
     /// Refusals in a row.
     refusals: u32,
+    /// The server whose offer was not taken, as it was said last.
+    other: Option<Ipv4Addr>,
 }
 
 impl Client {
@@ -123,6 +125,7 @@ impl Client {
             since: zero,
             asked: zero,
             refusals: 0,
+            other: None,
         }
     }
 
@@ -221,6 +224,7 @@ impl Client {
                 let Some(server) = message.server else { return };
                 self.enter(State::Requesting { address: message.address, server }, Some(now));
             }
+            (_, Kind::Offer) if usable => self.another(message, out),
             (State::Requesting { server, .. }, Kind::Ack | Kind::Nak)
                 if message.server.is_none_or(|from| from == *server) =>
             {
@@ -232,6 +236,29 @@ impl Client {
                 self.answered(now, message, server, usable, out);
             }
             _ => {}
+        }
+    }
+
+    /// Another offer than the one that was taken: which is first is chance, so a site with
+    /// two servers that disagree has sleds that come up now and then. A pair of servers that
+    /// stand in for each other offers the same address.
+    fn another(&mut self, message: &Message, out: &mut Vec<Action>) {
+        let of = |lease: &Lease| Some((lease.server?, lease.address));
+        let taken = match (&self.state, &self.lease) {
+            (State::Requesting { address, server }, _) => Some((*server, *address)),
+            (State::Probing { lease, .. }, _) => of(lease),
+            (_, lease) => lease.as_ref().and_then(of),
+        };
+        if let (Some((server, address)), Some(other)) = (taken, message.server)
+            && other != server
+            && message.address != address
+            && self.other != Some(other)
+        {
+            self.other = Some(other);
+            out.push(Action::Say(format!(
+                "{other} offers {}, {server} offered {address}: more than one DHCP server answers here",
+                message.address
+            )));
         }
     }
 

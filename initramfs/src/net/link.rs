@@ -14,6 +14,11 @@ use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
+/// Greatest MTU a lease gets, in bytes: where one switch on the way does not carry larger
+/// frames, they are lost without a word and every download stands still. `ip=` may say more,
+/// and the image has the MTU of its document.
+const SAFE_MTU: u16 = 1500;
+
 /// What a link needs to carry out actions.
 pub(super) struct Context<'a> {
     pub(super) rtnl: &'a mut Rtnl,
@@ -253,7 +258,11 @@ impl Link {
         }
     }
 
-    fn install(&mut self, lease: Lease, context: &mut Context<'_>) {
+    fn install(&mut self, mut lease: Lease, context: &mut Context<'_>) {
+        let large = lease.mtu.filter(|mtu| *mtu > SAFE_MTU && self.wish.mtu.is_none());
+        if large.is_some() {
+            lease.mtu = Some(SAFE_MTU);
+        }
         let lease = self.wish.complete(lease);
         let ops = plan::install(&lease, context.now, self.info.mtu, self.metric(context));
         self.change(&ops, context);
@@ -264,6 +273,12 @@ impl Link {
             self.renewals = UdpSocket::bind((lease.address, dhcp4::CLIENT_PORT)).ok();
             let from = lease.server.map(|server| format!(" from {server}")).unwrap_or_default();
             (context.say)(&format!("{}: {}/{}{from}", self.info.name, lease.address, lease.prefix));
+            if let Some(mtu) = large {
+                let name = &self.info.name;
+                (context.say)(&format!(
+                    "{name}: boots with an MTU of {SAFE_MTU}, not the {mtu} of the lease"
+                ));
+            }
         }
     }
 

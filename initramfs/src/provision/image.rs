@@ -44,9 +44,11 @@ pub fn bring(sled: &Sled, site: &Site, got: &Got, hash: &RootHash, time: u32) ->
     let job = Job { image, source: &source, log };
     match &got.document.install {
         Some(wanted) => log.step("install", || {
-            let found = install(&job, site, wanted, None, time)?;
-            let says = format!("{} {} in {found}", image.name, image.version);
-            Ok((Way::Installed(Box::new(found)), says))
+            let mut all = install(&job, site, wanted, None, time)?;
+            let says = format!("{} {} in {}", image.name, image.version, list(&all));
+            let none = || Failure::new(Code::InstallFailed, "no disk shows what was installed");
+            let found = if all.is_empty() { None } else { Some(all.remove(0)) };
+            Ok((Way::Installed(Box::new(found.ok_or_else(none)?)), says))
         }),
         None => log.step("live", || {
             let live = slots::live(&job).map_err(failure)?;
@@ -71,7 +73,38 @@ pub fn boot_files(
     let log = sled.log;
     let source = Download::new(&sled.client, log, random, &urls(site, image), Some(UPDATE));
     let job = Job { image, source: &source, log };
-    log.step("boot files", || Ok(((), slots::boot_files(&job, found, usr, time).map_err(failure)?)))
+    log.step("boot files", || {
+        let files = |found: &Found| slots::boot_files(&job, found, usr, time).map_err(failure);
+        let says: Result<Vec<_>, _> = slots::both(found).iter().map(files).collect();
+        Ok(((), says?.join("; ")))
+    })
+}
+
+/// Prepares a disk that takes the place of one that a mirrored ROOT has lost: everything
+/// but ROOT, whose content the running system syncs.
+pub fn heal(sled: &Sled, site: &Site, got: &Got, running: &Found, hash: &RootHash, usr: &Path, time: u32) {
+    let (log, image) = (sled.log, &got.document.image);
+    let Some(install) = got.document.install.as_ref().filter(|_| image.root_hash.0 == *hash.bytes()) else {
+        return;
+    };
+    let Some(device) = slots::replacement(install, running) else { return };
+    let done = log.step("mirror", || {
+        let broken = |e: std::io::Error| Failure::new(Code::InstallFailed, format!("{}: {e}", running.disk));
+        let source = slots::Other::new(image, running).map_err(broken)?;
+        let job = Job { image, source: &source, log };
+        let conf = site.oem_text();
+        let what = Installation { install, conf: &conf, running: None, time, random: &crate::boot::random };
+        let found = slots::replace(&job, &what, &device, running).map_err(failure)?;
+        let files = slots::boot_files(&job, &found, usr, time).map_err(failure)?;
+        Ok(((), format!("{} takes the place of the missing disk: {found}, {files}", device.name)))
+    });
+    if let Err(failure) = done {
+        log.warn("mirror", format!("{} does not take the place of the missing disk: {failure}", device.name));
+    }
+}
+
+fn list(all: &[Found]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
 /// Finishes an installation of the running image that was cut off before its boot files
@@ -121,12 +154,13 @@ pub fn update(
     let source = Download::new(&sled.client, log, random, &urls(site, image), Some(UPDATE));
     let job = Job { image, source: &source, log };
     let done = log.step("update", || {
-        let found = match there {
-            Some(found) => found,
+        let all = match there {
+            Some(found) => slots::both(&found),
             None => install(&job, site, wanted, Some(*hash.bytes()), time)?,
         };
-        let files = slots::boot_files(&job, &found, usr, time).map_err(failure)?;
-        Ok(((), format!("{asked} in {found}; {files}")))
+        let files = |found: &Found| slots::boot_files(&job, found, usr, time).map_err(failure);
+        let files: Result<Vec<_>, _> = all.iter().map(files).collect();
+        Ok(((), format!("{asked} in {}; {}", list(&all), files?.join("; "))))
     });
     if let Err(failure) = &done {
         log.warn("update", format!("{failure}; the running image stays"));
@@ -140,7 +174,7 @@ fn install(
     install: &Install,
     running: Option<[u8; 32]>,
     time: u32,
-) -> Result<Found, Failure> {
+) -> Result<Vec<Found>, Failure> {
     let conf = site.oem_text();
     let what = Installation { install, conf: &conf, running, time, random: &crate::boot::random };
     slots::install(job, &what).map_err(failure)

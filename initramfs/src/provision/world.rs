@@ -71,6 +71,15 @@ pub fn hardware(network: &Network, site: &Site) -> Hardware {
     hardware
 }
 
+/// What the sled is made of, with what LLDP says is at the other end of its cables.
+pub fn inventory(network: &Network) -> inventory::Inventory {
+    let neighbours = network.links().into_iter().filter_map(|link| {
+        let LinkNeighbour { chassis, port, system_name: name, .. } = link.neighbour?;
+        Some((link.name, inventory::Neighbour { chassis: chassis.text, port: port.text, name }))
+    });
+    inventory::Inventory::read(&neighbours.collect())
+}
+
 impl World for Real<'_, '_, '_> {
     fn now(&self) -> Duration {
         self.log.now()
@@ -128,12 +137,7 @@ impl World for Real<'_, '_, '_> {
     }
 
     fn inventory(&mut self, state: State, keys: &[String]) -> Inventory {
-        let links = self.network.links().into_iter();
-        let neighbours = links.filter_map(|link| {
-            let LinkNeighbour { chassis, port, system_name: name, .. } = link.neighbour?;
-            Some((link.name, inventory::Neighbour { chassis: chassis.text, port: port.text, name }))
-        });
-        let inventory = inventory::Inventory::read(&neighbours.collect());
+        let inventory = inventory(&self.network);
         Inventory { json: inventory.json(state, keys), lines: inventory.lines() }
     }
 

@@ -1,23 +1,63 @@
 //! Generated files onto the file system, with exactly the owner and mode they are to have.
 
-use metadata::generate::{Content, File};
+use metadata::generate::{Content, File, Generated, KEEP};
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Writes the files. Those below /etc go to `etc`, all others below `root`. Returns the
-/// number of files.
+/// Where generated files go, and what the image has.
+#[derive(Clone, Copy, Debug)]
+pub struct Places<'a> {
+    /// For those below /etc.
+    pub etc: &'a Path,
+    /// For all others.
+    pub root: &'a Path,
+    /// The image's /etc.
+    pub image_etc: &'a Path,
+}
+
+/// Writes the files. Returns how many there are.
 ///
 /// # Errors
-/// The first that cannot be written, with its path.
-pub fn write(files: &[File], etc: &Path, root: &Path) -> Result<usize, (String, io::Error)> {
+/// The first that cannot be written, with its path; also one that would replace a file
+/// of the image that it must not replace.
+pub fn write(generated: &Generated, to: Places<'_>) -> Result<usize, (String, io::Error)> {
+    let files = &generated.files;
+    let fail = |file: &File| {
+        let path = file.path.clone();
+        move |error| (path, error)
+    };
     for file in files {
-        let path = place(&file.path, etc, root);
-        one(file, &path).map_err(|error| (file.path.clone(), error))?;
+        if generated.fresh.contains(&file.path) && is_in_image(file, to) {
+            let wrong = "the image has it, and it is not to be overwritten";
+            return Err((file.path.clone(), io::Error::new(io::ErrorKind::AlreadyExists, wrong)));
+        }
+        one(file, to).map_err(fail(file))?;
+    }
+    keep_directories(to.etc, to.image_etc)?;
+    for file in files {
+        let path = place(&file.path, to.etc, to.root);
+        match &file.content {
+            // Only now: those of the image were given the image's mode just before.
+            Content::Directory => own(file, &path, true),
+            Content::Hard(target) => fs::hard_link(place(target, to.etc, to.root), path),
+            _ => Ok(()),
+        }
+        .map_err(fail(file))?;
     }
     Ok(files.len())
+}
+
+/// Whether the image has something else at the place of a file below /etc.
+fn is_in_image(file: &File, to: Places<'_>) -> bool {
+    let path = place(&file.path, to.image_etc, to.root);
+    let same = match &file.content {
+        Content::Link(target) => fs::read_link(&path).is_ok_and(|there| there == Path::new(target)),
+        _ => false,
+    };
+    !same && fs::symlink_metadata(path).is_ok()
 }
 
 /// Gives directories below `etc` the mode and owner that the image's have: in an overlay
@@ -26,7 +66,7 @@ pub fn write(files: &[File], etc: &Path, root: &Path) -> Result<usize, (String, 
 ///
 /// # Errors
 /// The first directory that cannot be given them, with its path.
-pub fn keep_directories(etc: &Path, image: &Path) -> Result<(), (String, io::Error)> {
+fn keep_directories(etc: &Path, image: &Path) -> Result<(), (String, io::Error)> {
     let entries = fs::read_dir(etc).into_iter().flatten().flatten();
     for dir in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
         let (ours, theirs) = (dir.path(), image.join(dir.file_name()));
@@ -51,27 +91,63 @@ fn place(path: &str, etc: &Path, root: &Path) -> PathBuf {
     }
 }
 
-fn one(file: &File, path: &Path) -> io::Result<()> {
+fn one(file: &File, to: Places<'_>) -> io::Result<()> {
+    let path = &place(&file.path, to.etc, to.root);
+    if let Content::Directory = file.content {
+        return fs::create_dir_all(path);
+    }
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
+    }
+    let mut before = None;
+    if let Content::Append(_) = file.content {
+        let there = place(&file.path, to.image_etc, to.root);
+        match fs::symlink_metadata(&there) {
+            Ok(meta) if !meta.is_file() => return Err(io::ErrorKind::InvalidInput.into()),
+            // Outside of /etc it is the file itself.
+            Ok(_) if there == *path => return own(file, path, true),
+            Ok(meta) => before = Some((fs::read(&there)?, meta)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
     }
     // What an earlier boot left, on /var, must not be written through.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let (uid, gid) = (Uid::from_raw(file.uid), Gid::from_raw(file.gid));
-    match &file.content {
-        Content::Link(target) => rustix::fs::symlink(target, path)?,
-        Content::Text(text) => {
-            // Nobody can read it before it has its owner.
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-            let mut open = fs::File::from(rustix::fs::open(path, flags, Mode::from_raw_mode(0o600))?);
-            open.write_all(text.as_bytes())?;
+    let mut file = file.clone();
+    let parts: [&[u8]; 2] = match (&file.content, &before) {
+        (Content::Link(target), _) => {
+            rustix::fs::symlink(target, path)?;
+            return own(&file, path, false);
         }
+        (Content::Append(bytes), Some((content, meta))) => {
+            let keep = |given: u32, there: u32| if given == KEEP { there } else { given };
+            file.mode = keep(file.mode, meta.mode() & 0o7777);
+            (file.uid, file.gid) = (keep(file.uid, meta.uid()), keep(file.gid, meta.gid()));
+            [content, bytes]
+        }
+        (Content::Text(text), _) => [text.as_bytes(), &[]],
+        (Content::Bytes(bytes) | Content::Append(bytes), _) => [bytes, &[]],
+        (Content::Hard(_) | Content::Directory, _) => return Ok(()),
+    };
+    // Nobody can read it before it has its owner.
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let mut open = fs::File::from(rustix::fs::open(path, flags, Mode::from_raw_mode(0o600))?);
+    parts.iter().try_for_each(|part| open.write_all(part))?;
+    if file.mode == KEEP {
+        file.mode = 0o644;
     }
-    rustix::fs::chownat(CWD, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
-    if let Content::Text(_) = file.content {
+    own(&file, path, true)
+}
+
+/// Gives it its owner and, if it has one, its mode.
+fn own(file: &File, path: &Path, has_mode: bool) -> io::Result<()> {
+    let id = |id: u32| Some(id).filter(|id| *id != KEEP);
+    let (uid, gid) = (id(file.uid).map(Uid::from_raw), id(file.gid).map(Gid::from_raw));
+    rustix::fs::chownat(CWD, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
+    if has_mode && file.mode != KEEP {
         // After the owner: a change of owner takes setuid away.
         rustix::fs::chmod(path, Mode::from_raw_mode(file.mode))?;
     }
@@ -89,38 +165,83 @@ mod tests {
         File { path: path.into(), mode: 0o640, uid: me, gid: group, content }
     }
 
+    fn text(text: &str) -> Content {
+        Content::Text(text.into())
+    }
+
+    fn generated(files: impl IntoIterator<Item = File>) -> Generated {
+        Generated { files: files.into_iter().collect(), ..Generated::default() }
+    }
+
+    /// Writes below a directory: `generated`, `root`, `image`.
+    fn lay(dir: &Path, generated: &Generated) -> Result<usize, (String, io::Error)> {
+        let [etc, root, image] = ["generated", "root", "image"].map(|name| dir.join(name));
+        write(generated, Places { etc: &etc, root: &root, image_etc: &image })
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
     #[test]
     fn files_get_their_place_mode_and_content() {
         let dir = tempfile::tempdir().unwrap();
         let (etc, root) = (dir.path().join("generated"), dir.path().join("root"));
-        let text = |text: &str| Content::Text(text.into());
-        let files = [
+        let files = generated([
             file("/etc/a/b", text("one")),
+            file("/etc/c", Content::Hard("/etc/a/b".into())),
             file("/etc/link", Content::Link("a/b".into())),
-            file("/var/lib/x", text("two")),
+            file("/var/lib/x", Content::Bytes(vec![0, 0xff])),
+            File { mode: 0o2750, ..file("/srv/dir", Content::Directory) },
             file("/etcetera", text("three")),
-        ];
-        assert_eq!(write(&files, &etc, &root).unwrap(), 4);
+        ]);
+        assert_eq!(lay(dir.path(), &files).unwrap(), 6);
         // A second boot finds what the first one left.
-        assert_eq!(write(&files, &etc, &root).unwrap(), 4);
+        assert_eq!(lay(dir.path(), &files).unwrap(), 6);
         assert_eq!(fs::read_to_string(etc.join("link")).unwrap(), "one");
-        assert_eq!(fs::metadata(etc.join("a/b")).unwrap().permissions().mode() & 0o7777, 0o640);
+        assert_eq!(mode(&etc.join("a/b")), 0o640);
+        assert_eq!(fs::metadata(etc.join("c")).unwrap().ino(), fs::metadata(etc.join("a/b")).unwrap().ino());
         assert_eq!(fs::metadata(etc.join("a")).unwrap().mode() & 0o022, 0);
-        assert_eq!(fs::read_to_string(root.join("var/lib/x")).unwrap(), "two");
+        assert_eq!(fs::read(root.join("var/lib/x")).unwrap(), [0, 0xff]);
+        assert_eq!(mode(&root.join("srv/dir")), 0o2750);
         assert_eq!(fs::read_to_string(root.join("etcetera")).unwrap(), "three");
     }
 
     #[test]
-    fn a_private_directory_of_the_image_stays_private() {
+    fn what_the_image_has_is_kept_appended_to_or_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         let (etc, image) = (dir.path().join("generated"), dir.path().join("image"));
         fs::create_dir_all(image.join("ssl/private")).unwrap();
         fs::set_permissions(image.join("ssl/private"), fs::Permissions::from_mode(0o700)).unwrap();
-        let text = || Content::Text("x".into());
-        write(&[file("/etc/ssl/private/key", text()), file("/etc/new/file", text())], &etc, &etc).unwrap();
-        keep_directories(&etc, &image).unwrap();
-        let mode = |path: &str| fs::metadata(etc.join(path)).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode("ssl/private"), mode("new")), (0o700, 0o755));
+        fs::write(image.join("profile"), "image\n").unwrap();
+        fs::set_permissions(image.join("profile"), fs::Permissions::from_mode(0o604)).unwrap();
+        let keep =
+            |path: &str, content| File { mode: KEEP, uid: KEEP, gid: KEEP, path: path.into(), content };
+        let mut files = generated([
+            keep("/etc/new/empty", Content::Append(Vec::new())),
+            keep("/etc/profile", Content::Append(b"more\n".to_vec())),
+            keep("/etc/ssl", Content::Directory),
+            file("/etc/ssl/private/key", text("x")),
+            File { mode: 0o711, ..file("/etc/ssl/private", Content::Directory) },
+            keep("/srv/log", Content::Append(Vec::new())),
+        ]);
+        lay(dir.path(), &files).unwrap();
+        fs::write(dir.path().join("root/srv/log"), "kept").unwrap();
+        lay(dir.path(), &files).unwrap();
+        assert_eq!(fs::read_to_string(etc.join("profile")).unwrap(), "image\nmore\n");
+        assert_eq!(mode(&etc.join("profile")), 0o604);
+        assert_eq!(fs::read_to_string(dir.path().join("root/srv/log")).unwrap(), "kept");
+        assert_eq!((mode(&etc.join("new/empty")), mode(&etc.join("new"))), (0o644, 0o755));
+        assert_eq!(mode(&etc.join("ssl/private")), 0o711);
+        files.files.remove(4);
+        fs::remove_dir_all(&etc).unwrap();
+        lay(dir.path(), &files).unwrap();
+        assert_eq!(mode(&etc.join("ssl/private")), 0o700, "the image's");
+
+        let fresh =
+            Generated { fresh: vec!["/etc/profile".into()], ..generated([file("/etc/profile", text(""))]) };
+        let (path, error) = lay(dir.path(), &fresh).unwrap_err();
+        assert_eq!((&*path, error.kind()), ("/etc/profile", io::ErrorKind::AlreadyExists));
     }
 
     #[test]
@@ -128,11 +249,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let victim = dir.path().join("victim");
         fs::write(&victim, "kept").unwrap();
-        fs::create_dir(dir.path().join("var")).unwrap();
-        std::os::unix::fs::symlink(&victim, dir.path().join("var/x")).unwrap();
-        write(&[file("/var/x", Content::Text("new".into()))], dir.path(), dir.path()).unwrap();
+        fs::create_dir_all(dir.path().join("root/var")).unwrap();
+        std::os::unix::fs::symlink(&victim, dir.path().join("root/var/x")).unwrap();
+        lay(dir.path(), &generated([file("/var/x", text("new"))])).unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "kept");
-        let dir_in_the_way = file("/var", Content::Text("new".into()));
-        assert_eq!(write(&[dir_in_the_way], dir.path(), dir.path()).unwrap_err().0, "/var");
+        let dir_in_the_way = generated([file("/var", text("new"))]);
+        assert_eq!(lay(dir.path(), &dir_in_the_way).unwrap_err().0, "/var");
     }
 }

@@ -7,6 +7,8 @@
 
 use super::sled::Sled;
 use crate::disks::{self, Content};
+use crate::options::{Options, RootHash};
+use crate::slots;
 use formats::gpt::types;
 use rustix::mount::{MountFlags, UnmountFlags};
 use std::fs::{self, File};
@@ -66,17 +68,17 @@ pub fn trial(names: &[String], image: &str, version: &str) -> Trial {
     }
 }
 
-/// Takes the counter away. Nothing to do when the sled runs from memory.
+/// Takes the counter away, on both disks of a mirrored system: any of them may be the one
+/// that firmware starts. Nothing to do when the sled runs from memory.
 ///
 /// # Errors
-/// When the ESP cannot be changed.
+/// When no ESP can be changed.
 pub fn good(sled: &Sled) -> Result<(), String> {
-    let says = on_esp(sled, MountFlags::empty(), |dir, trial, running| {
-        let Trial::OnTrial { file, .. } = &trial else { return Ok(trial) };
+    let says = on_esps(sled, MountFlags::empty(), &|dir, trial, running| {
+        let Trial::OnTrial { file, .. } = trial else { return Ok(()) };
         fs::rename(dir.join(file), dir.join(format!("{running}.efi")))?;
         // FAT has no journal: on disk before anybody believes it.
-        File::open(dir)?.sync_all()?;
-        Ok(trial)
+        File::open(dir)?.sync_all()
     })?;
     let (image, version, _) = sled.image();
     println!(
@@ -91,36 +93,83 @@ pub fn good(sled: &Sled) -> Result<(), String> {
     Ok(())
 }
 
-/// How the running image stands; `None` when it runs from memory.
+/// How the running image stands; `None` when it runs from memory. Of a pair of disks it is
+/// the one with fewer tries.
 ///
 /// # Errors
-/// When the ESP cannot be read.
+/// When no ESP can be read.
 pub fn look(sled: &Sled) -> Result<Option<Trial>, String> {
-    on_esp(sled, MountFlags::RDONLY, |_, trial, _| Ok(trial))
+    on_esps(sled, MountFlags::RDONLY, &|_, _, _| Ok(()))
+}
+
+/// What is done to an ESP: its directory, how the image stands there, and its name.
+type Work<'w> = &'w dyn Fn(&Path, &Trial, &str) -> io::Result<()>;
+
+fn on_esps(sled: &Sled, flags: MountFlags, work: Work<'_>) -> Result<Option<Trial>, String> {
+    let Some(disk) = boot_disk(sled)? else { return Ok(None) };
+    let (image, version, hash) = sled.image();
+    let mut disks = vec![disk];
+    let usrhash = Some(hash);
+    if let Ok(hash) = RootHash::of(&Options { usrhash, ..Options::default() })
+        && let Some(found) = disks::find(&disks::look(), &hash).iter().find(|f| f.disk == disks[0])
+    {
+        disks = slots::both(found).into_iter().map(|found| found.disk).collect();
+    }
+    let mut all = Vec::new();
+    let mut first = None;
+    for disk in &disks {
+        match on_esp(sled, disk, flags, &image, &version, work) {
+            Ok(trial) => all.push(trial),
+            Err(error) => {
+                // The other of a pair may be dying.
+                if disks.len() > 1 {
+                    eprintln!("{error}");
+                }
+                first.get_or_insert(error);
+            }
+        }
+    }
+    match first {
+        Some(error) if all.is_empty() => Err(error),
+        _ => Ok(worst(all)),
+    }
+}
+
+/// The one that says most about what happens at the next boot.
+fn worst(all: Vec<Trial>) -> Option<Trial> {
+    all.into_iter().min_by_key(|trial| match trial {
+        Trial::OnTrial { left, .. } => (0, *left),
+        Trial::Good => (1, 0),
+        Trial::Absent => (2, 0),
+    })
 }
 
 fn on_esp(
     sled: &Sled,
+    disk: &str,
     flags: MountFlags,
-    work: impl FnOnce(&Path, Trial, &str) -> io::Result<Trial>,
-) -> Result<Option<Trial>, String> {
-    let Some(disk) = boot_disk(sled)? else { return Ok(None) };
-    let device = esp(&disk)?;
+    image: &str,
+    version: &str,
+    work: Work<'_>,
+) -> Result<Trial, String> {
+    let device = esp(disk)?;
     let at = sled.path(AT);
     let fail = |what: &str, e: io::Error| format!("ESP {}: {what}: {e}", device.display());
     fs::create_dir_all(&at).map_err(|e| fail("mkdir", e))?;
     let safe = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     rustix::mount::mount(&device, &at, "vfat", flags | safe, c"umask=0077")
         .map_err(|e| fail("mount", e.into()))?;
-    let (image, version, _) = sled.image();
     let dir = at.join("EFI/Linux");
-    let result = names(&dir)
-        .and_then(|names| work(&dir, trial(&names, &image, &version), &format!("{image}_{version}")));
+    let result = names(&dir).and_then(|names| {
+        let trial = trial(&names, image, version);
+        work(&dir, &trial, &format!("{image}_{version}"))?;
+        Ok(trial)
+    });
     let unmounted = rustix::mount::unmount(&at, UnmountFlags::empty());
     let _ = fs::remove_dir(&at);
     let trial = result.map_err(|e| fail("EFI/Linux", e))?;
     unmounted.map_err(|e| fail("unmount", e.into()))?;
-    Ok(Some(trial))
+    Ok(trial)
 }
 
 fn names(dir: &Path) -> io::Result<Vec<String>> {
@@ -175,6 +224,14 @@ mod tests {
     fn of(names: &[&str]) -> Trial {
         let names: Vec<_> = names.iter().map(|n| (*n).to_owned()).collect();
         trial(&names, "compute", "2")
+    }
+
+    #[test]
+    fn of_a_pair_the_disk_with_fewer_tries_counts() {
+        let on = |left| Trial::OnTrial { file: String::new(), left, other: true };
+        assert_eq!(worst(vec![Trial::Good, on(2), on(1)]), Some(on(1)));
+        assert_eq!(worst(vec![Trial::Absent, Trial::Good]), Some(Trial::Good));
+        assert_eq!(worst(vec![]), None);
     }
 
     #[test]

@@ -7,15 +7,21 @@
 //! | Docker and the agent answer | [`ready`] |
 //! | reports | [`post`] |
 //! | boot counting | [`mark`] |
+//! | data disks | [`disks`] |
+//! | the mirrored ROOT | `mirror` |
 //! | which address a network has | [`address`] |
+//! | the BMC's LAN and user | [`bmc`] |
 //! | the table for people | [`status`] |
 //!
 //! Ends with 0; with 1 when the answer is no or something failed; with 2 when it
 //! does not know what it was asked.
 
 pub mod address;
+pub mod bmc;
+pub mod disks;
 pub mod http;
 pub mod mark;
+mod mirror;
 pub mod post;
 pub mod ready;
 pub mod sled;
@@ -27,10 +33,13 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: sledctl COMMAND
   status [--json]   what this sled is, and whether it is ready
-  report            post the boot report to the report servers again
+  report [--keep-trying]
+                    post the boot report to the report servers again; until one takes it
   wait-ready        wait until Docker and the Mesos agent answer, then say and report it
   not-ready         report that this sled did not get ready; restart it if its image is on trial
   mark-good         keep the running image: it is no longer on trial
+  disks             make filesystems on new data disks, mount all, offer them to the agent
+  bmc               make the BMC's LAN and user what the document says
   address NETWORK   the IPv4 address of a network of the sled's document
 ";
 
@@ -41,9 +50,12 @@ pub fn run(arguments: &[&str]) -> ExitCode {
         ["status"] => status::show(&sled, false),
         ["status", "--json"] => status::show(&sled, true),
         ["report"] => post::boot_report(&sled, &post::Web::new()),
+        ["report", "--keep-trying"] => post::keep_reporting(&sled, &post::Web::new(), &std::thread::sleep),
         ["wait-ready"] => ready::wait(&sled, &post::Web::new()),
         ["not-ready"] => ready::give_up(&sled, &post::Web::new()),
+        ["bmc"] => bmc::apply(&sled),
         ["mark-good"] => mark::good(&sled),
+        ["disks"] => disks::run(&sled),
         ["address", network] => address::show(&sled, network),
         ["--help" | "-h" | "help"] => {
             print!("{USAGE}");

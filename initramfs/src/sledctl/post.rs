@@ -3,6 +3,7 @@
 use super::sled::Sled;
 use crate::http::{Client, Limits};
 use crate::log::Log;
+use crate::retry::Policy;
 use serde_json::{Map, Value};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -60,6 +61,28 @@ pub fn boot_report(sled: &Sled, post: &dyn Post) -> Result<(), String> {
     Ok(())
 }
 
+/// Posts the boot report until a server takes it: one that was away when the sled got
+/// ready is told later. Waits as PID 1 does, with full jitter.
+///
+/// # Errors
+/// When the document cannot be read, or names no server.
+pub fn keep_reporting(sled: &Sled, post: &dyn Post, pause: &dyn Fn(Duration)) -> Result<(), String> {
+    let servers = sled.document()?.servers;
+    if servers.report.is_empty() && servers.metadata.is_empty() {
+        return boot_report(sled, post);
+    }
+    let mut tries = 0_u32;
+    while let Err(why) = boot_report(sled, post) {
+        // Once, and then now and again: the journal is on the sled's disk.
+        if tries.is_multiple_of(32) {
+            println!("not reported, tries again: {why}");
+        }
+        pause(Policy::default().wait(tries, crate::provision::random()));
+        tries = tries.saturating_add(1);
+    }
+    Ok(())
+}
+
 /// Posts the boot report with what has happened since; the first server that takes
 /// it is enough. Returns which one.
 ///
@@ -102,6 +125,10 @@ fn report(
     set("generation", document.head.generation.into());
     set("hostname", sled.hostname().into());
     set("uptime_ms", sled.uptime_ms().into());
+    let disks = sled.text(super::sled::DISKS).and_then(|text| serde_json::from_str(&text).ok());
+    disks.into_iter().for_each(|disks: Value| drop(set("data-disks", disks)));
+    let bmc = sled.text(super::bmc::OUTCOME).and_then(|text| serde_json::from_str(&text).ok());
+    bmc.into_iter().for_each(|bmc: Value| drop(set("bmc", bmc)));
     ready.into_iter().for_each(|ready| drop(set("ready", ready)));
     report.into()
 }

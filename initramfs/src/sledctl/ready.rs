@@ -239,7 +239,7 @@ fn restarts(trial: Option<&Trial>) -> bool {
 }
 
 /// A line like those of PID 1. One write: a terminal that hangs up takes all or nothing.
-fn say(sled: &Sled, uptime: u64, text: &str) {
+pub(super) fn say(sled: &Sled, uptime: u64, text: &str) {
     println!("{text}");
     let line = format!("[{:>5}.{:03}] sledos: {text}\r\n", uptime / 1000, uptime % 1000);
     if let Ok(mut console) = fs::File::options().write(true).open(sled.path("/dev/console")) {

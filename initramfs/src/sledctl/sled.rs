@@ -13,12 +13,17 @@ pub const DOCUMENT: &str = "/run/sledos/document.json";
 /// Written by `wait-ready`.
 pub const READY: &str = "/run/sledos/ready.json";
 
+/// Written by `disks`: what became of each data disk.
+pub const DISKS: &str = "/run/sledos/disks.json";
+/// Written by `disks`: the agent's resources with the data disks that are mounted.
+pub const DISKS_ENV: &str = "/run/sledos/mesos-agent-disks.env";
+
 /// Files that set the agent's environment, later ones win: as in mesos-agent.service.
 const AGENT_ENV: [&str; 5] = [
     "/usr/share/sledos/mesos-agent.env",
     "/usr/share/sledos/mesos-agent-role.env",
     "/etc/sledos/mesos-agent.env",
-    "/var/lib/sledos/mesos-agent-disks.env",
+    DISKS_ENV,
     "/etc/default/mesos-agent",
 ];
 

@@ -2,7 +2,7 @@
 
 use super::mark::{self, Trial};
 use super::ready::{self, Answer, Look};
-use super::sled::{READY, Sled};
+use super::sled::{DISKS, READY, Sled};
 use serde_json::{Map, Value, json};
 
 /// Prints it. What cannot be found out is said in its place.
@@ -51,6 +51,8 @@ fn collect(
     let networks: Map<_, _> =
         networks.iter().map(|(name, says)| (name.clone(), says.as_str().into())).collect();
     all.insert("networks".into(), networks.into());
+    let disks = sled.text(DISKS).and_then(|text| serde_json::from_str::<Value>(&text).ok());
+    disks.into_iter().for_each(|disks| drop(all.insert("data-disks".into(), disks)));
     if let Value::Object(parts) = look.json() {
         all.extend(parts);
     }
@@ -87,6 +89,9 @@ fn table(all: &Map<String, Value>) -> String {
     for (name, says) in all.get("networks").and_then(Value::as_object).into_iter().flatten() {
         row("network", format!("{name}: {}", says.as_str().unwrap_or_default()));
     }
+    if let Some(says) = all.get("data-disks").and_then(disks) {
+        row("disks", says);
+    }
     for (part, key, before) in [("docker", "server", "answers as "), ("mesos", "id", "agent ")] {
         let up = inner(part, key).map(|says| format!("{before}{says}"));
         up.or_else(|| inner(part, "problem")).into_iter().for_each(|says| row(part, says));
@@ -104,6 +109,13 @@ fn table(all: &Map<String, Value>) -> String {
         },
     );
     out
+}
+
+/// How many data disks there are of each kind; nothing without any.
+fn disks(all: &Value) -> Option<String> {
+    let list = all.get("disks")?.as_array().filter(|list| !list.is_empty())?;
+    let count = |state: &str| list.iter().filter(|d| d.get("state").is_some_and(|s| s == state)).count();
+    Some(format!("{} serve, {} fail, {} refused", count("serves"), count("fails"), count("refused")))
 }
 
 fn slot(slot: Option<&Value>) -> String {

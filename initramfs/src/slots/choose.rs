@@ -83,6 +83,29 @@ pub fn choose<'a>(devices: &'a [Device], wanted: &DiskMatch) -> Result<&'a Devic
     chosen.ok_or_else(|| Refusal::NoMatch(list(&mut devices.iter())))
 }
 
+/// The disks a document means for a pair: two, or the one there is. Disks that are sledos
+/// disks already come first, so that a new one beside them takes nobody's place.
+///
+/// # Errors
+/// As [`choose`].
+pub fn pair<'a>(devices: &'a [Device], wanted: &DiskMatch) -> Result<Vec<&'a Device>, Refusal> {
+    let mut found: Vec<_> = devices.iter().filter(|device| matches(device, wanted)).collect();
+    found.sort_unstable_by(|a, b| natural(&a.path, &b.path));
+    if found.is_empty() || (found.len() > 2 && wanted.pick.is_none()) {
+        return choose(devices, wanted).map(|one| vec![one]);
+    }
+    found.sort_by_key(|device| {
+        let size = match wanted.pick {
+            Some(Pick::Smallest) => device.bytes,
+            Some(Pick::Largest) => u64::MAX - device.bytes,
+            Some(Pick::First) | None => 0,
+        };
+        (!matches!(device.state, State::Ours(_)), size)
+    });
+    found.truncate(2);
+    Ok(found)
+}
+
 /// What may be done with a disk.
 ///
 /// # Errors
@@ -92,14 +115,16 @@ pub fn allowed(device: &Device, wipe: Wipe) -> Result<Way<'_>, Refusal> {
         (State::Unreadable(_), _) => Err(Refusal::Unreadable(device.to_string())),
         // Its ROOT stays even with `all`: that is for a disk without room for the image.
         (State::Ours(table), _) => Ok(Way::Slot(table)),
-        (State::Foreign(_), Wipe::Never) => Err(Refusal::Data(device.to_string())),
-        (State::Blank | State::Unfinished, _) | (State::Foreign(_), Wipe::Foreign | Wipe::All) => {
-            Ok(Way::Whole)
+        (State::Foreign(_), Wipe::Never) | (State::Data(_), Wipe::Never | Wipe::Foreign) => {
+            Err(Refusal::Data(device.to_string()))
         }
+        (State::Blank | State::Unfinished, _)
+        | (State::Foreign(_), Wipe::Foreign | Wipe::All)
+        | (State::Data(_), Wipe::All) => Ok(Way::Whole),
     }
 }
 
-fn matches(device: &Device, wanted: &DiskMatch) -> bool {
+pub(crate) fn matches(device: &Device, wanted: &DiskMatch) -> bool {
     let DiskMatch { serial, wwn, model, path, transport, rotational, min_size, max_size, pick: _ } = wanted;
     let exact = |list: &[String], value: &str| list.is_empty() || list.iter().any(|v| v == value);
     let glob = |list: &[String], value: &str| list.is_empty() || list.iter().any(|v| is_like(v, value));
@@ -127,11 +152,16 @@ fn is_like(pattern: &str, text: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::probe::{Found, Kind};
+    use crate::slots::classify::Data;
+    use formats::gpt::{Guid, Partition, Source, types};
+
+    pub(crate) const XFS: Found = Found { kind: Kind::Filesystem, what: "an XFS filesystem" };
 
     /// A disk of so many GB.
-    pub(in crate::slots) fn device(name: &str, path: &str, gb: u64) -> Device {
+    pub(crate) fn device(name: &str, path: &str, gb: u64) -> Device {
         Device {
             name: name.into(),
             path: path.into(),
@@ -142,6 +172,8 @@ pub(super) mod tests {
             wwn: String::new(),
             transport: "sata",
             rotational: false,
+            bay: None,
+            in_use: false,
             state: State::Blank,
         }
     }
@@ -237,19 +269,63 @@ pub(super) mod tests {
 
     #[test]
     fn data_is_wiped_only_when_the_document_allows_it() {
-        let with = |state| Device { state, ..device("sda", "p", 10) };
-        let foreign = with(State::Foreign("an XFS filesystem".into()));
+        let foreign = Device { state: State::Foreign(XFS), ..device("sda", "p", 10) };
         assert_eq!(
             allowed(&foreign, Wipe::Never).unwrap_err().to_string(),
             "sda 9.9 GB sata MODEL 1 Ssda (has an XFS filesystem): \
              the document does not allow to wipe it (install.wipe)"
         );
-        assert_eq!(allowed(&foreign, Wipe::Foreign), Ok(Way::Whole));
-        for wipe in [Wipe::Never, Wipe::Foreign, Wipe::All] {
-            assert_eq!(allowed(&with(State::Blank), wipe), Ok(Way::Whole));
-            assert_eq!(allowed(&with(State::Unfinished), wipe), Ok(Way::Whole));
-            let broken = with(State::Unreadable("EIO".into()));
-            assert!(matches!(allowed(&broken, wipe), Err(Refusal::Unreadable(_))));
+    }
+
+    /// What `install.wipe` does to a system disk, cell by cell, as docs/disks.md has it.
+    #[test]
+    fn every_cell_of_the_table_of_the_system_disk() {
+        const PARTITIONED: &str = "partitioned";
+        const SLOT: &str = "free slot written";
+        const REFUSED: &str = "refused, reported";
+        let table = Table { disk_guid: Guid([9; 16]), partitions: vec![], source: Source::Primary };
+        let foreign = |kind| State::Foreign(Found { kind, what: "something" });
+        let partition = Partition {
+            number: 1,
+            name: "r1-b08:data:03".into(),
+            type_guid: types::SLEDOS_DATA,
+            guid: Guid([7; 16]),
+            start: 1 << 20,
+            size: 1 << 30,
+            attributes: 0,
+        };
+        let data =
+            Data { sled: "r1-b08".into(), set: "data".into(), bay: 3, disk_guid: Guid([8; 16]), partition };
+        let always = [PARTITIONED; 3];
+        let with_foreign = [REFUSED, PARTITIONED, PARTITIONED];
+        let rows = [
+            ("blank", State::Blank, always),
+            ("a preparation that was cut off", State::Unfinished, always),
+            ("our slot: a sledos installation", State::Ours(table), [SLOT; 3]),
+            ("our data: of any sled and set", State::Data(data), [REFUSED, REFUSED, PARTITIONED]),
+            ("foreign partition table", foreign(Kind::Table), with_foreign),
+            ("foreign filesystem, swap, encrypted volume", foreign(Kind::Filesystem), with_foreign),
+            ("member of RAID, LVM, ZFS, bcache, Ceph", foreign(Kind::Member), with_foreign),
+            ("data of an unknown kind", foreign(Kind::Unknown), with_foreign),
+            ("unreadable", State::Unreadable("EIO".into()), [REFUSED; 3]),
+        ];
+        let mut page =
+            String::from("| what is on the disk | `wipe: never` | `wipe: foreign` | `wipe: all` |\n");
+        page += "|---|---|---|---|\n";
+        for (name, state, expected) in rows {
+            let disk = Device { state, ..device("sda", "p", 10) };
+            for (wipe, cell) in [Wipe::Never, Wipe::Foreign, Wipe::All].into_iter().zip(expected) {
+                let got = match allowed(&disk, wipe) {
+                    Ok(Way::Whole) => PARTITIONED,
+                    Ok(Way::Slot(_)) => SLOT,
+                    Err(Refusal::Data(_) | Refusal::Unreadable(_)) => REFUSED,
+                    Err(other) => panic!("{name}: {other}"),
+                };
+                assert_eq!(got, cell, "{name}, {wipe:?}");
+            }
+            page += &format!("| {name} | {} |\n", expected.join(" | "));
         }
+        let documented = include_str!("../../../docs/disks.md");
+        assert!(documented.contains(&page), "docs/disks.md should have:\n{page}");
     }
 }

@@ -29,6 +29,10 @@ pub struct Device {
     pub transport: &'static str,
     /// Whether it spins.
     pub rotational: bool,
+    /// The bay it is in, as the enclosure or the controller tells.
+    pub bay: Option<u32>,
+    /// Whether this system uses it: it or a part of it is mounted or below another device.
+    pub in_use: bool,
     /// What is on it.
     pub state: State,
 }
@@ -65,21 +69,42 @@ pub(super) fn device(disk: &disks::Disk) -> Device {
     Device {
         name: disk.name.clone(),
         transport: transport(&path),
-        path,
         bytes: disk.bytes,
         sector: sector(&disk.name),
         model: disk.model.clone(),
         serial,
         wwn: wwn(&first(&["wwid", "device/wwid"])),
         rotational: text("queue/rotational") == "1",
+        bay: bay(&path),
+        in_use: in_use(&dir),
         state: state(disk),
+        path,
     }
 }
 
 /// Bytes in a logical sector of a disk.
-pub(super) fn sector(name: &str) -> u32 {
+pub(crate) fn sector(name: &str) -> u32 {
     let file = Path::new("/sys/class/block").join(name).join("queue/logical_block_size");
     fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(512)
+}
+
+/// The bay of a disk behind a SAS controller, which numbers them.
+fn bay(path: &str) -> Option<u32> {
+    let end = path.split('/').find(|part| part.starts_with("end_device-"))?;
+    let file = Path::new("/sys/class/sas_device").join(end).join("bay_identifier");
+    fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+/// Whether a disk or a partition of it is mounted or below another device.
+fn in_use(dir: &Path) -> bool {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let used = |dir: &Path| {
+        let held = fs::read_dir(dir.join("holders")).is_ok_and(|mut holders| holders.next().is_some());
+        let number = fs::read_to_string(dir.join("dev")).unwrap_or_default();
+        held || mounts.lines().any(|line| line.split(' ').nth(2) == Some(number.trim()))
+    };
+    let parts = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    used(dir) || parts.filter(|path| path.join("partition").exists()).any(|path| used(&path))
 }
 
 /// What is on a disk.

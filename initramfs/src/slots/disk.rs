@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// What an installation does with a disk. What was written is on the disk for
 /// certain only after a flush.
-pub(super) trait Disk {
+pub(crate) trait Disk {
     /// Fills a buffer.
     fn read(&self, at: u64, buffer: &mut [u8]) -> io::Result<()>;
     /// Writes.
@@ -23,26 +23,26 @@ pub(super) trait Disk {
 
 /// A block device, for this process alone.
 #[derive(Debug)]
-pub(super) struct BlockDevice {
+pub(crate) struct BlockDevice {
     file: File,
 }
 
 impl BlockDevice {
     /// Opens a whole disk. Nothing of it may be mounted or in a RAID or a mapping,
     /// and can be while it is open.
-    pub(super) fn open(node: &Path) -> io::Result<Self> {
+    pub(crate) fn open(node: &Path) -> io::Result<Self> {
         let flags = i32::try_from(OFlags::EXCL.bits()).unwrap_or_default();
         let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(node)?;
         Ok(Self { file })
     }
 
     /// Opens a whole disk of which another part is in use.
-    pub(super) fn open_shared(node: &Path) -> io::Result<Self> {
+    pub(crate) fn open_shared(node: &Path) -> io::Result<Self> {
         Ok(Self { file: OpenOptions::new().read(true).write(true).open(node)? })
     }
 
     /// Makes the kernel forget all partitions.
-    pub(super) fn forget_partitions(&self, name: &str) -> io::Result<()> {
+    pub(crate) fn forget_partitions(&self, name: &str) -> io::Result<()> {
         disks::known_partitions(name)
             .into_iter()
             .try_for_each(|number| Ok(syscalls::blkpg::delete_partition(&self.file, number)?))
@@ -50,7 +50,7 @@ impl BlockDevice {
 
     /// Makes the kernel look at the table. That it cannot read one is no failure:
     /// partitions are announced when they are used.
-    pub(super) fn reread_partitions(&self) {
+    pub(crate) fn reread_partitions(&self) {
         let _ = syscalls::block::reread_partitions(&self.file);
     }
 }
@@ -76,7 +76,7 @@ impl Disk for BlockDevice {
 
 /// Part of a disk, for writers that want a file. What they write to the first `held`
 /// bytes is kept back: it is what makes the rest valid, and goes last.
-pub(super) struct Window<'a> {
+pub(crate) struct Window<'a> {
     disk: &'a dyn Disk,
     origin: u64,
     at: u64,
@@ -84,12 +84,12 @@ pub(super) struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    pub(super) fn new(disk: &'a dyn Disk, origin: u64, held: usize) -> Self {
+    pub(crate) fn new(disk: &'a dyn Disk, origin: u64, held: usize) -> Self {
         Self { disk, origin, at: 0, held: vec![0; held] }
     }
 
     /// Writes what was kept back, after everything else is on the disk.
-    pub(super) fn finish(self) -> io::Result<()> {
+    pub(crate) fn finish(self) -> io::Result<()> {
         self.disk.flush()?;
         if !self.held.is_empty() {
             self.disk.write(self.origin, &self.held)?;
@@ -135,6 +135,6 @@ impl Seek for Window<'_> {
 }
 
 /// Gives an I/O error its disk and what was being done.
-pub(super) fn on<'a>(disk: &'a str, doing: &'static str) -> impl Fn(io::Error) -> Error + 'a {
+pub(crate) fn on<'a>(disk: &'a str, doing: &'static str) -> impl Fn(io::Error) -> Error + 'a {
     move |source| Error::Disk { disk: disk.to_owned(), doing, source }
 }

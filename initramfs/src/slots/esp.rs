@@ -28,6 +28,11 @@ pub(super) struct Uki {
 }
 
 impl Uki {
+    /// The program itself.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// Name and version, without the count of tries.
     fn entry(&self) -> &str {
         let stem = self.name.rsplit_once('.').map_or(self.name.as_str(), |(stem, _)| stem);

@@ -67,6 +67,10 @@ fn prepare(plan: &Plan, disk: &dyn Disk, conf: &str) -> Result<(), Error> {
             })?;
             window.finish().map_err(failed())?;
         }
+        for (at, bytes) in &whole.raw {
+            disk.write(*at, bytes).map_err(failed())?;
+        }
+        disk.flush().map_err(failed())?;
     }
     table::write(disk, &plan.table).map_err(|source| table_error(plan, source))?;
     // From here on the table says that the disk is ours; also when the mark is that

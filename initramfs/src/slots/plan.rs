@@ -1,6 +1,8 @@
 //! What an installation will do to a disk, as a value: every place, size and id is
 //! decided here, printed, and then carried out. Pure.
 
+mod mirror;
+
 use super::choose::{Refusal, Way, allowed};
 use super::classify::EDGE;
 use super::device::{Device, natural};
@@ -78,6 +80,8 @@ pub(super) struct Whole {
     /// Ranges that are made zeroes, in bytes: start and length.
     pub(super) zero: Vec<(u64, u64)>,
     pub(super) filesystems: Vec<Filesystem>,
+    /// What is written as it is: where and what.
+    pub(super) raw: Vec<(u64, Vec<u8>)>,
 }
 
 /// A plan.
@@ -286,6 +290,9 @@ impl std::fmt::Display for Plan {
             }
             for Filesystem { role, start, options } in &whole.filesystems {
                 writeln!(f, "  ext4 {} of {} bytes at {start}", role.label(), options.size)?;
+            }
+            for (at, bytes) in &whole.raw {
+                writeln!(f, "  RAID superblock and bitmap of {} bytes at {at}", bytes.len())?;
             }
         }
         let keeps = if self.whole.is_some() { "" } else { ", only these two are written" };

@@ -38,7 +38,7 @@ impl Seek for Pieces {
 
 /// Writes both copies of a table and reads it back. A power cut leaves the old
 /// table or the new one: the copy in use is written last, after the other is safe.
-pub(super) fn write(disk: &dyn Disk, plan: &Plan) -> Result<(), Failed> {
+pub(crate) fn write(disk: &dyn Disk, plan: &Plan) -> Result<(), Failed> {
     let mut pieces = Pieces::default();
     gpt::write(&mut pieces, plan)?;
     let (mut first, mut second) = copies(pieces.all, plan);

@@ -3,6 +3,7 @@
 
 mod cuts;
 mod loops;
+mod mirror;
 mod sources;
 
 use super::*;
@@ -166,8 +167,12 @@ pub(super) fn random() -> io::Result<[u8; 16]> {
     Ok(bytes)
 }
 
+pub(super) fn install_on(job: &Job<'_>, what: &Installation<'_>, device: &Device) -> Result<Found, Error> {
+    install_with(job, what, device, None)
+}
+
 pub(super) fn anything() -> Install {
-    Install { disk: DiskMatch::default(), wipe: Wipe::Never }
+    Install { disk: DiskMatch::default(), mirror: false, wipe: Wipe::Never }
 }
 
 pub(super) fn installation(install: &Install) -> Installation<'_> {

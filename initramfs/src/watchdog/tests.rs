@@ -55,7 +55,7 @@ fn it_is_fed_while_something_in_time_is_waited_for() {
 #[test]
 fn it_is_fed_from_a_reason_on_and_stays_armed_for_systemd() {
     let (watchdog, did, said) = start();
-    assert_eq!(said.recv().unwrap(), "watchdog: test, resets after 60 s without food");
+    assert_eq!(said.recv().unwrap(), "test, resets after 60 s without food");
     let waits = watchdog.waits("server");
     assert_eq!((did.recv().unwrap(), did.recv().unwrap()), ("feed", "feed"));
     drop(waits);
@@ -77,7 +77,7 @@ fn a_phase_that_takes_too_long_is_said_and_starves_it() {
     let (watchdog, did, said) = start();
     said.recv().unwrap();
     let _phase = watchdog.phase("disks", Duration::ZERO);
-    assert_eq!(said.recv().unwrap(), "watchdog: disks takes too long; resets in 60 s unless it ends");
+    assert_eq!(said.recv().unwrap(), "disks takes too long; resets in 60 s unless it ends");
     assert!(did.try_recv().is_err());
 }
 

@@ -46,6 +46,35 @@ pub struct Network {
     pub router_advertisements: Option<bool>,
 }
 
+/// The baseboard management controller. What is not given is left as it is.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Bmc {
+    /// Its IPv4 address, with the length of its network's prefix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<Cidr>,
+    /// Its default gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub gateway: Option<IpAddr>,
+    /// Its VLAN id, 1 to 4094; 0 is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
+    /// Name of a user that administers it, at most 16 bytes. Made when there is none of that name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Its password, at most 20 bytes. It is in the document in clear text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+impl std::fmt::Debug for Bmc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Bmc({:?}, …)", self.address)
+    }
+}
+
 /// Recognises NICs. Everything that is given must hold; at least one must be given.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

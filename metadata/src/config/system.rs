@@ -44,14 +44,35 @@ impl Dns {
     }
 }
 
-/// An extra file; parents are made with mode 0755.
+/// An extra file, directory or link; parents are made with mode 0755. A file or link
+/// replaces what the image has there; a directory that is there gets the mode and owner
+/// that are given.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", default)]
 pub struct FileEntry {
     /// Content as text.
     pub contents: String,
-    /// Permission bits in octal. Default: `0644`.
+    /// Whether `contents` is base64 (RFC 4648, section 4), for content that is no text.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub base64: bool,
+    /// Whether `contents` goes behind what the image has at this path, whose mode and
+    /// owner stay unless they are given. Only below /etc: elsewhere it would grow at each boot.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub append: bool,
+    /// Whether it may replace what the image has below /etc. Default: yes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overwrite: Option<bool>,
+    /// Whether it is a directory.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub directory: bool,
+    /// Where it points: then it is a link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// Whether the link is a hard one, to another of `files`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub hard: bool,
+    /// Permission bits in octal. Default: `0644`; of a directory `0755`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
     /// Numeric owner. Default: 0.
@@ -60,6 +81,12 @@ pub struct FileEntry {
     /// Numeric group. Default: 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gid: Option<u32>,
+    /// Name of the owner, of `users` or of the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Name of the group, of `groups`, of `users` or of the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 /// A systemd unit: a new one, or a change to one of the image's.

@@ -23,6 +23,8 @@ pub const INDEX: &str = "v1/fleet.json";
 pub struct Inputs<'a> {
     /// The image of every choice in [`images`].
     pub images: &'a BTreeMap<ImageChoice, Image>,
+    /// The kernel's command line of each: what is known here gets iPXE scripts.
+    pub cmdlines: &'a BTreeMap<ImageChoice, String>,
     /// Now, in seconds since 1970.
     pub time: u64,
     /// Signs.
@@ -63,6 +65,9 @@ pub struct Index {
     pub sledos: u32,
     /// Name of the fleet.
     pub fleet: String,
+    /// How many bays each rack has.
+    #[serde(default)]
+    pub racks: BTreeMap<String, u32>,
     /// Sleds by name.
     pub sleds: BTreeMap<String, IndexEntry>,
     /// Paths of the tombstones, and which sled each was.
@@ -128,7 +133,8 @@ pub fn compile(fleet: &Fleet, inputs: &Inputs<'_>) -> Result<Plan, Diagnostics> 
     let old: Index = before.as_deref().and_then(|b| serde_json::from_slice(b).ok()).unwrap_or_default();
     let mut plan =
         Plan { files: BTreeMap::new(), index: Index::default(), changed: Vec::new(), unchanged: 0 };
-    let mut index = Index { sledos: FORMAT, fleet: fleet.file.fleet.clone(), ..Index::default() };
+    let racks = fleet.file.racks.iter().map(|(name, rack)| (name.clone(), rack.bays)).collect();
+    let mut index = Index { sledos: FORMAT, fleet: fleet.file.fleet.clone(), racks, ..Index::default() };
     let lifetime = fleet.file.lifetime.0;
     let mut wrong = Vec::new();
     for sled in &fleet.sleds {
@@ -138,7 +144,7 @@ pub fn compile(fleet: &Fleet, inputs: &Inputs<'_>) -> Result<Plan, Diagnostics> 
         };
         let known = old.sleds.get(&sled.name).map(|s| s.generation);
         let known = known.or_else(|| old.removed.get(&sled.name).copied()).unwrap_or_default();
-        let document = document(fleet, sled, image);
+        let document = document(fleet, sled, image, inputs.signer);
         match plan.place(Document::Sled(Box::new(document)), &sled.identity, known, lifetime, inputs) {
             Ok((generation, expires, paths)) => drop(index.sleds.insert(
                 sled.name.clone(),
@@ -179,6 +185,10 @@ pub fn compile(fleet: &Fleet, inputs: &Inputs<'_>) -> Result<Plan, Diagnostics> 
     index.removed = old.removed;
     index.removed.extend(old.sleds.into_iter().map(|(name, sled)| (name, sled.generation)));
     index.removed.retain(|name, _| !index.sleds.contains_key(name));
+    for (path, text) in super::ipxe::scripts(fleet, inputs.images, inputs.cmdlines) {
+        let same = (inputs.before)(&path).is_some_and(|old| old == text.as_bytes());
+        plan.files.insert(path, if same { File::Keep } else { File::Write(text.into_bytes().into()) });
+    }
     plan.add_index(&index, before, inputs);
     plan.index = index;
     Ok(plan)
@@ -204,16 +214,29 @@ fn trusted(fleet: &Fleet, signer: &Signer) -> Result<(), Diagnostics> {
         .into())
 }
 
-fn document(fleet: &Fleet, sled: &Sled, image: &Image) -> SledDocument {
+fn document(fleet: &Fleet, sled: &Sled, image: &Image, signer: &Signer) -> SledDocument {
+    let token = token(fleet, &sled.name, signer);
     SledDocument {
         sledos: FORMAT,
         head: head(&sled.name, sled.identity.clone()),
         role: sled.role.clone(),
         image: image.clone(),
         install: sled.install.clone(),
-        servers: servers(&fleet.file),
+        servers: Servers { token: Some(token), ..servers(&fleet.file) },
         config: sled.config.clone(),
     }
+}
+
+/// A sled's token is another one after its hardware was replaced: what was retired knows
+/// the old one. Nothing else changes it, so a running sled can go on to report.
+fn token(fleet: &Fleet, sled: &str, signer: &Signer) -> String {
+    let mut whose = vec![fleet.file.fleet.clone(), sled.to_owned()];
+    for RetiredEntry { since, hardware: h, .. } in fleet.file.retired.iter().filter(|r| r.sled == sled) {
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        whose.extend([since.clone(), text(&h.board_serial), text(&h.product_serial), text(&h.uuid)]);
+        whose.push(h.macs.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
+    }
+    signer.token(&whose.iter().map(String::as_bytes).collect::<Vec<_>>())
 }
 
 fn tombstone(entry: &RetiredEntry) -> Retired {

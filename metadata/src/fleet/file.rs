@@ -113,6 +113,10 @@ pub struct Role {
     /// Configuration of its sleds.
     #[serde(default)]
     pub config: Layer,
+    /// An Ignition config (spec 3.0 to 3.4) for its sleds: the name of a file, beside this
+    /// one, or the config itself, or a list of them, merged in order.
+    #[serde(default)]
+    pub ignition: IgnitionLayer,
 }
 
 /// A sled: where it sits, what it is for, how it is recognised.
@@ -137,6 +141,9 @@ pub struct SledEntry {
     /// Configuration of this sled alone.
     #[serde(default)]
     pub config: Layer,
+    /// An Ignition config, likewise, merged over the role's.
+    #[serde(default)]
+    pub ignition: IgnitionLayer,
 }
 
 /// By what hardware is recognised. Each value is enough alone.
@@ -219,6 +226,28 @@ impl JsonSchema for Lifetime {
 /// layers of a sled are together.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Layer;
+
+/// An Ignition config, or where it is: read by [`super::ignition`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IgnitionLayer;
+
+impl<'de> Deserialize<'de> for IgnitionLayer {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        de::IgnoredAny::deserialize(d).map(|_| Self)
+    }
+}
+
+impl JsonSchema for IgnitionLayer {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "IgnitionLayer".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({"examples": ["base.ign", ["base.ign", "storage.ign"]]})
+    }
+}
 
 /// Part of a [`crate::document::Install`], likewise.
 #[derive(Clone, Copy, Debug)]

@@ -13,6 +13,7 @@ const FORMATS: &[(&str, Check)] = &[
     ("bond-hash", |t| one_of(t, &["layer2", "layer2+3", "layer3+4", "encap2+3", "encap3+4"])),
     ("cidr", |t| t.parse::<Cidr>().map(drop).map_err(|e| is(t, e))),
     ("date", date),
+    ("disk-set", disk_set),
     ("docker-size", docker_size),
     ("host", host),
     ("hostname", hostname),
@@ -71,6 +72,12 @@ fn absolute_path(text: &str) -> Result<(), Wrong> {
     let parts = text.strip_prefix('/').unwrap_or_default();
     let good = parts.split('/').all(|p| !matches!(p, "" | "." | "..")) && !text.contains(char::is_control);
     ok_or(good, text, "not an absolute path without `.`, `..` and `//`")
+}
+
+fn disk_set(text: &str) -> Result<(), Wrong> {
+    let small = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let good = (1..=9).contains(&text.len()) && text.bytes().all(small);
+    ok_or(good, text, "no name of a set of disks: up to 9 small letters and digits")
 }
 
 fn date(text: &str) -> Result<(), Wrong> {

@@ -138,6 +138,26 @@ fn configuration(sled: &Sled, once: &mut Once<'_>, problems: &Problems, found: &
                 .hint("keep one, and give the other network `routes:`"),
         );
     }
+    for (name, set) in &sled.config.disks {
+        let here = |key: &str| {
+            let keys = ["disks", name.as_str(), key];
+            let found = at(&sled.config_node, &keys).or_else(|| at(&sled.config_node, &keys[..2]));
+            found.map_or(&sled.place, |n| &n.place)
+        };
+        if let Err((key, wrong)) = set.check(&sled.name, name) {
+            let what = if key.is_empty() {
+                "this set of disks cannot be".into()
+            } else {
+                format!("`{key}` {wrong}")
+            };
+            let diagnostic = Diagnostic::at(here(key), what);
+            problems.report(if key.is_empty() { diagnostic.why(wrong) } else { diagnostic });
+        }
+        if let Some(other) = crate::generate::disks::crossed(&sled.config, name) {
+            let wrong = format!("the mount points of `{name}` are below those of `{other}`, or the same");
+            problems.report(Diagnostic::at(here("mount"), wrong).hint("give each set a `mount` of its own"));
+        }
+    }
     let Some(mesos) = mesos else { return };
     let here = |key: &str| at(&sled.config_node, &["mesos", key]).map_or(place(&["mesos"]), |n| &n.place);
     if let Some(network) = mesos.network.as_ref().filter(|n| !networks.contains_key(*n)) {

@@ -11,21 +11,26 @@
 //! | the types of the file | [`file`] |
 //! | its JSON Schema, which also decides what is accepted | [`schema`] |
 //! | layers → what one sled is told | [`resolve`] |
+//! | Ignition configs of roles and sleds | [`ignition`] |
 //! | where each value came from | [`explain`] |
 //! | signed documents, what is kept and what is new | [`compile`] |
+//! | scripts that start each sled's image | [`ipxe`] |
 //! | keys | [`sign`] |
 //! | vendors' sheets | [`import`] |
-//! | replaced hardware | [`replace`] |
+//! | replaced hardware, new hardware | [`replace`], [`bind`] |
 //!
 //! Pure: no I/O, time is an argument.
 
+pub mod bind;
 pub mod compile;
 mod de;
 mod edit;
 pub mod explain;
 pub mod file;
 mod format;
+pub mod ignition;
 pub mod import;
+pub mod ipxe;
 mod lint;
 mod mesos;
 pub mod replace;

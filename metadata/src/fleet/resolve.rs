@@ -7,9 +7,9 @@ use super::template::{self, Vars};
 use super::{at, de, pairs, schema};
 use crate::config::Config;
 use crate::document::{Identity, Install, Location, SwitchPort};
-use crate::junk;
 use crate::layout::Key as Path;
 use crate::values::{Cidr, Mac};
+use crate::{generate, junk};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use yaml::diagnostic::{Diagnostic, Place};
@@ -332,6 +332,10 @@ impl Layers<'_> {
         let config = render(&mut config_node, vars, own)
             .then(|| finished::<Config>(&config_node, schema::config(), "config", own))
             .flatten();
+        if let Some(Err(wrong)) = config.as_ref().map(generate::check) {
+            let place = place_of(&config_node, &wrong.field);
+            own.report(Diagnostic::at(place, wrong.problem).why(format!("this is `config.{}`", wrong.field)));
+        }
 
         let installs = [at(root, &["roles", &entry.role, "install"]), node.get("install")];
         let install_node = installs.iter().any(Option::is_some).then(|| {
@@ -373,6 +377,16 @@ fn finished<'a, T: serde::Deserialize<'a>>(
     }
     found.into_iter().for_each(|wrong| own.report(wrong));
     None
+}
+
+/// Where a field of `config` is, as far as it is there: `files./etc/x.mode`.
+fn place_of<'n>(config: &'n Node, field: &str) -> &'n Place {
+    let Some((kind, rest)) = field.split_once('.') else {
+        return config.get(field).map_or(&config.place, |n| &n.place);
+    };
+    let Some(Node { value: Value::Map(map), place }) = config.get(kind) else { return &config.place };
+    let fits = map.iter().filter(|(key, _)| rest.starts_with(&key.name));
+    fits.max_by_key(|(key, _)| key.name.len()).map_or(place, |(key, _)| &key.place)
 }
 
 fn key_at(name: &str, place: &Place) -> Key {

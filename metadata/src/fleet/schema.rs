@@ -19,12 +19,20 @@ use Of::{Keys, Values};
 
 /// Texts with a form of their own: type, property, format (see [`super::format`]).
 const FORMATS: &[(&str, &str, Of, &str)] = &[
+    ("Account", "home", Values, "absolute-path"),
+    ("Account", "shell", Values, "absolute-path"),
+    ("Account", "ssh-keys", Values, "ssh-key"),
+    ("Bmc", "gateway", Values, "ip"),
     ("Bond", "hash", Values, "bond-hash"),
+    ("Config", "disks", Keys, "disk-set"),
     ("Config", "files", Keys, "absolute-path"),
+    ("Config", "groups", Keys, "name"),
     ("Config", "hostname", Values, "hostname"),
     ("Config", "networks", Keys, "name"),
     ("Config", "ssh-keys", Values, "ssh-key"),
     ("Config", "units", Keys, "unit"),
+    ("DiskSet", "mount", Values, "absolute-path"),
+    ("Config", "users", Keys, "name"),
     ("Dns", "search", Values, "hostname"),
     ("Dns", "servers", Values, "ip"),
     ("Docker", "data-root", Values, "absolute-path"),
@@ -65,6 +73,8 @@ const FORMATS: &[(&str, &str, Of, &str)] = &[
 
 /// Numbers with limits: type, property, least, greatest.
 const RANGES: &[(&str, &str, i64, i64)] = &[
+    ("Bmc", "vlan", 0, 4094),
+    ("DiskSet", "count", 1, 99),
     ("Docker", "log-max-files", 1, 10_000),
     ("Network", "mtu", 68, 65_535),
     ("Network", "vlan", 1, 4094),

@@ -8,7 +8,8 @@
 use crate::signature::TrustedKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use blake2::{Blake2b512, Digest as _};
+use blake2::digest::Mac as _;
+use blake2::{Blake2b512, Blake2bMac512, Digest as _};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 
 /// Prehashed with BLAKE2b, then Ed25519.
@@ -114,6 +115,22 @@ impl Signer {
     /// The bare Ed25519 signature of these bytes, not prehashed (RFC 8032, 5.1.6).
     pub fn sign_plain(&self, bytes: &[u8]) -> [u8; 64] {
         self.key.sign(bytes).to_bytes()
+    }
+
+    /// What a sled shows with its reports, 64 hexadecimal digits: the same for the same
+    /// sled and hardware, unknown to whoever has neither this key nor the document.
+    /// `what` says whose it is. Keyed BLAKE2b (RFC 7693 section 2.9), by a key of its own
+    /// that is derived from the one that signs.
+    pub fn token(&self, what: &[&[u8]]) -> String {
+        let mut key = Blake2b512::new_with_prefix(b"sledos report token key\0");
+        key.update(self.key.as_bytes());
+        // A key of 64 bytes is always taken.
+        let Ok(mut mac) = Blake2bMac512::new_from_slice(&key.finalize()) else { return String::new() };
+        for part in what {
+            mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().iter().take(32).map(|b| format!("{b:02x}")).collect()
     }
 
     /// The text of the `.minisig` file of these bytes. The comment is signed, too.

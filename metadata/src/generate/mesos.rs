@@ -2,12 +2,13 @@
 //! `Attributes::parse`, `Resources::fromSimpleString`, `values::parse`: what those
 //! die of is refused here, while somebody looks.
 
+use super::disks::reserved;
 use super::place::Place;
 use super::{Error, made_of, networkd, one_line};
 use crate::config::{Mesos, Network, Resources};
 use crate::document::SledDocument;
 use crate::envfile;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -247,4 +248,31 @@ fn resources(out: &mut Place, resources: &Resources) -> Result<Option<String>, E
         all.push(format!("ports{suffix}:[{}]", ports.join(",")));
     }
     Ok((!all.is_empty()).then(|| all.join(";")))
+}
+
+/// The same as [`resources`] as Mesos's messages, because text has no place for disks of
+/// their own.
+pub(super) fn messages(given: &Resources) -> Result<Vec<Value>, Error> {
+    let Resources { cpus, mem, disk, ports, gpus, custom, role } = given;
+    // Refuses what cannot be; its warnings were given when the sled was configured.
+    resources(&mut Place::default(), given)?;
+    let role = role.as_deref();
+    let mut scalars = vec![("cpus", *cpus), ("gpus", gpus.map(f64::from))];
+    scalars.extend(custom.iter().map(|(name, value)| (name.as_str(), Some(*value))));
+    let mut all = Vec::new();
+    let mut add = |name: &str, kind: &str, key: &str, value: Value| {
+        all.push(reserved(json!({"name": name, "type": kind, key: value}), role));
+    };
+    for (name, value) in scalars {
+        value.into_iter().for_each(|value| add(name, "SCALAR", "scalar", json!({"value": value})));
+    }
+    for (name, value) in [("mem", mem), ("disk", disk)] {
+        value.iter().for_each(|value| add(name, "SCALAR", "scalar", json!({"value": value})));
+    }
+    if !ports.is_empty() {
+        let range = |(begin, end): (u64, u64)| json!({"begin": begin, "end": end});
+        let ranges: Vec<_> = ports.iter().filter_map(|text| bounds(text)).map(range).collect();
+        add("ports", "RANGES", "ranges", json!({"range": ranges}));
+    }
+    Ok(all)
 }

@@ -6,14 +6,19 @@
 //! | which NIC a network is on | `nics` |
 //! | networkd | `ports`, `networkd` |
 //! | host name, name servers, time, SSH keys | `system` |
+//! | data disks | `disks` |
 //! | Docker | `docker` |
 //! | the Mesos agent | `mesos` |
-//! | the document's own files and units | `extra` |
+//! | users and groups | `accounts` |
+//! | the document's own files, directories, links and units | `extra` |
 //! | where files may lie | `place` |
 //!
 //! Assumed: systemd 252, chrony 4, Docker 20.10, Mesos 1.11, and an image with the
 //! overlays `base` and `compute` of this repository.
 
+mod accounts;
+mod base64;
+pub(crate) mod disks;
 mod docker;
 mod extra;
 mod mesos;
@@ -23,22 +28,27 @@ mod place;
 mod ports;
 mod system;
 
+pub use disks::{Mounted, resources};
 pub use networkd::{INTERFACES, Interface, Interfaces};
 pub use nics::Nic;
 
 use crate::document::SledDocument;
 use place::Place;
 
-/// A file or link to make. Missing directories above it get mode 0755.
+/// Instead of a mode, owner or group: what is there keeps its own, what is new gets 0644
+/// (a directory 0755) and root's.
+pub const KEEP: u32 = u32::MAX;
+
+/// A file, directory or link to make. Missing directories above it get mode 0755.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
     /// Absolute path in the booted system. Never below /usr, /proc, /sys, /dev or /run.
     pub path: String,
-    /// Permission bits; without meaning for links.
+    /// Permission bits, or [`KEEP`]; without meaning for links.
     pub mode: u32,
-    /// Owner.
+    /// Owner, or [`KEEP`].
     pub uid: u32,
-    /// Group.
+    /// Group, or [`KEEP`].
     pub gid: u32,
     /// What it is.
     pub content: Content,
@@ -49,8 +59,17 @@ pub struct File {
 pub enum Content {
     /// A regular file.
     Text(String),
+    /// A regular file that is no text.
+    Bytes(Vec<u8>),
+    /// What goes behind the content that the image has at this path below /etc;
+    /// elsewhere it is empty, and a file that is there is left as it is.
+    Append(Vec<u8>),
     /// A symbolic link, and where it points.
     Link(String),
+    /// A hard link to another of the files.
+    Hard(String),
+    /// A directory.
+    Directory,
 }
 
 /// What the image has already and a document only changes.
@@ -58,13 +77,23 @@ pub enum Content {
 pub struct Image {
     /// The image's /etc/docker/daemon.json, if it has one.
     pub daemon_json: Option<String>,
+    /// Its /etc/passwd.
+    pub passwd: Option<String>,
+    /// Its /etc/group.
+    pub group: Option<String>,
+    /// Its /etc/shadow.
+    pub shadow: Option<String>,
+    /// Its /etc/gshadow.
+    pub gshadow: Option<String>,
 }
 
 /// A configured sled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Generated {
-    /// Sorted by path; no path twice, none below another.
+    /// Sorted by path; no path twice, none below another that is no directory.
     pub files: Vec<File>,
+    /// Paths below /etc that the image must not have: the document is not to replace it.
+    pub fresh: Vec<String>,
     /// What is not as the document wants it and no reason to stay down, one line each.
     pub warnings: Vec<String>,
 }
@@ -99,14 +128,59 @@ pub fn generate(document: &SledDocument, nics: &[Nic], image: &Image) -> Result<
     system::hosts(&mut out, config)?;
     system::time(&mut out, &config.time)?;
     system::ssh_keys(&mut out, &config.ssh_keys)?;
+    disks::check(&document.head.sled, config)?;
     if let Some(docker) = &config.docker {
         docker::files(&mut out, docker, image)?;
     }
     if let Some(mesos) = &config.mesos {
         mesos::files(&mut out, mesos, document)?;
     }
-    extra::files(&mut out, config)?;
+    let accounts = accounts::Accounts::lay(&mut out, config, image)?;
+    extra::files(&mut out, config, &accounts)?;
     out.finish()
+}
+
+/// Whether the document's own files, links, units, users and groups can be carried out,
+/// as far as that can be said without the image.
+///
+/// # Errors
+/// The first field that cannot.
+#[cfg(feature = "fleet")]
+pub fn check(config: &crate::config::Config) -> Result<(), Error> {
+    let mut out = Place::default();
+    system::names(&mut out, config)?;
+    system::ssh_keys(&mut out, &config.ssh_keys)?;
+    bmc(config)?;
+    accounts::check(&mut out, config)?;
+    extra::files(&mut out, config, &accounts::Accounts::default())?;
+    out.finish().map(drop)
+}
+
+/// What IPMI can hold: IPv4, and texts of a length.
+#[cfg(feature = "fleet")]
+fn bmc(config: &crate::config::Config) -> Result<(), Error> {
+    let Some(bmc) = &config.bmc else { return Ok(()) };
+    let fits = |text: &Option<String>, most| text.as_ref().is_none_or(|t| (1..=most).contains(&t.len()));
+    let address = bmc.address.map(|a| a.address);
+    if address.into_iter().chain(bmc.gateway).any(|address| !address.is_ipv4()) {
+        return Err(Error::new("bmc", "`address` and `gateway` are IPv4 addresses"));
+    }
+    if bmc.user.is_some() != bmc.password.is_some() {
+        return Err(Error::new("bmc", "`user` and `password` belong together"));
+    }
+    if !fits(&bmc.user, 16) || !fits(&bmc.password, 20) {
+        return Err(Error::new("bmc", "`user` has at most 16 bytes, `password` at most 20"));
+    }
+    Ok(())
+}
+
+/// Whether a file of a document may have this path.
+///
+/// # Errors
+/// Why not.
+#[cfg(feature = "fleet")]
+pub fn check_path(path: &str) -> Result<(), String> {
+    place::check_given("", path).map_err(|e| e.problem)
 }
 
 /// Whether a text is of these characters only, and not empty.

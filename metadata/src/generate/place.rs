@@ -17,10 +17,19 @@ const NAME_MAX: usize = 255;
 pub(super) struct Place {
     /// By path, with the field each is from.
     files: BTreeMap<String, (String, File)>,
+    /// What the image must not have below /etc.
+    fresh: Vec<String>,
     warnings: Vec<String>,
 }
 
 impl Place {
+    /// That a file must not replace one of the image.
+    pub(super) fn fresh(&mut self, path: &str) {
+        if path.starts_with("/etc/") {
+            self.fresh.push(path.to_owned());
+        }
+    }
+
     /// A readable file of root's.
     pub(super) fn text(&mut self, field: &str, path: impl Into<String>, text: String) -> Result<(), Error> {
         self.add(field, File { path: path.into(), mode: 0o644, uid: 0, gid: 0, content: Content::Text(text) })
@@ -62,7 +71,9 @@ impl Place {
         for (path, (field, _)) in &self.files {
             let mut above = path.as_str();
             while let Some((parent, _)) = above.rsplit_once('/') {
-                if let Some((other, _)) = self.files.get(parent) {
+                if let Some((other, file)) = self.files.get(parent)
+                    && file.content != Content::Directory
+                {
                     let problem = format!("{path} is below {parent}, which `{other}` makes a file");
                     return Err(Error::new(field.clone(), problem));
                 }
@@ -70,7 +81,7 @@ impl Place {
             }
         }
         let files = self.files.into_values().map(|(_, file)| file).collect();
-        Ok(Generated { files, warnings: self.warnings })
+        Ok(Generated { files, fresh: self.fresh, warnings: self.warnings })
     }
 }
 

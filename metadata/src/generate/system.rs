@@ -78,10 +78,19 @@ pub(super) fn time(out: &mut Place, time: &Time) -> Result<(), Error> {
 }
 
 /// Root's keys.
-pub(super) fn ssh_keys(out: &mut Place, keys: &[String]) -> Result<(), Error> {
+pub(super) fn ssh_keys(out: &mut Place, lines: &[String]) -> Result<(), Error> {
+    let text = keys("ssh-keys", lines)?;
+    if text.is_empty() {
+        return Ok(());
+    }
+    out.secret("ssh-keys", "/etc/ssh/authorized_keys.d/root", text)
+}
+
+/// A file of public keys.
+pub(super) fn keys(field: &str, lines: &[String]) -> Result<String, Error> {
     let mut text = String::new();
-    for (n, key) in keys.iter().enumerate() {
-        let field = format!("ssh-keys[{n}]");
+    for (n, key) in lines.iter().enumerate() {
+        let field = format!("{field}[{n}]");
         let key = one_line(&field, key)?.trim();
         let is_type = |word: &str| {
             ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"].iter().any(|kind| word.starts_with(kind))
@@ -95,10 +104,7 @@ pub(super) fn ssh_keys(out: &mut Place, keys: &[String]) -> Result<(), Error> {
         text += key;
         text.push('\n');
     }
-    if text.is_empty() {
-        return Ok(());
-    }
-    out.secret("ssh-keys", "/etc/ssh/authorized_keys.d/root", text)
+    Ok(text)
 }
 
 fn list(servers: &[IpAddr]) -> String {

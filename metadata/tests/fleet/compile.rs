@@ -3,6 +3,7 @@
 use super::{FLEET, source};
 use metadata::document::{Artefact, Document, Image};
 use metadata::fleet::compile::{File, INDEX, Inputs, Plan, compile, images};
+use metadata::fleet::ipxe;
 use metadata::fleet::load;
 use metadata::fleet::sign::{Signer, new_key};
 use metadata::signature::verify;
@@ -44,8 +45,16 @@ impl Tree {
             .map(|c| (c.clone(), image(&c.name, c.version.as_deref().unwrap_or("20261124.0800"))))
             .collect();
         let before = |path: &str| self.0.get(path).cloned();
-        let inputs =
-            Inputs { images: &images, time, signer: signer(), least_generation: least, before: &before };
+        let images: BTreeMap<_, _> = images;
+        let cmdlines = images.keys().map(|c| (c.clone(), format!("console=ttyS0 of={}", c.name))).collect();
+        let inputs = Inputs {
+            images: &images,
+            cmdlines: &cmdlines,
+            time,
+            signer: signer(),
+            least_generation: least,
+            before: &before,
+        };
         let plan = compile(&fleet, &inputs).unwrap();
         let old = std::mem::take(&mut self.0);
         for (path, file) in &plan.files {
@@ -176,8 +185,60 @@ fn generations_never_fall() {
 fn a_key_that_sleds_do_not_trust_signs_nothing() {
     let fleet = load(&source(FLEET)).unwrap();
     let images = BTreeMap::new();
-    let inputs =
-        Inputs { images: &images, time: NOW, signer: signer(), least_generation: 1, before: &|_| None };
+    let inputs = Inputs {
+        images: &images,
+        cmdlines: &BTreeMap::new(),
+        time: NOW,
+        signer: signer(),
+        least_generation: 1,
+        before: &|_| None,
+    };
     let wrong = compile(&fleet, &inputs).unwrap_err();
     assert!(wrong.0[0].message.contains("is not in `trust:`"), "{wrong}");
+}
+
+#[test]
+fn a_sleds_token_changes_when_its_hardware_is_replaced_and_with_nothing_else() {
+    let tokens = |text: &str| {
+        let mut tree = Tree::default();
+        tree.compile(text, NOW, 1);
+        [1, 2].map(|bay| match tree.document(&format!("v1/location/r12/{bay}.json")) {
+            Document::Sled(sled) => sled.servers.token.unwrap(),
+            Document::Retired(_) => panic!(),
+        })
+    };
+    let first = tokens(FLEET);
+    assert!(first[0].len() == 64 && first[0] != first[1], "{first:?}");
+    assert_eq!(first, tokens(&FLEET.replace("Europe/Berlin", "Europe/Paris")));
+    assert_eq!(first, tokens(&FLEET.replace("ZM18AS036101", "ZM18AS036999")));
+    // Another entry of `retired:` for r12-b02.
+    let replaced = tokens(&FLEET.replace("2026-10-01", "2026-10-02"));
+    assert_eq!(first[0], replaced[0]);
+    assert_ne!(first[1], replaced[1]);
+}
+
+#[test]
+fn every_mac_and_uuid_has_an_ipxe_script_and_the_rest_of_the_world_one() {
+    let mut tree = Tree::default();
+    tree.compile(FLEET, NOW, 1);
+    let text = |path: &str| String::from_utf8(tree.0.get(path).unwrap().clone()).unwrap();
+    let mac = text("v1/ipxe/mac/52-54-00-12-00-01.ipxe");
+    assert_eq!(mac, text("v1/ipxe/uuid/4c4c4544-0042-3510-8051-b7c04f330001.ipxe"));
+    let key = signer().public().as_str();
+    let want = format!(
+        "#!ipxe\n# sled r12-b01: compute 20261124.0800\nimgfree\n\
+         set args console=ttyS0 of=compute sledos.trust={key} sledos.metadata=http://10.0.0.2:8080 \
+         sledos.report=http://10.0.0.2:8080 BOOTIF=01-${{netX/mac:hexhyp}}\n\
+         iseq ${{platform}} efi && goto uefi ||\n\
+         kernel http://10.0.0.2:8080/images/compute/20261124.0800/vmlinuz ${{args}}\n\
+         initrd http://10.0.0.2:8080/images/compute/20261124.0800/initramfs.zst\nboot\n\
+         :uefi\n\
+         kernel http://10.0.0.2:8080/images/compute/20261124.0800/compute.efi ${{args}}\nboot\n"
+    );
+    assert_eq!(mac, want);
+    assert!(text("v1/ipxe/any.ipxe").contains("# hardware that nobody knows: compute 20261124.0800\n"));
+    assert!(text(ipxe::ENTRY).contains("\nchain ipxe/mac/${netX/mac:hexhyp}.ipxe ||\n"));
+    // What did not change is not written again.
+    let plan = tree.compile(FLEET, NOW + 1, 1);
+    assert_eq!(plan.files.values().filter(|f| matches!(f, File::Write(_))).count(), 0);
 }

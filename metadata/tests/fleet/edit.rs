@@ -77,3 +77,33 @@ fn what_cannot_be_is_refused() {
     let retired = refused(wanted("r13", 2, "ZM18AS030000", &[]));
     assert_eq!(retired, ["75: the board serial ZM18AS030000 is retired and in use"]);
 }
+
+#[test]
+fn unknown_hardware_becomes_a_new_sled_or_takes_a_place() {
+    use metadata::fleet::bind::{Newcomer, bind};
+    let hardware = Hardware {
+        board_serial: Some("0123E5".into()),
+        macs: vec!["52:54:00:99:00:05".parse().unwrap()],
+        ..Hardware::default()
+    };
+    let new = |bay, role: Option<&str>| Newcomer {
+        rack: "r12".into(),
+        bay,
+        role: role.map(str::to_owned),
+        hardware: hardware.clone(),
+        date: "2026-11-25".into(),
+    };
+    let (text, name) = bind(&source(FLEET), &new(5, Some("compute"))).unwrap();
+    assert_eq!(name, "r12-b05");
+    let fleet = load(&source(&text)).unwrap();
+    assert_eq!((fleet.sleds.len(), &fleet.file.sleds["r12-b05"].hardware), (7, &hardware));
+    assert_eq!(fleet.file.retired.len(), load(&source(FLEET)).unwrap().file.retired.len());
+    // An occupied bay: what was there is retired.
+    let (text, name) = bind(&source(FLEET), &new(1, None)).unwrap();
+    let fleet = load(&source(&text)).unwrap();
+    assert_eq!((name.as_str(), &fleet.file.sleds["r12-b01"].hardware), ("r12-b01", &hardware));
+    assert!(fleet.file.retired.iter().any(|r| r.sled == "r12-b01"));
+    let wrong = |new| bind(&source(FLEET), &new).unwrap_err().to_string();
+    assert!(wrong(new(5, None)).contains("a role is needed"));
+    assert!(wrong(new(99, Some("compute"))).contains("rack `r12` has bays 1 to 8, not 99"));
+}

@@ -6,6 +6,7 @@ mod compile;
 mod docs;
 mod edit;
 mod golden;
+mod ignition;
 mod mistakes;
 mod random;
 mod sheet;

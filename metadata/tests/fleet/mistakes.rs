@@ -49,6 +49,47 @@ fn shape() {
 }
 
 #[test]
+fn data_disks() {
+    let set = |lines: &str| {
+        format!("disks: {{{lines}}}\n      networks:\n        data: {{match: {{min-speed: 10000}}")
+    };
+    let wrong = |lines: &str, want: &[&str]| {
+        let report =
+            check(&source(&edited("networks:\n        data: {match: {min-speed: 10000}", &set(lines))));
+        assert_eq!(super::lines(&report.errors), want, "{lines}");
+    };
+    let good = "data: {match: {rotational: true}, count: 16, mount: /data}";
+    wrong(good, &[]);
+    wrong("data: {mtch: {}}", &["53: unknown key `mtch` in `roles.storage.config.disks.data`"]);
+    wrong("data: {count: 16}", &["53: `config.disks.data` has no `match`"]);
+    wrong(
+        "data: {match: {rotational: true}, count: 0}",
+        &["53: `roles.storage.config.disks.data.count` is 0, it must be 1 to 99"],
+    );
+    wrong(
+        "data: {match: {}}",
+        &["53: `match` would take every disk: give `rotational`, `min-size`, `model`…"],
+    );
+    wrong(
+        "d-1: {match: {rotational: true}}",
+        &["53: `d-1` is no name of a set of disks: up to 9 small letters and digits"],
+    );
+    wrong("data: {match: {rotational: true}, filesystem: zfs}", &["53: `zfs` is none of xfs, ext4"]);
+    wrong(
+        "data: {match: {rotational: true}, wipe: foreign}",
+        &["53: `wipe` is for disks that are listed: add their serial numbers to `wipe-serials`"],
+    );
+    wrong(
+        "data: {match: {rotational: true}, mount: /usr/data}",
+        &["53: `mount` `/usr/data` is not a place for data: use a path below /srv, /data, /var…"],
+    );
+    wrong(
+        "a: {match: {rotational: true}, mount: /data}, b: {match: {rotational: false}, mount: /data/b}",
+        &["53: the mount points of `b` are below those of `a`, or the same"],
+    );
+}
+
+#[test]
 fn all_at_once() {
     let text =
         FLEET.replace("lifetime:", "lifetme:").replace("mtu: 9000", "mut: 1").replace("bays: 4", "bays: x");

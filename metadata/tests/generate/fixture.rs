@@ -44,7 +44,8 @@ pub(crate) fn nics() -> Vec<Nic> {
 
 /// The image's own daemon.json.
 pub(crate) fn image() -> Image {
-    Image { daemon_json: Some(include_str!("../../../overlays/compute/etc/docker/daemon.json").into()) }
+    let daemon_json = include_str!("../../../overlays/compute/etc/docker/daemon.json").into();
+    Image { daemon_json: Some(daemon_json), ..Image::default() }
 }
 
 pub(crate) fn generate(config: Value) -> Result<Generated, Error> {

@@ -17,6 +17,10 @@ fn text(generated: &Generated) -> String {
                 writeln!(out, "==> {} {:04o} {}:{}", file.path, file.mode, file.uid, file.gid).unwrap();
                 out += text;
             }
+            other => {
+                writeln!(out, "==> {} {:04o} {}:{} {other:?}", file.path, file.mode, file.uid, file.gid)
+                    .unwrap();
+            }
         }
     }
     out

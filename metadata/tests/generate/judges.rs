@@ -21,6 +21,7 @@ fn lay_out(config: Value) -> (tempfile::TempDir, Generated) {
         match &file.content {
             Content::Text(text) => fs::write(path, text).unwrap(),
             Content::Link(to) => std::os::unix::fs::symlink(to, path).unwrap(),
+            other => panic!("{}: {other:?}", file.path),
         }
     }
     (dir, generated)

@@ -47,6 +47,12 @@ fn mistakes_are_named_by_field() {
         ("/docker/log-max-size", json!("50mb"), "docker.log-max-size: `50mb`"),
         ("/docker/bridge-address", json!("172.17.0.0/16"), "docker.bridge-address: "),
         ("/docker/labels", json!(["x"]), "docker.labels[0]: `x` is not key=value"),
+        (
+            "/disks",
+            json!({"data": {"match": {"rotational": true}, "wipe": "foreign"}}),
+            "disks.data.wipe: is for disks that are listed",
+        ),
+        ("/disks", json!({"d-1": {"match": {"rotational": true}}}), "disks.d-1: `d-1` is no name of a set"),
         ("/mesos/master", json!("10.0.0.1"), "mesos.master: `10.0.0.1` is neither"),
         ("/mesos/master", json!("zk://h:2181"), "mesos.master: "),
         (

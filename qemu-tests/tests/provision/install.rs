@@ -15,7 +15,7 @@ fn an_installed_sled_comes_up_alone_updates_itself_and_takes_no_older_document()
     scene.serve(install);
     let file = scene.dir.join("disk.raw");
     drop(SparseFile::create(&file, DISK).expect("a sparse file can be made"));
-    let disk = Disk { file, bus: Bus::Virtio, discard_writes: false };
+    let disk = Disk::new(file, Bus::Virtio);
     let mut spec = scene.blank(2048);
     spec.disks.push(disk.clone());
     let machine = scene.power_on("first", &spec);

@@ -5,7 +5,7 @@
 //! packages into the cache.
 
 pub mod debs;
-mod transport;
+pub(crate) mod transport;
 
 use std::fmt;
 use std::io;

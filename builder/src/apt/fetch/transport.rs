@@ -136,7 +136,7 @@ fn body_problem(error: io::Error, got: u64, wanted: u64) -> Problem {
 
 /// `SSL_CERT_FILE`, else the host's bundle, so that a site's own CA counts;
 /// else the list that comes with the program.
-fn root_certs() -> RootCerts {
+pub(crate) fn root_certs() -> RootCerts {
     let given = std::env::var_os("SSL_CERT_FILE").map(std::path::PathBuf::from);
     let known = CA_BUNDLES.iter().map(std::path::PathBuf::from);
     for file in given.into_iter().chain(known) {

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{as_json, print_json, warn};
-use crate::fleet::{Error, read_source};
+use crate::fleet::{Error, apply_ignition, read_source};
 use yaml::diagnostic::Diagnostics;
 
 /// Arguments of `sledos fleet check`.
@@ -22,7 +22,16 @@ pub struct CheckArgs {
 }
 
 pub(super) fn run(args: &CheckArgs) -> Result<(), Error> {
-    let report = metadata::fleet::check(&read_source(&args.fleet)?);
+    let mut report = metadata::fleet::check(&read_source(&args.fleet)?);
+    if let Some(fleet) = &mut report.fleet {
+        match apply_ignition(fleet, &args.fleet) {
+            Err(Error::Mistakes(Diagnostics(errors))) => {
+                report.errors = errors;
+                report.fleet = None;
+            }
+            other => other?,
+        }
+    }
     if args.json {
         let list = |found: &[_]| found.iter().map(as_json).collect::<Vec<_>>();
         print_json(&json!({

@@ -1,11 +1,15 @@
 //! `sledos fleet`: one file per verb.
 
+mod bind;
 mod check;
 mod compile;
+mod export;
 mod import;
 mod replace;
 mod schema;
 mod show;
+mod simulate;
+mod status;
 
 use std::path::Path;
 
@@ -13,7 +17,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
-use crate::fleet::{Error, read_source};
+use crate::fleet::{Error, apply_ignition, read_source};
 use metadata::fleet::{Fleet, Report};
 use yaml::diagnostic::{Diagnostic, Diagnostics};
 
@@ -30,6 +34,14 @@ pub enum FleetVerb {
     Import(import::ImportArgs),
     /// Replace the hardware of a sled; the old one is retired.
     Replace(replace::ReplaceArgs),
+    /// Print the fleet as DHCP servers, Ansible, nginx or /etc/hosts read it.
+    Export(export::ExportArgs),
+    /// Ask a server how the sleds are: delivered against expected.
+    Status(status::StatusArgs),
+    /// Switch virtual sleds on, all at once, against servers that are killed; print how long it took.
+    Simulate(simulate::SimulateArgs),
+    /// Make unknown hardware a sled, by a server that is running.
+    Bind(bind::BindArgs),
     /// Print the JSON Schema of the fleet file, for editors.
     Schema(schema::SchemaArgs),
 }
@@ -42,15 +54,21 @@ pub(super) fn run_verb(verb: &FleetVerb) -> Result<(), Failure> {
         FleetVerb::Show(args) => Ok(show::run(args)?),
         FleetVerb::Import(args) => Ok(import::run(args)?),
         FleetVerb::Replace(args) => Ok(replace::run(args)?),
+        FleetVerb::Export(args) => Ok(export::run(args)?),
+        FleetVerb::Status(args) => Ok(status::run(args)?),
+        FleetVerb::Simulate(args) => Ok(simulate::run(args)?),
+        FleetVerb::Bind(args) => Ok(bind::run(args)?),
         FleetVerb::Schema(args) => schema::run(args).map_err(Failure::from),
     }
 }
 
 /// A fleet without mistakes; warnings are printed.
-fn load(file: &Path) -> Result<Fleet, Error> {
+pub(super) fn load(file: &Path) -> Result<Fleet, Error> {
     let Report { fleet, errors, warnings, .. } = metadata::fleet::check(&read_source(file)?);
     warn(&warnings);
-    fleet.ok_or_else(|| Diagnostics(errors).into())
+    let mut fleet = fleet.ok_or(Diagnostics(errors))?;
+    apply_ignition(&mut fleet, file)?;
+    Ok(fleet)
 }
 
 fn warn(warnings: &[Diagnostic]) {
@@ -73,6 +91,6 @@ fn as_json(found: &Diagnostic) -> Value {
 }
 
 /// A text with its line ending.
-fn print_json(value: &Value) {
+pub(super) fn print_json(value: &Value) {
     println!("{value:#}");
 }

@@ -57,7 +57,7 @@ pub struct ReplaceArgs {
     pub json: bool,
 }
 
-fn location(text: &str) -> Result<(String, u32), String> {
+pub(super) fn location(text: &str) -> Result<(String, u32), String> {
     let (rack, bay) = text.rsplit_once('/').ok_or("write it as RACK/BAY, as in r12/7")?;
     let bay = bay.parse().map_err(|_| format!("`{bay}` is not a bay: write it as RACK/BAY, as in r12/7"))?;
     Ok((rack.to_owned(), bay))

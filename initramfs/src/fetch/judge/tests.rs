@@ -207,3 +207,24 @@ fn a_stored_document_may_be_expired_and_must_be_this_sleds() {
     );
     assert!(stored(true, elsewhere).is_ok());
 }
+
+#[test]
+fn a_uuid_alone_does_not_make_this_sled_another_one() {
+    const UUID: &str = "4c4c4544-0042-3510-8051-b7c04f333832";
+    let key = Key::Uuid(UUID.into());
+    let with = |change: fn(&mut Identity)| {
+        let change = |document: &mut SledDocument| {
+            document.head.identity.uuid = Some(UUID.into());
+            change(&mut document.head.identity);
+        };
+        judged(Found::Under(&key), change, 0, true).map(drop)
+    };
+    assert_eq!(with(|_| {}), Ok(()));
+    assert_eq!(with(|i| i.board_serial = None), Ok(()), "a MAC address is enough");
+    let refused = with(|i| (i.board_serial, i.macs) = (None, vec![Mac([2, 0, 0, 0, 0, 9])]));
+    let why =
+        format!("another sled's document: it is for r1-b7 and lists nothing of this sled but uuid {UUID}");
+    assert_eq!(refused, Err(why));
+    // The fleet knows nothing else of it.
+    assert_eq!(with(|i| (i.board_serial, i.macs) = (None, vec![])), Ok(()));
+}

@@ -309,3 +309,20 @@ fn senseless_times_are_replaced() {
         assert_eq!((lease.renew, lease.rebind, lease.expires), (after(renew), after(rebind), after(end)));
     }
 }
+
+#[test]
+fn the_offer_of_a_second_server_is_named_once_and_not_taken() {
+    let mut wire = Wire::up();
+    wire.next();
+    let (rogue, other) = (Ipv4Addr::new(192, 168, 0, 1), Ipv4Addr::new(192, 168, 0, 9));
+    wire.answer(2, ADDRESS, &[]);
+    let again = |wire: &mut Wire| wire.answer_as(rogue, wire.client.xid, 2, other, &[]);
+    let why =
+        "192.168.0.1 offers 192.168.0.9, 10.0.0.1 offered 10.0.0.5: more than one DHCP server answers here";
+    assert_eq!(again(&mut wire), [Action::Say(why.to_owned())]);
+    assert_eq!(again(&mut wire), []);
+    // The same server's offer, sent twice, is none.
+    assert_eq!(wire.answer(2, ADDRESS, &[]), []);
+    let actions = wire.lease(&[51, 4, 0, 0, 0x0e, 0x10]);
+    assert!(matches!(&actions[..], [Action::Install(lease)] if lease.address == ADDRESS), "{actions:?}");
+}

@@ -1,5 +1,5 @@
 use super::*;
-use crate::slots::choose::tests::device;
+use crate::slots::choose::tests::{XFS, device};
 use crate::slots::classify::State;
 use formats::gpt::Source;
 use metadata::document::Artefact;
@@ -50,11 +50,7 @@ fn golden(name: &str, text: &str) {
 fn plans_are_these() {
     let mut text = String::new();
     let blank = device("nvme0n1", "pci0000:00/0000:01:00.0/nvme/nvme0/nvme0n1", 480);
-    let large = Device {
-        sector: 4096,
-        state: State::Foreign("an XFS filesystem".into()),
-        ..device("sdb", "x", 6000)
-    };
+    let large = Device { sector: 4096, state: State::Foreign(XFS), ..device("sdb", "x", 6000) };
     for (device, size) in [(&blank, 300 << 20), (&large, 900 << 20), (&ours(300 << 20), 310 << 20)] {
         let plan =
             Plan::new(device, Wipe::Foreign, &image(size), &Slots::default(), None, &ids(), 0).unwrap();

@@ -1,7 +1,7 @@
 //! A disk in memory with a volatile cache, and the power cut at every step.
 
 use super::*;
-use crate::slots::choose::tests::device;
+use crate::slots::choose::tests::{XFS, device};
 use crate::slots::classify::{EDGE, State, classify};
 use formats::layout::Role;
 use proptest::prelude::*;
@@ -153,7 +153,7 @@ fn run(disk: &Memory, image: &Image, files: &Files, wipe: Wipe) -> Result<(), Er
     choose::allowed(&device, wipe)?;
     if disks::find(&[seen(disk, SIZE, 512)], &hash(image)).is_empty() {
         let tree = stream::tree(files, image, &log)?;
-        let plan = plan_for(&job, &what, &device, disk)?;
+        let plan = plan_for(&job, &what, &device, disk, None)?;
         execute::carry_out(&plan, disk, &tree, &job, what.conf)?;
     }
     let Content::Gpt(table) = seen(disk, SIZE, 512).content else { panic!("no table") };
@@ -360,7 +360,7 @@ fn a_disk_that_returns_something_else_gets_no_valid_slot() {
     for verity in [false, true] {
         let disk = Memory::new(Sectors::new());
         let install = anything();
-        let plan = plan_for(&job, &installation(&install), &look(&disk), &disk).unwrap();
+        let plan = plan_for(&job, &installation(&install), &look(&disk), &disk, None).unwrap();
         let partition = plan.partition(if verity { plan.verity } else { plan.usr }).unwrap();
         let liar = Liar(&disk, partition.start + 4096 + 99);
         let error = execute::carry_out(&plan, &liar, &tree, &job, "").unwrap_err();
@@ -374,7 +374,7 @@ fn any_device() -> impl Strategy<Value = Device> {
     let state = prop_oneof![
         Just(State::Blank),
         Just(State::Unfinished),
-        Just(State::Foreign("an XFS filesystem".into())),
+        Just(State::Foreign(XFS)),
         Just(State::Unreadable("EIO".into())),
     ];
     (0..4_u64, 0..3_usize, 0..3_u64, any::<bool>(), state).prop_map(
@@ -434,4 +434,70 @@ proptest! {
             prop_assert!(plan.table.partitions.iter().all(|p| p.start % (1 << 20) == 0 && p.start + p.size < device.bytes));
         }
     }
+}
+
+/// The plan for a data disk, and the same with its filesystem made.
+fn data_disk() -> [gpt::Plan; 2] {
+    use crate::storage::plan::{Action, plan};
+    let set: metadata::config::DiskSet =
+        serde_json::from_str(r#"{"match": {"transport": ["sata"]}}"#).unwrap();
+    let device = look(&Memory::new(Sectors::new()));
+    let ids = [[gpt::Guid([1; 16]), gpt::Guid([2; 16])]];
+    let sets = [("data".to_owned(), set)].into();
+    let entries = plan("r1-b07", &sets, &[device], &ids).entries;
+    let Action::Prepare { table, .. } = &entries[0].action else { panic!("{entries:?}") };
+    let mut formatted = table.clone();
+    formatted.partitions[0].attributes = 0;
+    [table.clone(), formatted]
+}
+
+#[test]
+fn the_power_may_be_cut_at_any_step_of_partitioning_a_data_disk() {
+    use crate::storage::execute;
+    let [plan, formatted] = data_disk();
+    let mut foreign = [0; 512];
+    foreign[..4].copy_from_slice(b"XFSB");
+    let mut tried = 0;
+    for start in [Sectors::new(), Sectors::from([(0, foreign)])] {
+        let counted = Memory::new(start.clone());
+        execute::write(&counted, &plan).unwrap();
+        for step in 0..counted.steps.get() {
+            for luck in 0..8 {
+                let disk = Memory::new(start.clone());
+                disk.left.set(step);
+                execute::write(&disk, &plan).unwrap_err();
+                let after = Memory::new(disk.after_cut(step * 31 + luck));
+                // As it was, nothing, on the way, or done: never somebody else's, and never
+                // without the mark that it has no filesystem.
+                match look(&after).state {
+                    State::Foreign(found) => {
+                        assert!(found == XFS && !start.is_empty(), "step {step}: {found}")
+                    }
+                    State::Blank | State::Unfinished => {}
+                    State::Data(data) => assert!(data.fresh(), "step {step}"),
+                    other => panic!("step {step}: {other}"),
+                }
+                execute::write(&after, &plan).unwrap();
+                assert!(matches!(look(&after).state, State::Data(data) if data.fresh()));
+                tried += 1;
+            }
+        }
+    }
+    // Its filesystem is made: the mark goes, the partition stays.
+    let done = Memory::new(Sectors::new());
+    execute::write(&done, &plan).unwrap();
+    let start = done.lasting.borrow().clone();
+    table::write(&done, &formatted).unwrap();
+    let steps = done.steps.get();
+    for step in 0..steps {
+        let disk = Memory::new(start.clone());
+        disk.left.set(step);
+        let _ = table::write(&disk, &formatted);
+        for luck in 0..8 {
+            let after = Memory::new(disk.after_cut(step * 31 + luck));
+            assert!(matches!(look(&after).state, State::Data(_)), "step {step}");
+            tried += 1;
+        }
+    }
+    println!("{tried} power cuts");
 }

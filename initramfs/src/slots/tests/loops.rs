@@ -12,13 +12,13 @@ use std::process::Command;
 use syscalls::loopdev::{self, Loop};
 
 /// A sparse file as a disk.
-struct Sparse {
+pub(super) struct Sparse {
     device: Loop,
     _file: tempfile::NamedTempFile,
 }
 
 impl Sparse {
-    fn new(bytes: u64, sector: u32) -> Self {
+    pub(super) fn new(bytes: u64, sector: u32) -> Self {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(bytes).unwrap();
         let device = loopdev::attach(file.as_file(), sector, false)
@@ -26,11 +26,16 @@ impl Sparse {
         Self { device, _file: file }
     }
 
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         self.device.node.file_name().unwrap().to_str().unwrap().to_owned()
     }
 
-    fn look(&self) -> Device {
+    /// Its device node.
+    pub(super) fn node(&self) -> &Path {
+        &self.device.node
+    }
+
+    pub(super) fn look(&self) -> Device {
         devices::device(&disks::look_at(&self.name()).unwrap())
     }
 
@@ -45,7 +50,7 @@ impl Sparse {
 }
 
 /// Runs a judge, which must succeed; what it said.
-fn judge(package: &str, tool: &str, args: &[&str]) -> String {
+pub(super) fn judge(package: &str, tool: &str, args: &[&str]) -> String {
     let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
     let out = Command::new(tool)
         .args(args)
@@ -191,7 +196,7 @@ fn what_mkfs_and_others_leave_is_recognised() {
         // Only sfdisk reads it.
         let _ = io::Write::write_all(&mut child.stdin.take().unwrap(), b",10M\n");
         assert!(child.wait().unwrap().success(), "{tool}");
-        assert_eq!(disk.look().state, classify::State::Foreign(what.into()), "{tool}");
+        assert_eq!(disk.look().state.to_string(), format!("has {what}"), "{tool}");
         let (image, files, _) = usr("1");
         let log = log();
         let install = anything();

@@ -1,0 +1,153 @@
+//! `sledos serve`.
+
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use server::http::connection::Limits;
+use server::pxe::{Dnsmasq, Mode, Settings};
+
+use crate::fleet::read_key;
+use crate::output::Interrupt;
+use crate::serve::{Error, FleetOnDisk, OPERATOR_FILE, operator_token, raise_open_files};
+
+/// Arguments of `sledos serve`.
+#[derive(Args, Debug)]
+pub struct ServeArgs {
+    /// The fleet file. It is watched: a change is compiled and handed out at once.
+    #[arg(long, value_name = "FILE", default_value = "fleet.yaml")]
+    pub fleet: PathBuf,
+
+    /// Directory of images, as `sledos build` fills it; served at /images.
+    #[arg(long, value_name = "DIR", default_value = "output")]
+    pub images: PathBuf,
+
+    /// The secret key that signs documents.
+    #[arg(long, value_name = "FILE", required_unless_present = "documents")]
+    pub key: Option<PathBuf>,
+
+    /// The password of the key: the first line of this file.
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+
+    /// Hand out the documents in DIR/v1, compiled elsewhere, instead of compiling.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["fleet", "key", "password_file"])]
+    pub documents: Option<PathBuf>,
+
+    /// Directory for what the server keeps: states and history, compiled documents, tokens.
+    #[arg(long, value_name = "DIR", default_value = "serve")]
+    pub state: PathBuf,
+
+    /// Address to listen on.
+    #[arg(long, value_name = "IP", default_value = "0.0.0.0")]
+    pub address: IpAddr,
+
+    /// Port to listen on; 0 takes any free one. Which it is, is printed.
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub port: u16,
+
+    /// Speak TLS with this certificate chain, a PEM file.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The key of the certificate, a PEM file.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Connections that one address may have at once; behind a NAT or a cache many sleds have one.
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    pub connections_per_address: usize,
+
+    /// Run dnsmasq on this interface: sleds boot from it over PXE. Beside another DHCP server,
+    /// unless --pxe-range is given. Needs root, and Debian's packages dnsmasq-base and ipxe.
+    #[arg(long, value_name = "IFACE", conflicts_with = "tls_cert")]
+    pub pxe: Option<String>,
+
+    /// Give addresses, from FIRST to LAST: no other DHCP server is there.
+    #[arg(long, value_name = "FIRST,LAST", requires = "pxe", value_parser = range)]
+    pub pxe_range: Option<(Ipv4Addr, Ipv4Addr)>,
+
+    /// Firmware that boots over HTTP gets the image itself instead of iPXE. For images that
+    /// trust keys by themselves (`provisioning:` in the recipe).
+    #[arg(long, requires = "pxe")]
+    pub uki: bool,
+
+    /// A sled on its way that is not heard of for so many seconds is silent.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    pub silent_after: u64,
+}
+
+fn range(text: &str) -> Result<(Ipv4Addr, Ipv4Addr), String> {
+    let range =
+        text.split_once(',').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+    let range = range.filter(|(first, last): &(Ipv4Addr, Ipv4Addr)| first <= last);
+    range.ok_or_else(|| "not two addresses, like 10.0.0.100,10.0.0.200".to_owned())
+}
+
+/// Below the state directory: what firmware gets, over HTTP and TFTP.
+const PXE: &str = "pxe/tftp";
+
+/// Starts dnsmasq for a server on this port.
+fn pxe(args: &ServeArgs, interface: &str, port: u16) -> Result<Dnsmasq, Error> {
+    let address = server::pxe::address_of(interface)?;
+    let settings = Settings {
+        interface: interface.to_owned(),
+        address,
+        mode: args.pxe_range.map_or(Mode::Proxy, |(first, last)| Mode::Full(first, last)),
+        // dnsmasq does not stay where it was started.
+        dir: std::path::absolute(args.state.join("pxe")).map_err(Error::io("find", &args.state))?,
+        url: format!("http://{address}:{port}"),
+        uki: args.uki,
+    };
+    Ok(Dnsmasq::start(&settings)?)
+}
+
+pub(super) fn run(args: &ServeArgs) -> Result<(), Error> {
+    let interrupt = Interrupt::on_signals().map_err(Error::Signals)?;
+    std::fs::create_dir_all(&args.state).map_err(Error::io("create", &args.state))?;
+    raise_open_files();
+    let compiled = args.state.join("www");
+    let fleet = match (&args.documents, &args.key) {
+        (None, Some(key)) => {
+            let signer = read_key(key, args.password_file.as_deref())?;
+            let pxe = args.state.join(PXE);
+            let fleet = FleetOnDisk::new(&args.fleet, &args.images, signer, &compiled, &pxe, super::now);
+            Some(Box::new(fleet) as Box<dyn server::Fleet>)
+        }
+        _ => None,
+    };
+    let running = server::start(server::Config {
+        listen: SocketAddr::new(args.address, args.port),
+        tls: args.tls_cert.clone().zip(args.tls_key.clone()),
+        documents: args.documents.clone().unwrap_or(compiled),
+        images: args.images.clone(),
+        pxe: args.state.join(PXE),
+        store: args.state.join("state.redb"),
+        operator: operator_token(&args.state)?,
+        fleet,
+        limits: Limits { per_address: args.connections_per_address, ..Limits::default() },
+        silent: Duration::from_secs(args.silent_after),
+        log: Box::new(|line| drop(writeln!(std::io::stderr(), "{line}"))),
+    })?;
+    let mut dnsmasq = match &args.pxe {
+        None => None,
+        Some(interface) => Some(pxe(args, interface, running.address.port())?),
+    };
+    let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
+    // Who started it may wait for this line; that he has gone away is no error.
+    let mut out = std::io::stdout();
+    let token = args.state.join(OPERATOR_FILE);
+    let _ =
+        writeln!(out, "listening on {scheme}://{}\noperator's token: {}", running.address, token.display());
+    let _ = out.flush();
+    while !interrupt.is_set() {
+        std::thread::sleep(Duration::from_millis(100));
+        if let Some(ended) = dnsmasq.as_mut().and_then(Dnsmasq::ended) {
+            return Err(Error::Ended(ended));
+        }
+    }
+    drop(running);
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! The image most sleds have, under one name: for firmware that starts it without iPXE.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::{Error, Found};
+use metadata::fleet::Fleet;
+use metadata::fleet::resolve::ImageChoice;
+use server::pxe::UKI;
+
+/// Makes `dir`/[`UKI`] the UKI that most sleds have, in one step.
+///
+/// # Errors
+/// When it cannot be linked or copied there.
+pub fn link(fleet: &Fleet, found: &BTreeMap<ImageChoice, Found>, dir: &Path) -> Result<(), Error> {
+    let mut users: BTreeMap<&ImageChoice, usize> = BTreeMap::new();
+    fleet.sleds.iter().for_each(|sled| *users.entry(&sled.image).or_default() += 1);
+    // Of those that as many sleds have, the first by name, as boot scripts have it.
+    let most = users.iter().max_by(|a, b| a.1.cmp(b.1).then_with(|| b.0.cmp(a.0))).map(|(choice, _)| *choice);
+    let Some(found) = most.and_then(|choice| found.get(choice)) else { return Ok(()) };
+    let from = found.at.join(&found.image.uki.file);
+    let (new, to) = (dir.join(format!(".{UKI}.new")), dir.join(UKI));
+    fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
+    let _ = fs::remove_file(&new);
+    fs::hard_link(&from, &new)
+        .or_else(|_| fs::copy(&from, &new).map(|_| ()))
+        .and_then(|()| fs::rename(&new, &to))
+        .map_err(Error::io("write", &to))?;
+    // Two names of one file are not renamed into each other.
+    let _ = fs::remove_file(&new);
+    Ok(())
+}

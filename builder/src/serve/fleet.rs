@@ -1,0 +1,127 @@
+//! The fleet file, as the server wants it: watched, compiled, changed.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::date::civil;
+use crate::exit::Failure;
+use crate::fleet::{Error, compile_found, find_images, link_uki, read_source, replace_file};
+use metadata::fleet::bind::{Newcomer, bind};
+use metadata::fleet::file::Hardware;
+use metadata::fleet::sign::Signer;
+use metadata::fleet::{Fleet, load};
+use server::bind::Binding;
+
+/// After so long documents are compiled again: those of which half the lifetime is over
+/// are renewed then. No lifetime is shorter than four times that.
+const RENEW: Duration = Duration::from_secs(900);
+
+/// A fleet file, its images and its key.
+#[derive(Debug)]
+pub struct FleetOnDisk {
+    file: PathBuf,
+    images: PathBuf,
+    signer: Signer,
+    output: PathBuf,
+    pxe: PathBuf,
+    clock: fn() -> u64,
+    seen: Option<Seen>,
+    compiled: Option<Instant>,
+}
+
+/// What says that something has changed: the file, and the versions of each image.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    file: Option<[i64; 4]>,
+    images: Vec<(PathBuf, [i64; 4])>,
+}
+
+impl FleetOnDisk {
+    /// Compiles `file` with the images below `images` into `output`, and puts the UKI that
+    /// most sleds have into `pxe`. `clock` gives seconds since 1970.
+    pub fn new(
+        file: &Path,
+        images: &Path,
+        signer: Signer,
+        output: &Path,
+        pxe: &Path,
+        clock: fn() -> u64,
+    ) -> Self {
+        let (file, images, output, pxe) =
+            (file.to_owned(), images.to_owned(), output.to_owned(), pxe.to_owned());
+        Self { file, images, signer, output, pxe, clock, seen: None, compiled: None }
+    }
+
+    fn look(&self) -> Seen {
+        let stamp = |meta: fs::Metadata| {
+            let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+            [number(meta.ino()), number(meta.len()), meta.mtime(), meta.mtime_nsec()]
+        };
+        let entries = fs::read_dir(&self.images).into_iter().flatten().flatten();
+        let mut images: Vec<_> = entries
+            .filter_map(|entry| Some((entry.path(), stamp(fs::metadata(entry.path()).ok()?))))
+            .collect();
+        images.sort();
+        Seen { file: fs::metadata(&self.file).ok().map(stamp), images }
+    }
+
+    fn load(&self) -> Result<Fleet, Error> {
+        Ok(load(&read_source(&self.file)?)?)
+    }
+}
+
+/// An error with its causes, as on the terminal.
+fn shown(error: Error) -> String {
+    let mut text = Vec::new();
+    Failure::from(error).print(&mut text);
+    String::from_utf8_lossy(&text).trim_end().trim_start_matches("error: ").to_owned()
+}
+
+impl server::Fleet for FleetOnDisk {
+    fn changed(&mut self) -> bool {
+        let now = self.look();
+        let due = self.compiled.is_some_and(|at| at.elapsed() > RENEW);
+        let changed = self.seen.as_ref() != Some(&now) || due;
+        self.seen = Some(now);
+        changed
+    }
+
+    fn compile(&mut self) -> Result<String, String> {
+        self.compiled = Some(Instant::now());
+        let fleet = self.load().map_err(shown)?;
+        let done = find_images(&fleet, &self.images).and_then(|found| {
+            link_uki(&fleet, &found, &self.pxe)?;
+            compile_found(&fleet, &found, &self.signer, &self.output, (self.clock)(), 1)
+        });
+        let (plan, _) = done.map_err(shown)?;
+        let (new, same) = (plan.changed.len(), plan.unchanged);
+        Ok(format!("fleet {}: {new} documents new, {same} as they were", fleet.file.fleet))
+    }
+
+    fn bind(&mut self, binding: &Binding) -> Result<String, String> {
+        let facts = &binding.hardware;
+        let hardware = Hardware {
+            board_serial: facts.board_serial.clone(),
+            product_serial: facts.product_serial.clone(),
+            uuid: facts.uuid.clone(),
+            macs: facts.macs().collect(),
+            bmc_mac: None,
+        };
+        let (year, month, day) = civil(i64::try_from((self.clock)() / 86_400).unwrap_or(0));
+        let new = Newcomer {
+            rack: binding.wanted.rack.clone(),
+            bay: binding.wanted.bay,
+            role: binding.wanted.role.clone(),
+            hardware,
+            date: format!("{year:04}-{month:02}-{day:02}"),
+        };
+        let done = read_source(&self.file).and_then(|source| Ok(bind(&source, &new)?));
+        let (text, sled) = done.map_err(shown)?;
+        replace_file(&self.file, &text).map_err(shown)?;
+        // It is compiled now; that is no change to be seen later.
+        self.seen = Some(self.look());
+        Ok(format!("{} is now {sled}, in rack {} bay {}", binding.wanted.id, new.rack, new.bay))
+    }
+}

@@ -1,0 +1,101 @@
+//! `sledos serve` as it is run: a port that is told, an edit that counts at once, a broken
+//! one that does not, hardware that is taken in by a command.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use sledos::serve::client;
+
+use super::support::Case;
+
+/// A server; it ends when this is dropped.
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(case: &Case) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sledos"))
+            .args(["serve", "--key", "ops.key", "--address", "127.0.0.1", "--port", "0", "--state", "state"])
+            .current_dir(case.path("."))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}")).to_owned();
+        Self { child, url }
+    }
+
+    fn until(&self, what: &str, good: impl Fn(&Value) -> bool) -> Value {
+        let start = Instant::now();
+        loop {
+            let status = client::get(&self.url, "/v1/status").unwrap();
+            if good(&status) {
+                return status;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "not {what}: {status:#}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn an_edit_counts_at_once_and_a_broken_one_keeps_the_last_good_documents() {
+    let case = Case::new();
+    let server = Server::start(&case);
+    let status = server.until("compiled", |status| status["sleds"].as_array().is_some_and(|s| s.len() == 2));
+    assert_eq!((&status["problem"], &status["can_bind"]), (&Value::Null, &json!(true)));
+    let document = || client::get(&server.url, "/v1/board/ZM18AS036101.json");
+    assert_eq!(document().unwrap()["config"]["networks"]["data"]["mtu"], 9000);
+    case.edit("mtu: 9000", "mtu: 1500");
+    server.until("compiled again", |_| {
+        document().is_ok_and(|d| d["config"]["networks"]["data"]["mtu"] == 1500)
+    });
+    case.edit("role: compute, board-serial: ZM18AS036102", "role: compte, board-serial: ZM18AS036102");
+    let status = server.until("broken", |status| status["problem"].is_string());
+    let problem = status["problem"].as_str().unwrap();
+    assert!(problem.contains("fleet.yaml:") && problem.contains("`compte`"), "{problem}");
+    assert_eq!(status["sleds"].as_array().unwrap().len(), 2);
+    assert_eq!(document().unwrap()["config"]["networks"]["data"]["mtu"], 1500);
+    let table = case.works(&["fleet", "status", "--server", &server.url]);
+    assert!(table.contains("never-seen") && table.contains("the fleet file cannot be used"), "{table}");
+    case.edit("compte", "compute");
+    server.until("mended", |status| status["problem"].is_null());
+}
+
+#[test]
+fn unknown_hardware_is_bound_by_a_command_that_needs_the_operators_token() {
+    let case = Case::new();
+    let server = Server::start(&case);
+    let inventory = json!({"inventory": 1, "state": "unknown", "keys": [], "hardware": {
+        "smbios": {"board_serial": "ZM18AS039999"}, "nics": [{"name": "eth0", "mac": "52:54:00:99:00:09"}]}});
+    client::post(&server.url, "/v1/inventory", "none", &inventory).unwrap();
+    let bind =
+        ["fleet", "bind", "hw:board-ZM18AS039999", "r12/3", "--role", "compute", "--server", &server.url];
+    fs::write(case.path("wrong"), "wrong\n").unwrap();
+    case.fails(&[&bind[..], &["--token-file", "wrong"]].concat(), 4, "operator.token");
+    let token = ["--token-file", "state/operator.token"];
+    let says = case.works(&[&bind[..], &token].concat());
+    assert_eq!(says, "hw:board-ZM18AS039999 is now r12-b03, in rack r12 bay 3\n");
+    // It finds its document by board and by MAC address, and its boot script.
+    assert_eq!(
+        client::get(&server.url, "/v1/mac/52-54-00-99-00-09.json").unwrap()["head"]["sled"],
+        "r12-b03"
+    );
+    let text = fs::read_to_string(case.path("fleet.yaml")).unwrap();
+    assert!(text.contains("# a comment that stays") && text.contains("r12-b03: {rack: "), "{text}");
+    case.fails(&["fleet", "bind", "hw:none", "r12/4", "--server", &server.url, token[0], token[1]], 4, "404");
+}

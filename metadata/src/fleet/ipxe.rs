@@ -1,0 +1,87 @@
+//! iPXE scripts: what a sled that starts from the network runs before it has a document.
+//!
+//! They lie beside the documents, so any static HTTP server will do. [`ENTRY`] looks for
+//! the script of this sled by what iPXE knows, MAC address and UUID; hardware that nobody
+//! knows starts the image most sleds have, which reports what it is and keeps asking.
+//! They are not signed: the image they start is verified by its root hash, and the
+//! document by its signature. Source: `ipxe.org/cmd`.
+
+use super::Fleet;
+use super::file::FleetFile;
+use super::resolve::ImageChoice;
+use crate::document::Image;
+use std::collections::BTreeMap;
+
+/// Where firmware is sent: the script that finds the sled's own.
+pub const ENTRY: &str = "v1/boot.ipxe";
+
+/// For hardware that nobody knows.
+const ANY: &str = "v1/ipxe/any.ipxe";
+
+/// All scripts by path. A sled whose image has no command line here gets none.
+pub fn scripts(
+    fleet: &Fleet,
+    images: &BTreeMap<ImageChoice, Image>,
+    cmdlines: &BTreeMap<ImageChoice, String>,
+) -> BTreeMap<String, String> {
+    let mut scripts = BTreeMap::new();
+    let mut users: BTreeMap<&ImageChoice, usize> = BTreeMap::new();
+    let of = |choice| Some((images.get(choice)?, cmdlines.get(choice)?));
+    for sled in &fleet.sleds {
+        let Some((image, cmdline)) = of(&sled.image) else { continue };
+        *users.entry(&sled.image).or_default() += 1;
+        let text = script(&format!("sled {}", sled.name), &fleet.file, image, cmdline);
+        let uuid = sled.identity.uuid.iter().map(|uuid| format!("v1/ipxe/uuid/{uuid}.ipxe"));
+        let macs = sled.identity.macs.iter().map(|mac| mac.to_string().replace(':', "-"));
+        for path in uuid.chain(macs.map(|mac| format!("v1/ipxe/mac/{mac}.ipxe"))) {
+            scripts.insert(path, text.clone());
+        }
+    }
+    // Of those that as many sleds have, the first by name.
+    let most = users.iter().max_by(|a, b| a.1.cmp(b.1).then_with(|| b.0.cmp(a.0))).map(|(choice, _)| *choice);
+    if let Some((image, cmdline)) = most.and_then(of) {
+        scripts.insert(ANY.to_owned(), script("hardware that nobody knows", &fleet.file, image, cmdline));
+        scripts.insert(ENTRY.to_owned(), entry());
+    }
+    scripts
+}
+
+/// iPXE takes relative URIs from where the script came from.
+fn entry() -> String {
+    "#!ipxe
+# Finds this sled's script; what is not there is answered with 404, which is no mistake.
+chain ipxe/mac/${netX/mac:hexhyp}.ipxe ||
+chain ipxe/uuid/${uuid}.ipxe ||
+chain ipxe/any.ipxe ||
+echo sledos: the server has no script for this machine; it restarts in 30 s
+sleep 30
+reboot
+"
+    .to_owned()
+}
+
+fn script(whom: &str, file: &FleetFile, image: &Image, cmdline: &str) -> String {
+    let mut args = cmdline.to_owned();
+    let mut add =
+        |name: &str, value: &str| args += &format!(" sledos.{name}={}", value.trim_end_matches('/'));
+    file.trust.iter().for_each(|key| add("trust", key.trim()));
+    file.servers.metadata.iter().for_each(|url| add("metadata", url));
+    file.servers.report.iter().for_each(|url| add("report", url));
+    let Image { name, version, urls, .. } = image;
+    // Each server in turn; what nobody has ends the script, and iPXE comes back to the entry.
+    let fetch = |command: &str, artefact: &str, rest: &str| {
+        let all: Vec<_> = urls.iter().map(|url| format!("{command} {url}/{artefact}{rest}")).collect();
+        all.join(" || ")
+    };
+    let kernel = fetch("kernel", "vmlinuz", " ${args}");
+    let initrd = fetch("initrd", "initramfs.zst", "");
+    // UEFI starts the signed whole; its stub takes this command line where Secure Boot does
+    // not hold it to its own (systemd-stub(7)).
+    let uki = fetch("kernel", &format!("{name}.efi"), " ${args}");
+    format!(
+        "#!ipxe\n# {whom}: {name} {version}\nimgfree\n\
+         set args {args} BOOTIF=01-${{netX/mac:hexhyp}}\n\
+         iseq ${{platform}} efi && goto uefi ||\n{kernel}\n{initrd}\nboot\n\
+         :uefi\n{uki}\nboot\n"
+    )
+}

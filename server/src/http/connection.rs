@@ -1,0 +1,211 @@
+//! Connections: how many, and how long somebody may do nothing.
+
+use crate::App;
+use crate::metrics::Refusal;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Longest head of a request, in bytes.
+const MAX_HEAD: usize = 16 << 10;
+
+/// What one connection, and all of them, may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: usize,
+    /// Of these, from one address.
+    pub per_address: usize,
+    /// From the connection, or the last answer, to the end of the next head.
+    pub head: Duration,
+    /// From the head to the end of the body.
+    pub body: Duration,
+    /// Longest body in bytes.
+    pub max_body: usize,
+    /// How long somebody may take no byte of an answer.
+    pub stall: Duration,
+    /// Streams of events at once.
+    pub streams: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 16_384,
+            per_address: 512,
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(20),
+            max_body: 1 << 20,
+            stall: Duration::from_secs(60),
+            streams: 256,
+        }
+    }
+}
+
+/// Connections that are open, by address.
+#[derive(Debug, Default)]
+pub(crate) struct Open(Mutex<(usize, HashMap<IpAddr, usize>)>);
+
+/// One of them; it is counted until it is dropped.
+struct Seat(Arc<App>, IpAddr);
+
+impl Seat {
+    fn take(app: &Arc<App>, address: IpAddr) -> Option<Self> {
+        let mut open = app.open.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = open.1.get(&address).copied().unwrap_or_default();
+        if open.0 >= app.limits.connections || own >= app.limits.per_address {
+            return None;
+        }
+        open.0 += 1;
+        open.1.insert(address, own + 1);
+        app.metrics.open.fetch_add(1, Ordering::Relaxed);
+        Some(Self(Arc::clone(app), address))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let Self(app, address) = self;
+        let mut open = app.open.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.0 = open.0.saturating_sub(1);
+        if let Some(own) = open.1.get_mut(address) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                open.1.remove(address);
+            }
+        }
+        app.metrics.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Serves a connection to its end.
+pub(crate) async fn serve(app: Arc<App>, stream: tokio::net::TcpStream, address: IpAddr) {
+    app.metrics.connections.fetch_add(1, Ordering::Relaxed);
+    // IPv4 addresses are those, also on a socket for both.
+    let address = address.to_canonical();
+    let Some(_seat) = Seat::take(&app, address) else {
+        app.metrics.refuse(Refusal::Busy);
+        app.log.limited("too many connections", &address.to_string());
+        return;
+    };
+    let _ = stream.set_nodelay(true);
+    match &app.tls {
+        None => talk(&app, stream, address).await,
+        Some(acceptor) => match tokio::time::timeout(app.limits.head, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => talk(&app, stream, address).await,
+            _ => {
+                app.metrics.refuse(Refusal::Tls);
+                app.log.limited("no TLS", &address.to_string());
+            }
+        },
+    }
+}
+
+async fn talk(app: &Arc<App>, stream: impl AsyncRead + AsyncWrite + Unpin, address: IpAddr) {
+    let watched = Watched { stream, stall: app.limits.stall, waits: None, app: Arc::clone(app) };
+    let service = service_fn(|request: Request<Incoming>| async move {
+        Ok::<_, Infallible>(super::route::answer(app, request, address).await)
+    });
+    let done = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(app.limits.head)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(64)
+        .serve_connection(TokioIo::new(watched), service)
+        .await;
+    if let Err(error) = done {
+        // Who hangs up in the middle of an answer is no trouble.
+        if error.is_parse() || error.is_timeout() || error.is_parse_too_large() {
+            app.metrics.refuse(Refusal::Protocol);
+            app.log.limited("not HTTP", &format!("{address}: {error}"));
+        }
+    }
+}
+
+/// A stream that ends when nobody takes what is written for too long.
+struct Watched<S> {
+    stream: S,
+    stall: Duration,
+    waits: Option<Pin<Box<Sleep>>>,
+    app: Arc<App>,
+}
+
+impl<S> Watched<S> {
+    fn watch<T>(&mut self, context: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if poll.is_ready() {
+            self.waits = None;
+            return poll;
+        }
+        let until = Instant::now() + self.stall;
+        let waits = self.waits.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        match waits.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+use std::future::Future as _;
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(context, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let poll = Pin::new(&mut this.stream).poll_write(context, bytes);
+        if let Poll::Ready(Ok(n)) = poll {
+            this.app.metrics.sent.fetch_add(u64::try_from(n).unwrap_or_default(), Ordering::Relaxed);
+        }
+        this.watch(context, poll)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let poll = Pin::new(&mut this.stream).poll_write_vectored(context, bytes);
+        if let Poll::Ready(Ok(n)) = poll {
+            this.app.metrics.sent.fetch_add(u64::try_from(n).unwrap_or_default(), Ordering::Relaxed);
+        }
+        this.watch(context, poll)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let poll = Pin::new(&mut this.stream).poll_flush(context);
+        this.watch(context, poll)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let poll = Pin::new(&mut this.stream).poll_shutdown(context);
+        this.watch(context, poll)
+    }
+}

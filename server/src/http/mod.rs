@@ -1,0 +1,24 @@
+//! HTTP: what is asked for and what is answered.
+//!
+//! | What | Module |
+//! |---|---|
+//! | connections, their limits and deadlines | [`connection`] |
+//! | which request goes where | [`route`] |
+//! | answers and their bodies | [`reply`], [`body`] |
+//! | files: conditions and ranges | [`files`], [`conditions`] |
+//! | dates | [`date`] |
+//! | reports and inventories | [`intake`] |
+//! | what the page and programs are told | [`status`], [`events`] |
+//! | the description of all that | [`openapi`] |
+
+pub mod body;
+pub mod conditions;
+pub mod connection;
+pub mod date;
+pub mod events;
+pub mod files;
+pub mod intake;
+pub mod openapi;
+pub mod reply;
+pub mod route;
+pub mod status;

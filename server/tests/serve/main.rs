@@ -1,0 +1,11 @@
+//! A server over real sockets: what it hands out, what it takes, what it refuses, and
+//! what is left when it is killed.
+#![allow(clippy::unwrap_used)]
+
+mod api;
+mod bad;
+mod durable;
+mod export;
+mod files;
+mod reports;
+mod support;
