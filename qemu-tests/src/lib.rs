@@ -4,7 +4,7 @@
 //! SSH, [`console`] looks for trouble in what it printed, [`judge`] runs other
 //! people's tools on artefacts, [`docker`] makes a container image, [`fleet`] a fleet with
 //! its key. [`rack`] is a network with a DHCP server and a provisioning server ([`web`])
-//! in a [`namespace`], [`bmc`] a BMC.
+//! in a [`namespace`], [`bmc`] a BMC, [`turn`] how many machines run at once.
 #![forbid(unsafe_code)]
 
 pub mod bmc;
@@ -16,4 +16,5 @@ pub mod image;
 pub mod judge;
 pub mod namespace;
 pub mod rack;
+pub mod turn;
 pub mod web;

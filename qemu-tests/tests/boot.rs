@@ -4,10 +4,10 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use qemu_tests::guest::{Guest, Key};
+use qemu_tests::turn::Turn;
 use qemu_tests::{console, docker, image};
 use sledos::cli::boot::{self, FirmwareKind};
 use sledos::qemu::{Boot, Machine, MachineSpec};
@@ -16,12 +16,6 @@ use sledos::qemu::{Boot, Machine, MachineSpec};
 const DISK: u64 = 6 << 30;
 /// From power-on to PID 1's verdict.
 const VERDICT: Duration = Duration::from_secs(240);
-
-/// One machine at a time: two would starve each other into their deadlines.
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A directory of a test's own; consoles stay there for people to read.
 fn scratch(name: &str) -> PathBuf {
@@ -72,7 +66,7 @@ fn healthy(guest: &Guest) {
 
 #[test]
 fn uefi_boot_to_docker_and_back_with_the_same_identity() {
-    let _turn = turn();
+    let _turn = Turn::take();
     let dir = scratch("uefi");
     let key = Key::new(&dir);
     let spec = spec(FirmwareKind::Uefi, &dir, Some(&key));
@@ -107,7 +101,7 @@ fn uefi_boot_to_docker_and_back_with_the_same_identity() {
 
 #[test]
 fn bios_boot_of_kernel_and_initramfs() {
-    let _turn = turn();
+    let _turn = Turn::take();
     let dir = scratch("bios");
     let key = Key::new(&dir);
     let guest = Guest::boot("bios", &spec(FirmwareKind::Bios, &dir, Some(&key)), &key, &dir).expect("boots");
@@ -128,7 +122,7 @@ fn flip(dir: &Path, at: u64) {
 
 #[test]
 fn a_flipped_byte_in_usr_is_an_error_and_never_data() {
-    let _turn = turn();
+    let _turn = Turn::take();
     let dir = scratch("flipped");
     let key = Key::new(&dir);
     let spec = spec(FirmwareKind::Bios, &dir, Some(&key));
@@ -154,7 +148,7 @@ fn verdict(name: &str, spec: &MachineSpec, dir: &Path) -> String {
 
 #[test]
 fn pid1_refuses_a_damaged_superblock_with_code_104() {
-    let _turn = turn();
+    let _turn = Turn::take();
     let dir = scratch("superblock");
     let mut spec = spec(FirmwareKind::Bios, &dir, None);
     append(&mut spec, |line| format!("{line} sledos.onfail-delay=1"));
@@ -165,7 +159,7 @@ fn pid1_refuses_a_damaged_superblock_with_code_104() {
 
 #[test]
 fn pid1_refuses_any_other_usr_with_code_101() {
-    let _turn = turn();
+    let _turn = Turn::take();
     let dir = scratch("other-hash");
     let mut spec = spec(FirmwareKind::Bios, &dir, None);
     let hash = boot::manifest(compute()).expect("the image has one").root_hash;

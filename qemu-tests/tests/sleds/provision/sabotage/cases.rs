@@ -61,7 +61,7 @@ suite! {
     }
     image::hash_tree_of_another_image {
         "The hash tree on the server belongs to another image",
-        "usr.verity: block 1 of the verity tree does not lead to the root hash; asks again from byte 0",
+        "usr.verity: block … of the verity tree does not lead to the root hash; asks again from byte 0",
         "nothing of the image is fetched until the tree is right"
     }
     image::image_of_another_size {
@@ -171,8 +171,8 @@ fn the_table_is_what_is_tested() {
     let mut text = String::from(
         "# Sabotage\n\n\
          What a sled says and does when something around it is wrong. Each row is a test of the same name that boots\n\
-         a machine (`cargo test --release -p sledos-qemu-tests --test provision sabotage`); `…` stands for what differs\n\
-         from sled to sled. Made from `qemu-tests/tests/provision/sabotage/cases.rs`.\n\n\
+         a machine (`cargo test --release -p sledos-qemu-tests --test sleds sabotage`); `…` stands for what differs\n\
+         from sled to sled. Made from `qemu-tests/tests/sleds/provision/sabotage/cases.rs`.\n\n\
          | What is wrong | What the console says | What becomes of the sled | Test |\n|---|---|---|---|\n",
     );
     for Case { test, fault, sentence, outcome } in CASES {

@@ -3,14 +3,15 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Parser as _;
 use metadata::fleet::sign::{NewKey, new_key};
 use qemu_tests::image;
 use qemu_tests::namespace::{GATEWAY, Namespace};
+use qemu_tests::turn::Turn;
 use serde_json::Value;
 use sledos::qemu::{Boot, Firmware, Link, Machine, MachineSpec, Nic, NicModel};
 
@@ -64,12 +65,6 @@ pub(crate) fn compute() -> &'static Path {
     })
 }
 
-/// One machine at a time: two would starve each other into their deadlines.
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A program that runs on the switch, and is killed at the end.
 struct Daemon {
     child: Child,
@@ -84,12 +79,12 @@ pub(crate) struct Scene {
     neighbours: Vec<Namespace>,
     pub(crate) namespace: Namespace,
     pub(crate) dir: PathBuf,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 impl Scene {
     pub(crate) fn new(name: &str) -> Self {
-        let turn = turn();
+        let turn = Turn::take();
         let dir = tmp().join("pxe").join(name);
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).expect("cargo's scratch directory can be written");
@@ -140,7 +135,7 @@ sleds:
         let mut child = Command::new("ip")
             .args(["netns", "exec", self.namespace.name()])
             .arg(exe)
-            .args(["--ignored", "--exact", "--nocapture", "support::serve"])
+            .args(["--ignored", "--exact", "--nocapture", "pxe::support::serve"])
             .env(ARGS, args.join("\n"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -230,7 +225,7 @@ sleds:
         let out = self
             .namespace
             .command(&exe.display().to_string())
-            .args(["--ignored", "--exact", "--nocapture", "support::serve"])
+            .args(["--ignored", "--exact", "--nocapture", "pxe::support::serve"])
             .env(ARGS, args.join("\n"))
             .stdin(Stdio::null())
             .output()

@@ -1,7 +1,7 @@
 //! Images that are not what the document says.
 
 use super::{Case, Seen, goes_on, roomy, scene};
-use crate::support::{READY, SOON};
+use crate::provision::support::{READY, SOON};
 use qemu_tests::web::Fault;
 use sledos::qemu::Machine;
 

@@ -1,7 +1,7 @@
 //! Disks that are full or take no writes, and a sled that has nothing but its disk.
 
 use super::{Case, Seen, forget, goes_on, scene, tell};
-use crate::support::{READY, SOON, Scene, compute, now};
+use crate::provision::support::{READY, SOON, Scene, compute, now};
 use formats::gpt;
 use sledos::qemu::MachineSpec;
 use std::fs::{self, File};
@@ -106,7 +106,7 @@ pub(super) fn read_only_install(case: &Case) -> Seen {
 pub(super) fn stale_document(case: &Case) -> Seen {
     let (scene, mut spec) = scene(case);
     forget(&scene);
-    let yaml = scene.yaml("", &crate::support::sled("r1-b07", 7, crate::support::MGMT));
+    let yaml = scene.yaml("", &crate::provision::support::sled("r1-b07", 7, crate::provision::support::MGMT));
     scene.fleet.compile(&yaml, &scene.rack.web.url(), now() - 400 * 86_400);
     let (var, root) = (var(&scene), scene.dir.join("root.ext4"));
     let document = scene.fleet.root.join("v1/mac/52-54-00-00-07-01.json");

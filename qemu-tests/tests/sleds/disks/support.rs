@@ -1,7 +1,7 @@
-//! A rack with one fleet, and the sleds that are plugged into it.
+//! A rack with a storage sled.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mesos_double::master::{Master, Options};
@@ -10,9 +10,10 @@ use qemu_tests::guest::{Guest, Key, Way};
 use qemu_tests::image;
 use qemu_tests::namespace::{GATEWAY, Namespace};
 use qemu_tests::rack::Rack;
+use qemu_tests::turn::Turn;
 use sledos::cli::boot::manifest;
 use sledos::image::manifest::Manifest;
-use sledos::qemu::{Boot, Machine, MachineSpec, NicModel};
+use sledos::qemu::{Boot, Disk, Machine, MachineSpec, NicModel, machine};
 
 /// From power-on to a document, a refusal or a report.
 pub(crate) const SOON: Duration = Duration::from_secs(240);
@@ -23,36 +24,22 @@ pub(crate) const MGMT: &str = "52:54:00:00:07:01";
 /// The sled's 10G port.
 const DATA: &str = "52:54:00:00:07:02";
 
-/// One machine at a time: two would starve each other into their deadlines.
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn tmp() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
-/// The compute image with the stand-in for the Mesos agent, built once.
-pub(crate) fn compute() -> &'static Path {
+/// The storage image with the stand-in for the Mesos agent, built once.
+fn storage() -> &'static Path {
     static IMAGE: OnceLock<PathBuf> = OnceLock::new();
-    IMAGE.get_or_init(|| compute_version("test", "output-with-agent"))
-}
-
-/// The same of any version, built below `output`.
-pub(crate) fn compute_version(version: &str, output: &str) -> PathBuf {
-    let deb = tmp().join("mesos-agent-double.deb");
-    mesos_double::deb::package(&mesos_double::deb::build_static(), &deb).expect("the package can be written");
-    let mut request = image::request("compute.yaml", &tmp().join(output));
-    request.version = Some(version.to_owned());
-    request.components = vec![("mesos-agent".to_owned(), deb)];
-    request.require_components = true;
-    image::build(request).dir
-}
-
-/// Seconds since 1970.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).expect("it is past 1970").as_secs()
+    IMAGE.get_or_init(|| {
+        let deb = tmp().join("storage-mesos-agent-double.deb");
+        mesos_double::deb::package(&mesos_double::deb::build_static(), &deb)
+            .expect("the package can be written");
+        let mut request = image::request("storage.yaml", &tmp().join("output-storage"));
+        request.components = vec![("mesos-agent".to_owned(), deb)];
+        request.require_components = true;
+        image::build(request).dir
+    })
 }
 
 /// A test's rack, its fleet and its key for SSH. Fields are dropped in this order.
@@ -61,18 +48,18 @@ pub(crate) struct Scene {
     pub(crate) fleet: Fleet,
     pub(crate) key: Key,
     pub(crate) dir: PathBuf,
-    pub(crate) manifest: Manifest,
-    pub(crate) master: Master,
-    _turn: MutexGuard<'static, ()>,
+    manifest: Manifest,
+    master: Master,
+    _turn: Turn,
 }
 
 impl Scene {
     pub(crate) fn new(name: &str) -> Self {
-        let turn = turn();
-        let dir = tmp().join("provision").join(name);
+        let turn = Turn::take();
+        let dir = tmp().join("storage").join(name);
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).expect("cargo's scratch directory can be written");
-        let images = compute().ancestors().nth(2).expect("it is NAME/VERSION");
+        let images = storage().ancestors().nth(2).expect("it is NAME/VERSION");
         let fleet = Fleet::new(&dir.join("www"), images);
         let rack = Rack::new(&dir, &fleet.root);
         let namespace = rack.namespace.name().to_owned();
@@ -81,15 +68,15 @@ impl Scene {
             Master::start(GATEWAY.parse().expect("an address"), 0, Options::default())
         });
         let master = master.join().expect("it does not panic").expect("the bridge has its address");
-        let manifest = manifest(compute()).expect("the image has one");
+        let manifest = manifest(storage()).expect("the image has one");
         Self { rack, fleet, key: Key::new(&dir), dir, manifest, master, _turn: turn }
     }
 
-    /// The fleet file: one role, and sleds as lines below `sleds:`. `role` are further
-    /// lines of the role.
-    pub(crate) fn yaml(&self, role: &str, sleds: &str) -> String {
+    /// Compiles and serves the fleet: sled `r1-b07`, installed on a pair of NVMe disks, with
+    /// `count` data disks below /data.
+    pub(crate) fn serve(&self, count: u32) {
         let (key, master) = (self.key.public(), self.master.address());
-        format!(
+        let yaml = format!(
             "fleet: test
 servers: {{metadata: [URL], image: [URL/images], report: [URL], time: [{GATEWAY}]}}
 trust: [KEY]
@@ -97,62 +84,58 @@ racks:
   r1:
     bays: 40
     subnets: {{data: {{network: 10.77.1.0/24, first: 10.77.1.11}}}}
-    switches: [{{chassis: '02:00:00:00:00:01', port: 'Ethernet{{bay}}'}}]
 roles:
-  compute:
-    image: compute
-{role}
+  storage:
+    image: storage
+    install: {{disk: {{transport: [nvme], pick: first}}, mirror: true}}
     config:
       hostname: '{{rack}}-b{{bay:02}}'
       ssh-keys: ['{key}']
       networks:
         mgmt: {{match: {{driver: [e1000e]}}, address: dhcp}}
         data: {{match: {{driver: [vmxnet3]}}, address: rack, mtu: 9000}}
+      disks:
+        data: {{match: {{rotational: true, min-size: 1000000000000}}, count: {count}, mount: /data}}
       docker: {{log-max-size: 10m, log-max-files: 3}}
       mesos:
         master: '{master}'
-        attributes: {{rack: '{{rack}}', bay: '{{bay}}', role: '{{role}}'}}
+        reconfiguration-policy: additive
         resources: {{cpus: 2, mem: 1024, disk: 2048, ports: ['31000-32000']}}
 sleds:
-{sleds}
+  r1-b07: {{rack: r1, bay: 7, role: storage, macs: ['{MGMT}']}}
 "
-        )
-    }
-
-    /// Compiles and serves the fleet with this sled in bay 7.
-    pub(crate) fn serve(&self, role: &str) {
-        self.serve_text(&self.yaml(role, &sled("r1-b07", 7, MGMT)));
-    }
-
-    pub(crate) fn serve_text(&self, yaml: &str) {
-        let plan = self.fleet.compile(yaml, &self.rack.web.url(), now());
+        );
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is past 1970").as_secs();
+        let plan = self.fleet.compile(&yaml, &self.rack.web.url(), now);
         drop(plan);
     }
 
-    /// A sled without a disk that is given kernel and initramfs, as iPXE does it.
-    pub(crate) fn blank(&self, memory: u32) -> MachineSpec {
-        self.blank_with(memory, MGMT, DATA).0
-    }
-
-    /// The same with these MAC addresses; also returns the switch port of the first.
-    pub(crate) fn blank_with(&self, memory: u32, mgmt: &str, data: &str) -> (MachineSpec, String) {
-        let (mgmt, port) = self.rack.plug(NicModel::E1000e, mgmt);
-        let (data, _) = self.rack.plug(NicModel::Vmxnet3, data);
+    /// The sled with these disks, given kernel and initramfs as iPXE does it.
+    pub(crate) fn netboot(&self, disks: Vec<Disk>) -> MachineSpec {
         let cmdline = format!(
             "{} no_timer_check sledos.trust={} sledos.metadata={} sledos.onfail-delay=1",
             self.manifest.kernel.cmdline,
             self.fleet.public,
             self.rack.web.url()
         );
-        let (kernel, initrd) = (compute().join("vmlinuz"), compute().join("initramfs.zst"));
-        let spec = MachineSpec {
-            memory,
-            boot: Boot::Kernel { kernel, initrd, cmdline },
+        let (kernel, initrd) = (storage().join("vmlinuz"), storage().join("initramfs.zst"));
+        let boot = Boot::Kernel { kernel, initrd, cmdline };
+        MachineSpec { boot, ..self.diskboot(disks) }
+    }
+
+    /// The sled with these disks, booted by UEFI firmware from them.
+    pub(crate) fn diskboot(&self, disks: Vec<Disk>) -> MachineSpec {
+        let (mgmt, _) = self.rack.plug(NicModel::E1000e, MGMT);
+        let (data, _) = self.rack.plug(NicModel::Vmxnet3, DATA);
+        MachineSpec {
+            memory: 2560,
+            firmware: machine::uefi_vars(&self.dir).expect("OVMF is installed"),
+            boot: Boot::Disk,
             nics: vec![mgmt, data],
+            disks,
             netns: Some(self.rack.namespace.name().to_owned()),
             ..MachineSpec::default()
-        };
-        (spec, port)
+        }
     }
 
     pub(crate) fn power_on(&self, name: &str, spec: &MachineSpec) -> Machine {
@@ -184,11 +167,6 @@ sleds:
         let state: serde_json::Value = serde_json::from_str(body).expect("its state is JSON");
         state["slaves"].as_array().cloned().unwrap_or_default()
     }
-}
-
-/// A line of `sleds:`.
-pub(crate) fn sled(name: &str, bay: u32, mac: &str) -> String {
-    format!("  {name}: {{rack: r1, bay: {bay}, role: compute, macs: ['{mac}']}}\n")
 }
 
 /// What of the console is not `sledos:` lines of PID 1 is of no interest here.

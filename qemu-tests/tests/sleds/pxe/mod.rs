@@ -1,7 +1,6 @@
 //! From power-on to ready over the network: blank sleds, their own firmware, and
 //! `sledos serve --pxe` with the real dnsmasq and Debian's iPXE; or DHCP and web servers that
 //! people have already, with exported files.
-#![forbid(unsafe_code)]
 
 mod boots;
 mod existing;

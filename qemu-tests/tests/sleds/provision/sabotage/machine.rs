@@ -1,7 +1,7 @@
 //! Machines that are doubled, switched off or hang.
 
 use super::{Case, Seen, forget, goes_on, scene, tell};
-use crate::support::{MGMT, READY, sled};
+use crate::provision::support::{MGMT, READY, sled};
 use qemu_tests::guest::POWER_OFF;
 
 const UUID: &str = "4c4c4544-0042-3510-8051-b7c04f333832";

@@ -2,7 +2,7 @@
 
 use super::dhcp::{Ask, Say, Server, gateway};
 use super::{Case, Seen, forget, goes_on, roomy, scene};
-use crate::support::{MGMT, SOON, Scene};
+use crate::provision::support::{MGMT, SOON, Scene};
 use qemu_tests::namespace::GATEWAY;
 use sledos::qemu::{Boot, Machine, MachineSpec};
 use std::net::Ipv4Addr;
