@@ -41,6 +41,11 @@ impl Key {
         Self { file, public: public.trim().to_owned() }
     }
 
+    /// The file with the private key.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// The public key, as in authorized_keys.
     pub fn public(&self) -> &str {
         &self.public

@@ -14,7 +14,6 @@ pub(crate) struct Browser {
     driver: Child,
     address: SocketAddr,
     session: String,
-    axe: String,
 }
 
 /// Test output that is kept: pictures.
@@ -56,7 +55,7 @@ impl Browser {
         let port =
             started.next().and_then(|line| line.split("on port ").nth(1)?.trim_end_matches('.').parse().ok());
         let address = SocketAddr::from(([127, 0, 0, 1], port.expect("it says its port")));
-        let mut browser = Self { driver, address, session: String::new(), axe: axe() };
+        let mut browser = Self { driver, address, session: String::new() };
         let profile = format!("--user-data-dir={}", profile.join("chromium").display());
         let args = [
             "--headless=new",
@@ -158,7 +157,7 @@ impl Browser {
 
     /// Lets the checker look: it must not find anything.
     pub(crate) fn accessible(&self, what: &str) {
-        self.run(&self.axe);
+        self.run(&axe());
         let script = "const done = arguments[0]; axe.run(document).then((r) => done({bad: r.violations.map((v) => \
                       ({id: v.id, help: v.help, nodes: v.nodes.slice(0, 3).map((n) => n.html + ': ' + n.failureSummary)})), good: r.passes.length}), \
                       (e) => done({bad: [String(e)], good: 0}));";

@@ -1,6 +1,6 @@
 //! A storage sled over four boots: everything that happens to its disks.
 
-use super::disks::{HDD, anothers, dead, hdd, sparse, ssd, taken};
+use super::drives::{HDD, anothers, dead, hdd, sparse, ssd, taken};
 use super::support::{MGMT, READY, SOON, Scene, said};
 use qemu_tests::console;
 use qemu_tests::guest::Guest;

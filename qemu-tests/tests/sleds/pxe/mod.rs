@@ -3,6 +3,10 @@
 //! people have already, with exported files.
 
 mod boots;
+#[allow(clippy::unwrap_used, dead_code)]
+#[path = "../../../../server/tests/page/browser.rs"]
+mod browser;
 mod existing;
 mod replaced;
+mod roles;
 mod support;

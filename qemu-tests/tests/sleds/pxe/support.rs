@@ -49,6 +49,14 @@ fn key() -> &'static NewKey {
     KEY.get_or_init(|| new_key("test", None).expect("there are random numbers"))
 }
 
+/// Another image for the same server, beside the compute image.
+pub(crate) fn another(recipe: &str) -> PathBuf {
+    let mut request = image::request(recipe, &tmp().join("output-pxe"));
+    // What is not shipped has no lock yet.
+    request.locked = request.recipe.with_extension("lock").exists();
+    image::build(request).dir
+}
+
 /// The compute image, built once. It trusts the key by itself, as one that firmware starts
 /// without anybody's command line has to.
 pub(crate) fn compute() -> &'static Path {
@@ -103,20 +111,25 @@ impl Scene {
 
     /// Writes the fleet file with these lines below `sleds:`.
     pub(crate) fn fleet(&self, sleds: &str) {
+        let config = "networks: {mgmt: {match: {driver: [e1000e, virtio_net]}, address: dhcp}}";
+        let hostname = "hostname: '{rack}-b{bay:02}'";
+        self.fleet_of(&format!("  compute: {{image: compute, config: {{{hostname}, {config}}}}}\n"), sleds);
+    }
+
+    /// The same with these lines below `roles:`.
+    pub(crate) fn fleet_of(&self, roles: &str, sleds: &str) {
         let url = format!("http://{GATEWAY}:8080");
         let text = format!(
             "fleet: pxe
 servers: {{metadata: ['{url}'], image: ['{url}/images'], report: ['{url}']}}
 trust: ['{}']
 racks:
-  r1: {{bays: 8, switches: [{{chassis: '02:00:00:00:00:01', port: 'Ethernet{{bay}}'}}]}}
+  r1:
+    bays: 8
+    subnets: {{mgmt: {{network: 10.77.0.0/24, first: 10.77.0.11}}}}
+    switches: [{{chassis: '02:00:00:00:00:01', port: 'Ethernet{{bay}}'}}]
 roles:
-  compute:
-    image: compute
-    config:
-      hostname: '{{rack}}-b{{bay:02}}'
-      networks: {{mgmt: {{match: {{driver: [e1000e, virtio_net]}}, address: dhcp}}}}
-sleds:
+{roles}sleds:
 {sleds}",
             key().line
         );

@@ -81,7 +81,7 @@ suite! {
     }
     disk::read_only_install {
         "The disk the image is to be installed on takes no writes",
-        "SLED-122 a disk does not take the image: vda is in use or does not open: Permission denied (os error 13)",
+        "SLED-122 a disk does not take the image: vda is not written to: Operation not permitted (os error 1)",
         "reboots; no other disk is taken instead"
     }
     clock::clock_in_1970 {
@@ -90,13 +90,8 @@ suite! {
         "goes on; a document that was signed later than the image is believed"
     }
     clock::clock_in_2099 {
-        "The RTC says 2099, which the kernel reads as 1999",
-        "clock: the RTC says 1999-01-01T…Z, which is before the image was made; set to …Z",
-        "goes on, as in 1970"
-    }
-    clock::clock_in_2060 {
-        "The RTC says 2060",
-        "metadata: http://… is refused: expired: at …Z, now 2060-01-01T…Z",
+        "The RTC says 2099",
+        "metadata: http://… is refused: expired: at …Z, now 2099-01-01T…Z",
         "keeps asking; an installed sled comes up with the document it stored. A clock that is ahead is not told from a server that plays old documents back: set the RTC"
     }
     network::two_dhcp_servers {

@@ -98,9 +98,11 @@ fn forget(scene: &Scene) {
     std::fs::remove_dir_all(scene.fleet.root.join("v1")).expect("it was compiled");
 }
 
-/// Waits until the sled has its document.
+/// Waits until the sled has its document, and has said all of the line that says so.
 fn goes_on(machine: &Machine) -> String {
-    machine.wait_for("metadata: r1-b07 generation 1 from ", SOON).expect("it gets its document")
+    let told = "metadata: r1-b07 generation 1 from ";
+    let whole = |text: &str| text.split_once(told).is_some_and(|(_, rest)| rest.contains('\n'));
+    machine.wait_until(told, SOON, whole).expect("it gets its document")
 }
 
 #[test]
