@@ -2,7 +2,7 @@
 import { make } from "./app.js";
 
 const time = (ms) => (ms ? new Date(ms).toLocaleString("en-GB") : "never");
-const seconds = (ms) => `${(ms / 1000).toFixed(2)} s`;
+const seconds = (ms) => `${(ms / 1000).toFixed(2)}\u00a0s`;
 const row = (name, value) => (value === null || value === undefined || value === "" ? [] : [make("dt", {}, name), make("dd", {}, String(value))]);
 
 const table = (caption, heads, rows) => (rows.length ? filled(caption, heads, rows) : make("p", {}, `${caption}: none.`));
