@@ -9,6 +9,8 @@ use metadata::generate::{Image, Nic, generate};
 use metadata::ignition::World;
 use metadata::values::Mac;
 use metadata::{fleet, ignition, junk, signature};
+use sledos::image::manifest::Manifest;
+use sledos::origins::Origins;
 use sledos_init::disks::Content;
 use sledos_init::net::netlink;
 use sledos_init::options::Options;
@@ -66,6 +68,8 @@ pub const ALL: &[Target] = &[
         run: cpio_archive,
     },
     Target { name: "uki", most: 4096, words: &["MZ", "PE\0\0", ".linux", ".cmdline", ".osrel"], run: uki },
+    Target { name: "manifest", most: 16_384, words: JSON, run: manifest },
+    Target { name: "origins", most: 8192, words: JSON, run: origins },
     Target { name: "signature", most: 1024, words: &["\n", "untrusted comment: ", "RU"], run: minisig },
 ];
 
@@ -110,6 +114,22 @@ fn uki(input: &[u8]) -> u64 {
     let lengths = sections.iter().flatten().map(|section| section.data.len()).sum::<usize>();
     answer(&sections.err().map_or(String::new(), |error| error.to_string()))
         ^ u64::try_from(lengths.min(64)).unwrap_or(0)
+}
+
+fn manifest(input: &[u8]) -> u64 {
+    match serde_json::from_slice::<Manifest>(input) {
+        Ok(manifest) => answer(&manifest.to_json()) ^ 1,
+        Err(error) => answer(&error.to_string()),
+    }
+}
+
+/// What is compressed is fuzzed, not zstd.
+fn origins(input: &[u8]) -> u64 {
+    let packed = zstd::bulk::compress(input, 1).unwrap_or_default();
+    match Origins::read("files.json.zst", &packed) {
+        Ok(origins) => debug(&(origins.by_owner(&origins.usr), origins.by_owner(&origins.initramfs))),
+        Err(error) => answer(&format!("{error} {:?}", std::error::Error::source(&error))),
+    }
 }
 
 fn lldp_frame(input: &[u8]) -> u64 {

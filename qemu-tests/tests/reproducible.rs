@@ -6,17 +6,25 @@ use std::fs::{self, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use qemu_tests::{image, judge};
 use sledos::cache::Cache;
 use sledos::verify::differences::Difference;
 use sledos::verify::{Rebuild, rebuild};
 
-fn scratch() -> PathBuf {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reproducible");
+fn scratch(name: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reproducible").join(name);
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir).expect("cargo's scratch directory can be written");
     dir
+}
+
+/// The image that is built again. Locks again if the mirror dropped packages, and leaves the
+/// downloads in the cache.
+fn here() -> &'static Path {
+    static IMAGE: OnceLock<PathBuf> = OnceLock::new();
+    IMAGE.get_or_init(|| image::build(image::request("compute.yaml", &scratch("here"))).dir)
 }
 
 /// The `sledos` binary of this profile: cargo builds it before the tests of a
@@ -28,19 +36,66 @@ fn sledos() -> PathBuf {
     binary
 }
 
+fn script(program: PathBuf, text: &str) -> PathBuf {
+    fs::write(&program, text).expect("the directory is ours");
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("it is ours");
+    program
+}
+
 /// `sledos` for which it is years later. It notes the date it sees.
 fn sledos_of_the_future(dir: &Path) -> PathBuf {
-    let program = dir.join("sledos-later");
     let (noted, sledos) = (dir.join("date"), sledos());
     let faketime = "/usr/bin/faketime '2033-02-03 04:05:06'";
-    let script = format!(
+    let text = format!(
         "#!/bin/sh\n{faketime} date +%Y > '{}' && exec {faketime} '{}' \"$@\"\n",
         noted.display(),
         sledos.display()
     );
-    fs::write(&program, script).expect("the directory is ours");
-    fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("it is ours");
-    program
+    script(dir.join("sledos-later"), &text)
+}
+
+/// A Debian 13 in a directory: another C library, other tools, other time zones.
+fn other_userland(dir: &Path) -> PathBuf {
+    let root = dir.join("root");
+    // The mirror is the one that this host has its own suite from.
+    let text = r#"
+        . /etc/os-release
+        mirror=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' |
+            awk -v suite="$VERSION_CODENAME" '$1 == suite { print $2; exit }')
+        mmdebstrap --quiet --variant=essential --include=ca-certificates trixie "$0" "$mirror""#;
+    let flags = ["-o", "pipefail", "-ec", text].map(Path::new);
+    judge::run("mmdebstrap (or bash)", "bash", flags.into_iter().chain([root.as_path()]));
+    root
+}
+
+/// `sledos` inside another userland, which has nothing of the host's but the kernel, the
+/// files of the build and the list of mirrors. It notes the C library it sees.
+fn sledos_elsewhere(dir: &Path, root: &Path) -> PathBuf {
+    let cache = Cache::default_dir().expect("HOME or XDG_CACHE_HOME is set");
+    let program = sledos();
+    let shared = [
+        image::top(),
+        cache,
+        program.parent().expect("it is in a directory").to_owned(),
+        dir.parent().expect("it is ours").to_owned(),
+        "/etc/apt".into(),
+        "/dev".into(),
+        "/proc".into(),
+    ];
+    let shared: Vec<_> = shared.iter().map(|dir| format!("'{}'", dir.display())).collect();
+    let text = format!(
+        "#!/bin/sh\nexec unshare --mount --propagation private sh -ec '\n\
+         root=$1; noted=$2; program=$3; shift 3\n\
+         while [ \"$1\" != -- ]; do mkdir -p \"$root$1\"; mount --bind \"$1\" \"$root$1\"; shift; done; shift\n\
+         cp -L /etc/resolv.conf \"$root/etc/resolv.conf\"\n\
+         chroot \"$root\" ldd --version >\"$noted\"\n\
+         exec chroot \"$root\" \"$program\" \"$@\"' sh '{}' '{}' '{}' {} -- \"$@\"\n",
+        root.display(),
+        dir.join("libc").display(),
+        program.display(),
+        shared.join(" ")
+    );
+    script(dir.join("sledos-elsewhere"), &text)
 }
 
 /// Builds the image in `dir` again with `program`.
@@ -66,19 +121,16 @@ fn shown(differences: &[Difference]) -> String {
 
 #[test]
 fn another_place_user_and_day_give_the_same_bytes_and_what_does_not_is_named() {
-    let dir = scratch();
-    // Locks again if the mirror dropped packages, and leaves the downloads in the cache.
-    let here = image::build(image::request("compute.yaml", &dir.join("here"))).dir;
-
+    let (dir, here) = (scratch("varied"), here());
     let program = sledos_of_the_future(&dir);
     let there = dir.join("there");
-    let differences = again(&here, &program, &there, &|_| {});
+    let differences = again(here, &program, &there, &|_| {});
     assert!(differences.is_empty(), "{}:\n{}", there.display(), shown(&differences));
     let date = fs::read_to_string(dir.join("date"));
     assert_eq!(date.expect("faketime is missing: apt-get install faketime").trim(), "2033");
     // We are not the only ones who say so.
     let second = there.join("output/compute/test");
-    judge::run("diffutils", "diff", [Path::new("--recursive"), &here, &second]);
+    judge::run("diffutils", "diff", [Path::new("--recursive"), here, &second]);
     fs::remove_dir_all(&there).expect("it is ours");
 
     // A build that puts the time into a file.
@@ -91,7 +143,7 @@ fn another_place_user_and_day_give_the_same_bytes_and_what_does_not_is_named() {
         let mut file = fs::File::create(&file).expect("the copy is ours");
         writeln!(file, "# made at {}", now.as_nanos()).expect("there is room");
     };
-    let differences = again(&here, &sledos(), &dir.join("spoilt"), &disturb);
+    let differences = again(here, &sledos(), &dir.join("spoilt"), &disturb);
     let usr = differences.iter().find(|difference| difference.place == "usr.squashfs");
     let cause = "/usr/lib/sysctl.d/spoilt.conf: only in the second";
     assert_eq!(usr.map(|usr| usr.files.as_slice()), Some(&[cause.to_owned()][..]), "{}", shown(&differences));
@@ -104,4 +156,20 @@ fn another_place_user_and_day_give_the_same_bytes_and_what_does_not_is_named() {
     {
         assert!(!differences.iter().any(|d| d.place == same), "{}", shown(&differences));
     }
+}
+
+#[test]
+fn another_userland_gives_the_same_bytes() {
+    let (dir, here) = (scratch("elsewhere"), here());
+    let program = sledos_elsewhere(&dir, &other_userland(&dir));
+    let differences = again(here, &program, &dir.join("there"), &|_| {});
+    assert!(differences.is_empty(), "{}:\n{}", dir.display(), shown(&differences));
+    // It was another one indeed.
+    let version = |text: &str| {
+        text.lines().next().and_then(|line| line.rsplit(' ').next()).unwrap_or_default().to_owned()
+    };
+    let other = version(&fs::read_to_string(dir.join("libc")).expect("it is noted"));
+    let ours = version(&judge::run("libc-bin", "ldd", ["--version"]));
+    assert!(!other.is_empty() && other != ours, "{other} and {ours}");
+    println!("glibc {other} there, {ours} here");
 }

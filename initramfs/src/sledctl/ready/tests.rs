@@ -174,3 +174,30 @@ fn a_report_server_takes_the_report_over_http() {
     assert!(asked[0].starts_with("POST /v1/report/r12-b07 HTTP/1.1\r\n"), "{asked:?}");
     assert!(asked[0].contains("\r\nAuthorization: Bearer t0k\r\n"), "{asked:?}");
 }
+
+/// Takes nothing until it was asked so often.
+struct Later(Mutex<u32>);
+
+impl Post for Later {
+    fn post(&self, _: &str, _: Option<&str>, _: &[u8]) -> Result<(), String> {
+        let mut left = self.0.lock().unwrap();
+        *left = left.checked_sub(1).ok_or("it was taken before")?;
+        if *left == 0 { Ok(()) } else { Err("answers 503".into()) }
+    }
+}
+
+#[test]
+fn a_report_is_tried_until_it_is_taken_and_not_at_all_when_nobody_wants_it() {
+    let root = root();
+    let sled = Sled::new(root.path());
+    let waits = Mutex::new(0);
+    // Two servers are asked each time.
+    let later = Later(Mutex::new(5));
+    post::keep_reporting(&sled, &later, &|_| *waits.lock().unwrap() += 1).unwrap();
+    assert_eq!((*later.0.lock().unwrap(), *waits.lock().unwrap()), (0, 2));
+
+    let mut document = document();
+    document["servers"]["report"] = json!([]);
+    write(root.path(), "run/sledos/document.json", &document.to_string());
+    post::keep_reporting(&sled, &Later(Mutex::new(0)), &|_| panic!("it waits")).unwrap();
+}
