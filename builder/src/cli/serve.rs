@@ -182,3 +182,22 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Error> {
     drop(running);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ServeArgs,
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_command_line() {
+        let line = Line::try_parse_from(["serve", "--key", "ops.key"]).unwrap();
+        let default = ServeArgs { key: Some("ops.key".into()), ..ServeArgs::default() };
+        assert_eq!(format!("{:?}", line.args), format!("{default:?}"));
+    }
+}

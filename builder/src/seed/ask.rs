@@ -17,7 +17,10 @@ use super::images::{self as image, Image};
 use super::plan::{Key, KeyFrom, Plan, room};
 use super::settings::{Before, Settings};
 use super::Error;
+use crate::fleet::apply_ignition;
 
+/// Where the fleet file is as long as nothing is written.
+const NOWHERE: &str = "/nowhere/fleet.yaml";
 /// Largest fleet file that is fetched.
 const FLEET_MAX: u64 = 4 << 20;
 
@@ -172,8 +175,20 @@ impl<R: BufRead, W: Write> Questions<'_, R, W> {
         Ok(Key { secret, line, from })
     }
 
+    /// Before something is fetched. A seed that serves keeps its address until the plan is
+    /// confirmed.
+    fn online(&mut self, settings: &Settings) -> Result<(), String> {
+        if self.before.is_some() { Ok(()) } else { self.host.online(settings) }
+    }
+
     fn images(&mut self, settings: &Settings) -> Result<Vec<Image>, Error> {
-        let here: Vec<_> = image::in_dir(self.images, self.host).unwrap_or_default();
+        let here = match image::in_dir(self.images, self.host) {
+            Ok(here) => here,
+            Err(why) => {
+                self.wrong(&format!("An image that is here already is damaged: {why}"))?;
+                Vec::new()
+            }
+        };
         let names: Vec<_> = here.iter().map(Image::name).collect();
         if !names.is_empty() {
             self.console.say(&format!("Images that are here already: {}", names.join(", ")))?;
@@ -202,7 +217,7 @@ impl<R: BufRead, W: Write> Questions<'_, R, W> {
                     images
                 }
                 Where::Url(url) => {
-                    self.host.online(settings)?;
+                    self.online(settings)?;
                     let url = url.trim_end_matches("/manifest.json").to_owned();
                     vec![image::at(image::Source::Url(url), self.host)?]
                 }
@@ -245,8 +260,10 @@ impl<R: BufRead, W: Write> Questions<'_, R, W> {
                 q.wrong(&format!("warning: {warning}"))?;
             }
             let adopted = adopt(&source, &settings.url(), &key.line);
-            Ok(adopted.map_err(|e| e.to_string()).and_then(|adopted| {
+            Ok(adopted.map_err(|e| e.to_string()).and_then(|mut adopted| {
                 q.images_are_there(&adopted, copy).map_err(|e| e.to_string())?;
+                // What the file names beside itself will not be there.
+                apply_ignition(&mut adopted.fleet, Path::new(NOWHERE)).map_err(|e| chain(&e))?;
                 Ok(adopted)
             }))
         })
@@ -274,11 +291,11 @@ impl<R: BufRead, W: Write> Questions<'_, R, W> {
                 let bytes = crate::fleet::read_bytes(&file).map_err(|e| chain(&e))?;
                 Ok((file.display().to_string(), bytes))
             })),
-            (Where::Url(url), _) => Ok(self.host.online(settings).and_then(|()| {
+            (Where::Url(url), _) => Ok(self.online(settings).and_then(|()| {
                 let mut bytes = Vec::new();
                 let read = self.host.open(&url)?.take(FLEET_MAX + 1).read_to_end(&mut bytes);
                 let read = read.map_err(|e| format!("{url}: {e}"))?;
-                if read as u64 > FLEET_MAX {
+                if u64::try_from(read).is_ok_and(|n| n > FLEET_MAX) {
                     return Err(format!("{url} is too long to be a fleet file"));
                 }
                 Ok((url, bytes))
@@ -313,3 +330,6 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |e| e.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,8 +17,7 @@ pub fn unit(settings: &Settings) -> String {
          [Network]\nAddress={own}\nDHCP={dhcp}\nLinkLocalAddressing=no\n\
          # The server is there before the switch is.\n\
          ConfigureWithoutCarrier=yes\n\n\
-         [DHCPv4]\nClientIdentifier=mac\n\n\
-         [Link]\nRequiredForOnline=no\n",
+         [DHCPv4]\nClientIdentifier=mac\n",
         mac = settings.mac,
         own = settings.own(),
     )

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use ureq::tls::TlsConfig;
+
 use super::Error;
 use super::host::{Host, LABEL, Nic};
 use super::network;
 use super::settings::{Layout, Settings};
+use crate::apt::fetch::transport::root_certs;
 
 /// Where the stick is mounted: in a mount namespace of this unit's own.
 const STICK: &str = "/run/sledos/stick";
@@ -123,7 +126,9 @@ impl Host for System {
     }
 
     fn open(&mut self, url: &str) -> Result<Box<dyn Read>, String> {
+        let tls = TlsConfig::builder().root_certs(root_certs()).build();
         let agent: ureq::Agent = ureq::Agent::config_builder()
+            .tls_config(tls)
             .timeout_connect(Some(ANSWER))
             .timeout_recv_response(Some(ANSWER))
             .http_status_as_error(false)
