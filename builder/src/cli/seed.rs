@@ -56,7 +56,9 @@ fn setup(layout: &Layout) -> Result<(), Error> {
             console.say(&format!("It serves {}/", before.settings.url()))?;
             console.ask("Press Enter to change its answers.")?;
         } else {
-            console.say("Answer some questions. Nothing is written before the last one; Ctrl-C begins again.\n")?;
+            console.say(
+                "Answer some questions. Nothing is written before the last one; Ctrl-C begins again.\n",
+            )?;
         }
         // Between the greeting and the first answer another console may have been faster.
         let before = settings::before(layout)?;

@@ -186,7 +186,11 @@ impl Machine {
             Some(keyboard) => keyboard.write_all(text.as_bytes()).and_then(|()| keyboard.flush()),
             None => Err(std::io::ErrorKind::BrokenPipe.into()),
         };
-        written.map_err(|source| Error::Io { what: "typing on the console of", path: self.log.clone(), source })
+        written.map_err(|source| Error::Io {
+            what: "typing on the console of",
+            path: self.log.clone(),
+            source,
+        })
     }
 
     /// What the console has said so far.

@@ -52,16 +52,14 @@ pub fn address(text: &str) -> Result<Address, String> {
             Err(_) => "this is no address; write one with its prefix length, as 10.0.0.2/24".to_owned(),
         });
     };
-    let ip: Ipv4Addr = ip
-        .parse()
-        .map_err(|_| format!("`{ip}` is no IPv4 address, which has four numbers up to 255, as 10.0.0.2/24"))?;
+    let ip: Ipv4Addr = ip.parse().map_err(|_| {
+        format!("`{ip}` is no IPv4 address, which has four numbers up to 255, as 10.0.0.2/24")
+    })?;
     let digits = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
     // A smaller network has no room for two sleds, a larger one is a slip.
-    let prefix = prefix
-        .parse::<u8>()
-        .ok()
-        .filter(|n| digits && (8..=29).contains(n))
-        .ok_or_else(|| format!("`{prefix}` is no prefix length from 8 to 29; 24 is the netmask 255.255.255.0"))?;
+    let prefix = prefix.parse::<u8>().ok().filter(|n| digits && (8..=29).contains(n)).ok_or_else(|| {
+        format!("`{prefix}` is no prefix length from 8 to 29; 24 is the netmask 255.255.255.0")
+    })?;
     let address = Address { ip, prefix };
     if ip.is_loopback() || ip.is_multicast() || ip.octets()[0] == 0 || ip.octets()[0] >= 240 {
         return Err(format!("{ip} is no address that a machine can have; 10.0.0.2/24 would be one"));
@@ -83,7 +81,8 @@ pub fn range(text: &str, own: Address) -> Result<Option<(Ipv4Addr, Ipv4Addr)>, S
         return Ok(None);
     }
     let (low, high) = own.hosts();
-    let example = format!("write the first and the last, with a comma between; machines have {low} to {high}");
+    let example =
+        format!("write the first and the last, with a comma between; machines have {low} to {high}");
     let (first, last) = text.split_once([',', '-']).ok_or_else(|| format!("this is no range: {example}"))?;
     let one = |text: &str| {
         let text = text.trim();
@@ -97,7 +96,9 @@ pub fn range(text: &str, own: Address) -> Result<Option<(Ipv4Addr, Ipv4Addr)>, S
         return Err(format!("{first} comes after {last}: write the lower one first"));
     }
     if first < low || last > high {
-        return Err(format!("the range has the network's own first or last address in it; it may be {low} to {high}"));
+        return Err(format!(
+            "the range has the network's own first or last address in it; it may be {low} to {high}"
+        ));
     }
     if (first..=last).contains(&own.ip) {
         return Err(format!("{} is this seed's own address; leave it out of the range", own.ip));
@@ -111,10 +112,9 @@ pub fn range(text: &str, own: Address) -> Result<Option<(Ipv4Addr, Ipv4Addr)>, S
 /// What is wrong with it.
 pub fn number(text: &str, count: usize) -> Result<usize, String> {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
-    text.parse()
-        .ok()
-        .filter(|n| digits && (1..=count).contains(n))
-        .ok_or_else(|| if count == 1 { "write 1".to_owned() } else { format!("write a number from 1 to {count}") })
+    text.parse().ok().filter(|n| digits && (1..=count).contains(n)).ok_or_else(|| {
+        if count == 1 { "write 1".to_owned() } else { format!("write a number from 1 to {count}") }
+    })
 }
 
 /// Where a file is.
@@ -150,7 +150,9 @@ pub fn place(text: &str) -> Result<Where, String> {
             Ok(Where::Url(text.trim_end_matches('/').to_owned()))
         }
         Some(_) => Err("this URL has signs in it that no URL has; write them as %20 and the like".to_owned()),
-        None => Err(format!("`{text}` is none of the answers, and no URL, which begins with http:// or https://")),
+        None => {
+            Err(format!("`{text}` is none of the answers, and no URL, which begins with http:// or https://"))
+        }
     }
 }
 

@@ -55,7 +55,9 @@ pub fn apply(
 
 fn host_online(plan: &Plan, image: &images::Image, host: &mut dyn Host) -> Result<(), Error> {
     match &image.source {
-        images::Source::Url(_) if plan.before.is_none() => host.online(&plan.settings).map_err(Error::Network),
+        images::Source::Url(_) if plan.before.is_none() => {
+            host.online(&plan.settings).map_err(Error::Network)
+        }
         // A seed that serves is on its network.
         _ => Ok(()),
     }

@@ -10,13 +10,13 @@ use metadata::fleet::resolve::ImageChoice;
 use metadata::fleet::sign::{Signer, new_key};
 use yaml::diagnostic::{Diagnostic, Diagnostics, Source};
 
+use super::Error;
 use super::answers::{self, Where};
 use super::console::{Console, END};
 use super::host::{Host, LABEL, Nic};
 use super::images::{self as image, Image};
 use super::plan::{Key, KeyFrom, Plan, room};
 use super::settings::{Before, Settings};
-use super::Error;
 use crate::fleet::apply_ignition;
 
 /// Where the fleet file is as long as nothing is written.
@@ -117,7 +117,8 @@ impl<R: BufRead, W: Write> Questions<'_, R, W> {
             let old = nics.iter().enumerate().find(|(_, nic)| Some(nic.mac) == was);
             let default = old.or(only).map(|(n, _)| (n + 1).to_string());
             let question = "Which one is on the sleds' network?";
-            let n = self.until(question, default.as_deref(), |_, text| Ok(answers::number(text, nics.len())))?;
+            let n =
+                self.until(question, default.as_deref(), |_, text| Ok(answers::number(text, nics.len())))?;
             let Some(nic) = nics.into_iter().nth(n - 1) else { continue };
             if !nic.carrier {
                 self.console.say("  It has no cable now. That can be done later.")?;
@@ -131,7 +132,8 @@ impl<R: BufRead, W: Write> Questions<'_, R, W> {
         let default = before.as_ref().map(|before| before.own().to_string());
         let question = "Address of this seed there, with its prefix length, as 10.0.0.2/24?";
         let own = self.until(question, default.as_deref(), |_, text| Ok(answers::address(text)))?;
-        self.console.say("Addresses to give to sleds, as 10.0.0.100,10.0.0.200. `none` when another DHCP server")?;
+        self.console
+            .say("Addresses to give to sleds, as 10.0.0.100,10.0.0.200. `none` when another DHCP server")?;
         let old = before.map(|before| match before.range {
             Some((first, last)) => format!("{first},{last}"),
             None => "none".to_owned(),
@@ -146,10 +148,13 @@ impl<R: BufRead, W: Write> Questions<'_, R, W> {
     }
 
     fn key(&mut self) -> Result<Key, Error> {
-        let question = format!("The key that signs: `new`, or `usb` for ops.key on the stick labelled {LABEL}{}?", match self.before {
-            Some(_) => ", or `keep`",
-            None => "",
-        });
+        let question = format!(
+            "The key that signs: `new`, or `usb` for ops.key on the stick labelled {LABEL}{}?",
+            match self.before {
+                Some(_) => ", or `keep`",
+                None => "",
+            }
+        );
         let default = if self.before.is_some() { "keep" } else { "new" };
         self.until(&question, Some(default), |q, text| Ok(q.key_from(text)))
     }
@@ -317,7 +322,10 @@ impl<R: BufRead, W: Write> Questions<'_, R, W> {
         let wrong: Vec<_> = missing
             .map(|(choice, place)| {
                 Diagnostic::at(&place, format!("there is no image `{choice}`"))
-                    .why(format!("the images are {}", if all.is_empty() { "none".into() } else { all.join(", ") }))
+                    .why(format!(
+                        "the images are {}",
+                        if all.is_empty() { "none".into() } else { all.join(", ") }
+                    ))
                     .hint("correct it here, or answer no at the end and give the image")
             })
             .collect();

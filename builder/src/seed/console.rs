@@ -98,7 +98,9 @@ impl<R: BufRead, W: Write> Console<R, W> {
                 return Ok(wrong.map_or(Ok(text), Err));
             }
             if !whole {
-                let why = format!("line {number} is longer than a terminal takes, {TERMINAL} bytes; use a stick or a URL");
+                let why = format!(
+                    "line {number} is longer than a terminal takes, {TERMINAL} bytes; use a stick or a URL"
+                );
                 wrong.get_or_insert(why);
             }
             if text.len() + line.len() > PASTE {
@@ -145,7 +147,8 @@ mod tests {
     #[test]
     fn what_a_terminal_has_cut_is_refused_and_all_of_it_taken() {
         let cut = vec![b'y'; TERMINAL];
-        let mut c = console(&[b"a\n", &cut[..], b"\nb\n.\nnext\n"].concat());
+        let input = [b"a\n", &cut[..], b"\nb\n.\nnext\n"].concat();
+        let mut c = console(&input);
         assert!(c.paste().unwrap().unwrap_err().starts_with("line 2 is longer"));
         assert_eq!(c.ask("?").unwrap(), "next");
         let much = [&b"0123456789012345678901234567890123456789\n".repeat(120_000)[..], b".\n"].concat();

@@ -100,7 +100,10 @@ pub fn at(source: Source, host: &mut dyn Host) -> Result<Image, String> {
         serde_json::from_slice(&bytes).map_err(|e| format!("{what} is no manifest of an image: {e}"))?;
     let names = [&manifest.image, &manifest.version].into_iter().chain(manifest.artefacts.keys());
     if let Some(wrong) = names.into_iter().find(|name| !plain(name)) {
-        return Err(format!("{what} has the name `{}` in it, which no file of an image has", wrong.escape_debug()));
+        return Err(format!(
+            "{what} has the name `{}` in it, which no file of an image has",
+            wrong.escape_debug()
+        ));
     }
     Ok(Image { source, manifest, bytes })
 }
@@ -124,7 +127,11 @@ pub fn in_dir(dir: &Path, host: &mut dyn Host) -> Result<Vec<Image>, String> {
     for path in all {
         let image = at(Source::Dir(path.clone()), host)?;
         if !path.ends_with(image.name()) {
-            return Err(format!("{} has the image {} in it; rename it to that", path.display(), image.name()));
+            return Err(format!(
+                "{} has the image {} in it; rename it to that",
+                path.display(),
+                image.name()
+            ));
         }
         for (file, artefact) in image.artefacts() {
             let path = path.join(file);

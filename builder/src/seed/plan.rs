@@ -92,7 +92,9 @@ impl fmt::Display for Plan {
         writeln!(f, "This seed will")?;
         writeln!(f, "  have the address {} on {nic}", settings.own())?;
         match settings.range {
-            Some((first, last)) => writeln!(f, "  give addresses from {first} to {last}: no other DHCP server is there")?,
+            Some((first, last)) => {
+                writeln!(f, "  give addresses from {first} to {last}: no other DHCP server is there")?
+            }
             None => writeln!(f, "  give no addresses: another DHCP server does")?,
         }
         match key.from {

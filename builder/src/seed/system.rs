@@ -58,7 +58,8 @@ fn nics() -> Vec<Nic> {
 
 /// What a program says when it fails.
 fn run(program: &str, args: &[&str]) -> Result<String, String> {
-    let out = Command::new(program).args(args).output().map_err(|e| format!("cannot start {program}: {e}"))?;
+    let out =
+        Command::new(program).args(args).output().map_err(|e| format!("cannot start {program}: {e}"))?;
     if out.status.success() {
         return Ok(String::from_utf8_lossy(&out.stdout).into_owned());
     }

@@ -52,7 +52,8 @@ impl Host for Fake {
 pub(super) fn image(images: &Path, name: &str, version: &str, usr: &[u8]) {
     let dir = images.join(name).join(version);
     std::fs::create_dir_all(&dir).unwrap();
-    let artefact = |bytes: &[u8]| serde_json::json!({"size": bytes.len(), "sha256": hex(&Sha256::digest(bytes))});
+    let artefact =
+        |bytes: &[u8]| serde_json::json!({"size": bytes.len(), "sha256": hex(&Sha256::digest(bytes))});
     let manifest = serde_json::json!({
         "format": 1, "image": name, "version": version, "time": 0, "builder": "test", "root-hash": "",
         "kernel": {"release": "6", "cmdline": ""},

@@ -204,7 +204,13 @@ pub fn open(cache: &Arc<Cache>, given: &Given<'_>) -> Result<Opened, Error> {
             Some(DebianPackage { name, version, depends })
         }
     };
-    Ok(Opened { name: name(), provides: given.provides.clone(), sha256, package, brings: Brings::Archive(archive) })
+    Ok(Opened {
+        name: name(),
+        provides: given.provides.clone(),
+        sha256,
+        package,
+        brings: Brings::Archive(archive),
+    })
 }
 
 impl Opened {
@@ -250,8 +256,11 @@ impl Opened {
                 Place::Alias(path) if place::agrees_with_alias(&path, &entry.kind) => continue,
                 Place::Alias(path) => return Err(conflict(tree, path)),
             };
-            let node = place::node(entry, archive, ids, origin.clone())
-                .map_err(|source| Error::Owner { name: self.name.clone(), path: path.clone(), source })?;
+            let node = place::node(entry, archive, ids, origin.clone()).map_err(|source| Error::Owner {
+                name: self.name.clone(),
+                path: path.clone(),
+                source,
+            })?;
             if entry.kind != EntryKind::Dir {
                 files += 1;
                 provided |= path == place::canonical(&self.provides);

@@ -74,9 +74,7 @@ pub fn adopt(source: &Arc<Source>, url: &str, key: &str) -> Result<Adopted, Diag
     let report = check(&Source::new(&source.file, text.clone()));
     let Some(fleet) = report.fleet else { return Err(Diagnostics(report.errors)) };
     let now = &fleet.file.servers;
-    let same = |list: &[String], wanted: &str| {
-        matches!(list, [one] if one.trim_end_matches('/') == wanted)
-    };
+    let same = |list: &[String], wanted: &str| matches!(list, [one] if one.trim_end_matches('/') == wanted);
     let good = same(&now.metadata, url) && same(&now.image, &images) && same(&now.report, url);
     if !good || fleet.file.trust != keys || fleet.sleds.len() != before.sleds.len() {
         let wrong = Diagnostic::nowhere("the file is written in a way that cannot be changed automatically");

@@ -115,7 +115,8 @@ fn until(scene: &Scene, what: &str, deadline: Duration, good: impl Fn(&Value) ->
     let wait = Instant::now();
     loop {
         let got = scene.inside(|| {
-            sledos::serve::client::get(&format!("http://{SEED}:8080"), "/v1/status").map_err(|e| e.to_string())
+            sledos::serve::client::get(&format!("http://{SEED}:8080"), "/v1/status")
+                .map_err(|e| e.to_string())
         });
         match got {
             Ok(status) if good(&status) => return status,
