@@ -26,8 +26,10 @@ pub fn apply(
 ) -> Result<(), Error> {
     let dir = &layout.0;
     fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
-    let lock = fs::File::open(dir).map_err(Error::io("open", dir))?;
-    flock(&lock, FlockOperation::LockExclusive).map_err(|e| Error::io("lock", dir)(e.into()))?;
+    // A file of its own: the directory's lock is what `StagedDir` takes.
+    let path = dir.join("lock");
+    let lock = fs::File::create(&path).map_err(Error::io("make", &path))?;
+    flock(&lock, FlockOperation::LockExclusive).map_err(|e| Error::io("lock", &path)(e.into()))?;
     same_as_before(plan, layout)?;
     for image in &plan.copy {
         say(&format!("Copying {} …", image.name()))?;
