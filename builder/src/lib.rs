@@ -32,6 +32,7 @@ pub mod publish;
 pub mod qemu;
 pub mod recipe;
 pub mod sbom;
+pub mod seed;
 pub mod serve;
 pub mod simulate;
 pub mod summary;

@@ -47,8 +47,14 @@ fn every_shipped_recipe_loads_and_extends_compute() {
 
 #[test]
 fn units_of_ours_that_are_enabled_are_in_an_overlay() {
-    for recipe in shipped() {
+    let seed = recipe::load(&repository().join("recipes/seed.yaml")).unwrap();
+    for recipe in shipped().into_iter().chain([seed]) {
         for unit in recipe.enable.keys().filter(|u| u.starts_with("sledos-") || u.starts_with("mesos-")) {
+            // An instance is made of its template.
+            let unit = match unit.split_once('@') {
+                Some((name, _)) => format!("{name}@.service"),
+                None => unit.clone(),
+            };
             let path = format!("usr/lib/systemd/system/{unit}");
             assert!(
                 recipe.overlays.iter().any(|o| o.dir.join(&path).is_file()),

@@ -29,7 +29,8 @@ pub struct BuildArgs {
     #[arg(long, value_name = "VERSION")]
     pub image_version: Option<String>,
 
-    /// A component that is not in Debian: a .deb, or a tar with paths from the root.
+    /// A component that is not in Debian: a .deb, a tar with paths from the root, or a program
+    /// that is linked statically.
     #[arg(long, value_name = "NAME=FILE", value_parser = component)]
     pub component: Vec<(String, PathBuf)>,
 

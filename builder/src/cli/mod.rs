@@ -10,6 +10,7 @@ pub mod keys;
 pub mod lock;
 pub mod publish;
 pub mod reference;
+pub mod seed;
 pub mod serve;
 pub mod sign;
 pub mod verify;
@@ -60,6 +61,9 @@ pub enum Verb {
     Fleet(fleet::FleetVerb),
     /// Serve images, documents and boot scripts to sleds, take their reports, show the racks.
     Serve(serve::ServeArgs),
+    /// The first machine of a rack: asks on its console, then serves all the others.
+    #[command(subcommand)]
+    Seed(seed::SeedVerb),
     /// Publish images, iPXE and documents into a directory for any static HTTP server.
     Publish(publish::PublishArgs),
     /// Keys that sign documents.
@@ -128,6 +132,7 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
         Verb::Explain(args) => explain::run_verb(args),
         Verb::Fleet(verb) => fleet::run_verb(verb),
         Verb::Serve(args) => Ok(serve::run(args)?),
+        Verb::Seed(verb) => seed::run_verb(verb),
         Verb::Publish(args) => Ok(publish::run(args)?),
         Verb::Keys(verb) => keys::run_verb(verb),
     }

@@ -69,6 +69,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FIRST,LAST", requires = "pxe", value_parser = range)]
     pub pxe_range: Option<(Ipv4Addr, Ipv4Addr)>,
 
+    /// The address of this server there [default: the interface's first].
+    #[arg(long, value_name = "IP", requires = "pxe")]
+    pub pxe_address: Option<Ipv4Addr>,
+
     /// Firmware that boots over HTTP gets the image itself instead of iPXE. For images that
     /// trust keys by themselves (`provisioning:` in the recipe).
     #[arg(long, requires = "pxe")]
@@ -77,6 +81,30 @@ pub struct ServeArgs {
     /// A sled on its way that is not heard of for so many seconds is silent.
     #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
     pub silent_after: u64,
+}
+
+/// What the command line has when nothing is given.
+impl Default for ServeArgs {
+    fn default() -> Self {
+        Self {
+            fleet: "fleet.yaml".into(),
+            images: "output".into(),
+            key: None,
+            password_file: None,
+            documents: None,
+            state: "serve".into(),
+            address: Ipv4Addr::UNSPECIFIED.into(),
+            port: 8080,
+            tls_cert: None,
+            tls_key: None,
+            connections_per_address: 512,
+            pxe: None,
+            pxe_address: None,
+            pxe_range: None,
+            uki: false,
+            silent_after: 1800,
+        }
+    }
 }
 
 fn range(text: &str) -> Result<(Ipv4Addr, Ipv4Addr), String> {
@@ -91,7 +119,10 @@ const PXE: &str = "pxe/tftp";
 
 /// Starts dnsmasq for a server on this port.
 fn pxe(args: &ServeArgs, interface: &str, port: u16) -> Result<Dnsmasq, Error> {
-    let address = server::pxe::address_of(interface)?;
+    let address = match args.pxe_address {
+        Some(address) => address,
+        None => server::pxe::address_of(interface)?,
+    };
     let settings = Settings {
         interface: interface.to_owned(),
         address,
@@ -150,4 +181,23 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Error> {
     }
     drop(running);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ServeArgs,
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_command_line() {
+        let line = Line::try_parse_from(["serve", "--key", "ops.key"]).unwrap();
+        let default = ServeArgs { key: Some("ops.key".into()), ..ServeArgs::default() };
+        assert_eq!(format!("{:?}", line.args), format!("{default:?}"));
+    }
 }

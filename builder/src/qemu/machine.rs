@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ pub struct Machine {
     child: Child,
     qmp: Qmp,
     console: Arc<Console>,
+    keyboard: Option<ChildStdin>,
     log: PathBuf,
 }
 
@@ -108,7 +109,7 @@ impl Machine {
             .args(spec.args(Accel::probe()?))
             .args(["-serial", "stdio", "-qmp"])
             .arg(qmp_option)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
@@ -127,8 +128,9 @@ impl Machine {
                 console.changed.notify_all();
             });
         }
+        let keyboard = child.stdin.take();
         match Qmp::connect(&socket) {
-            Ok(qmp) => Ok(Self { name: name.to_owned(), child, qmp, console, log }),
+            Ok(qmp) => Ok(Self { name: name.to_owned(), child, qmp, console, keyboard, log }),
             Err(e) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -173,6 +175,22 @@ impl Machine {
             drop(text);
             state = self.console.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Types something on the console; Enter is `\r`.
+    ///
+    /// # Errors
+    /// When the machine is off.
+    pub fn type_in(&mut self, text: &str) -> Result<(), Error> {
+        let written = match &mut self.keyboard {
+            Some(keyboard) => keyboard.write_all(text.as_bytes()).and_then(|()| keyboard.flush()),
+            None => Err(std::io::ErrorKind::BrokenPipe.into()),
+        };
+        written.map_err(|source| Error::Io {
+            what: "typing on the console of",
+            path: self.log.clone(),
+            source,
+        })
     }
 
     /// What the console has said so far.

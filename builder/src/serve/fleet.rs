@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::date::civil;
 use crate::exit::Failure;
-use crate::fleet::{Error, compile_found, find_images, link_uki, read_source, replace_file};
+use crate::fleet::{Error, apply_ignition, compile_found, find_images, link_uki, read_source, replace_file};
 use metadata::fleet::bind::{Newcomer, bind};
 use metadata::fleet::file::Hardware;
 use metadata::fleet::sign::Signer;
@@ -68,7 +68,9 @@ impl FleetOnDisk {
     }
 
     fn load(&self) -> Result<Fleet, Error> {
-        Ok(load(&read_source(&self.file)?)?)
+        let mut fleet = load(&read_source(&self.file)?)?;
+        apply_ignition(&mut fleet, &self.file)?;
+        Ok(fleet)
     }
 }
 

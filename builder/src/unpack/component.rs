@@ -1,5 +1,5 @@
 //! Components: parts of an image that are not in Debian, given as a Debian
-//! package or a tar archive with paths relative to `/`.
+//! package, a tar archive with paths relative to `/`, or a program alone.
 //!
 //! A component may only add files. What it has in common with the packages
 //! must be the same there. Its maintainer scripts do not run, and what a
@@ -10,14 +10,14 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use formats::tree::{Digest, Kind, Node, NotADirectory, Origin, Tree, TreePath};
+use formats::tree::{Content, Digest, Kind, Node, NotADirectory, Origin, Tree, TreePath};
 use sha2::Digest as _;
 
 use super::decode::Compression;
 use super::entry::EntryKind;
 use super::place::{self, Place};
 use super::store::{Archive, Form, Source};
-use super::{ar, control_of};
+use super::{ar, control_of, elf};
 use crate::accounts::{Ids, Unknown};
 use crate::cache::Cache;
 use crate::digest::hex;
@@ -27,7 +27,8 @@ use crate::digest::hex;
 pub struct Given<'a> {
     /// Its name in the recipe.
     pub name: &'a str,
-    /// The archive: `.deb`, or tar, plain or compressed by gzip, xz or zstd.
+    /// The archive: `.deb`, or tar, plain or compressed by gzip, xz or zstd; or the program
+    /// that [`Given::provides`] is, linked statically.
     pub file: &'a Path,
     /// The sha256 it must have, when one is known.
     pub sha256: Option<&'a Digest>,
@@ -74,6 +75,15 @@ pub enum Error {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// A program that needs libraries, which the image may have in other versions.
+    #[error(
+        "the component {name} is a program that needs shared libraries; give one that is linked statically \
+         (rustc: -C target-feature=+crt-static), or a package"
+    )]
+    Dynamic {
+        /// The component.
+        name: String,
     },
     /// Not the archive that was asked for.
     #[error("{}, given as component {name}, has the sha256 {found}, but the recipe wants {wanted}", file.display())]
@@ -146,7 +156,15 @@ pub struct Opened {
     provides: TreePath,
     sha256: Digest,
     package: Option<DebianPackage>,
-    archive: Archive,
+    brings: Brings,
+}
+
+/// What is in a component.
+#[derive(Debug)]
+enum Brings {
+    Archive(Archive),
+    /// The one file it is there for.
+    Program(Vec<u8>),
 }
 
 /// Reads a component; no tree is needed for that.
@@ -155,15 +173,22 @@ pub struct Opened {
 /// When the archive is not right.
 pub fn open(cache: &Arc<Cache>, given: &Given<'_>) -> Result<Opened, Error> {
     let name = || given.name.to_owned();
-    let (sha256, form) = look(given.file).map_err(|source| Error::Read {
-        name: name(),
-        file: given.file.to_owned(),
-        source,
-    })?;
+    let read = |source| Error::Read { name: name(), file: given.file.to_owned(), source };
+    let (sha256, look) = look(given.file).map_err(read)?;
     if let Some(wanted) = given.sha256.filter(|w| **w != sha256) {
         let (wanted, found) = (hex(wanted), hex(&sha256));
         return Err(Error::Digest { name: name(), file: given.file.to_owned(), wanted, found });
     }
+    let form = match look {
+        Look::Archive(form) => form,
+        Look::Program(bytes) => {
+            if elf::needs_libraries(&bytes) {
+                return Err(Error::Dynamic { name: name() });
+            }
+            let (provides, brings) = (given.provides.clone(), Brings::Program(bytes));
+            return Ok(Opened { name: name(), provides, sha256, package: None, brings });
+        }
+    };
     let unpack = |source| Error::Unpack { name: name(), source };
     let source = Source { path: given.file.to_owned(), sha256, form };
     let archive = Archive::open(cache, source).map_err(unpack)?;
@@ -179,7 +204,13 @@ pub fn open(cache: &Arc<Cache>, given: &Given<'_>) -> Result<Opened, Error> {
             Some(DebianPackage { name, version, depends })
         }
     };
-    Ok(Opened { name: name(), provides: given.provides.clone(), sha256, package, archive })
+    Ok(Opened {
+        name: name(),
+        provides: given.provides.clone(),
+        sha256,
+        package,
+        brings: Brings::Archive(archive),
+    })
 }
 
 impl Opened {
@@ -189,28 +220,47 @@ impl Opened {
     /// When it collides with the tree, which may then have part of it, or lacks the
     /// file it is there for.
     pub fn add(&self, tree: &mut Tree, ids: &Ids) -> Result<Added, Error> {
-        let files = self.merge(tree, ids)?;
+        let files = match &self.brings {
+            Brings::Archive(archive) => self.merge(archive, tree, ids)?,
+            Brings::Program(bytes) => self.put(bytes, tree)?,
+        };
         Ok(Added { name: self.name.clone(), sha256: self.sha256, package: self.package.clone(), files })
     }
 
-    fn merge(&self, tree: &mut Tree, ids: &Ids) -> Result<usize, Error> {
+    fn conflict(&self, tree: &Tree, path: TreePath) -> Error {
+        let by = tree.get(&path).map_or("merged /usr".into(), |n| n.origin.to_string());
+        Error::Conflict { name: self.name.clone(), by, path }
+    }
+
+    /// A program alone: root's, and everybody may run it.
+    fn put(&self, bytes: &[u8], tree: &mut Tree) -> Result<usize, Error> {
+        let path = place::canonical(&self.provides);
+        if tree.get(&path).is_some() {
+            return Err(self.conflict(tree, path));
+        }
         let origin = Origin::Component(self.name.as_str().into());
-        let conflict = |tree: &Tree, path: TreePath| Error::Conflict {
-            name: self.name.clone(),
-            by: tree.get(&path).map_or("merged /usr".into(), |n| n.origin.to_string()),
-            path,
-        };
+        let node = Node::new(Kind::File(Content::from_bytes(bytes.to_vec())), 0o755, origin);
+        tree.insert(path, node).map_err(|NotADirectory(above)| self.conflict(tree, above))?;
+        Ok(1)
+    }
+
+    fn merge(&self, archive: &Archive, tree: &mut Tree, ids: &Ids) -> Result<usize, Error> {
+        let origin = Origin::Component(self.name.as_str().into());
+        let conflict = |tree: &Tree, path: TreePath| self.conflict(tree, path);
         let mut provided = false;
         let mut files = 0;
         // The order of the archive: a hard link comes after the file it stands for.
-        for entry in &self.archive.entries {
+        for entry in &archive.entries {
             let path = match place::place(&entry.path) {
                 Place::At(path) => path,
                 Place::Alias(path) if place::agrees_with_alias(&path, &entry.kind) => continue,
                 Place::Alias(path) => return Err(conflict(tree, path)),
             };
-            let node = place::node(entry, &self.archive, ids, origin.clone())
-                .map_err(|source| Error::Owner { name: self.name.clone(), path: path.clone(), source })?;
+            let node = place::node(entry, archive, ids, origin.clone()).map_err(|source| Error::Owner {
+                name: self.name.clone(),
+                path: path.clone(),
+                source,
+            })?;
             if entry.kind != EntryKind::Dir {
                 files += 1;
                 provided |= path == place::canonical(&self.provides);
@@ -232,18 +282,29 @@ impl Opened {
     }
 }
 
-/// The sha256 of a file, and what kind of archive it is.
-fn look(path: &Path) -> io::Result<(Digest, Form)> {
+/// What a file is.
+enum Look {
+    Archive(Form),
+    Program(Vec<u8>),
+}
+
+/// The sha256 of a file, and what it is. A program is read as a whole: it is what it was
+/// when its hash was made.
+fn look(path: &Path) -> io::Result<(Digest, Look)> {
     let mut file = File::open(path)?;
     let mut start = Vec::new();
     (&mut file).take(8).read_to_end(&mut start)?;
+    if start.starts_with(elf::MAGIC) {
+        file.read_to_end(&mut start)?;
+        return Ok((sha2::Sha256::digest(&start).into(), Look::Program(start)));
+    }
     let form = if start == ar::MAGIC { Form::Deb } else { Form::Tar(Compression::of_magic(&start)) };
     let mut hasher = sha2::Sha256::new();
     hasher.update(&start);
     let mut buf = vec![0; 256 << 10];
     loop {
         match file.read(&mut buf)? {
-            0 => return Ok((hasher.finalize().into(), form)),
+            0 => return Ok((hasher.finalize().into(), Look::Archive(form))),
             n => hasher.update(buf.get(..n).unwrap_or_default()),
         }
     }

@@ -12,6 +12,7 @@ pub mod component;
 pub mod control;
 pub mod deb;
 pub mod decode;
+mod elf;
 pub mod entry;
 pub mod index;
 pub mod merge;

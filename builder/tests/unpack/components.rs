@@ -136,3 +136,22 @@ fn a_wrong_damaged_or_missing_file_is_named() {
     let error = try_tar(&bench, &[Member { group: "nobody", ..Member::file(AGENT, b"x") }]).unwrap_err();
     assert!(matches!(&error, Error::Owner { .. }), "{error}");
 }
+
+#[test]
+fn a_program_alone_is_what_it_is_there_for() {
+    let bench = Bench::new();
+    let program = file(&bench, "agent", sledos::build::INIT);
+    let mut tree = base(&bench);
+    // By the way that /sbin is: it leads to /usr/sbin.
+    let added = add(&mut tree, &bench.cache, &given(&program, &p("sbin/agent")), &ids()).unwrap();
+    assert_eq!((added.sha256, added.package, added.files), (sha256(sledos::build::INIT), None, 1));
+    let node = tree.get(&p(AGENT)).unwrap();
+    assert_eq!((node.mode, node.uid, node.gid), (0o755, 0, 0));
+    assert!(matches!(&node.kind, Kind::File(c) if c.to_vec().unwrap() == sledos::build::INIT));
+    let again = add(&mut tree, &bench.cache, &given(&program, &p(AGENT)), &ids()).unwrap_err();
+    assert!(matches!(again, Error::Conflict { .. }), "{again}");
+
+    let own = std::env::current_exe().unwrap();
+    let error = add(&mut base(&bench), &bench.cache, &given(&own, &p(AGENT)), &ids()).unwrap_err();
+    assert!(matches!(error, Error::Dynamic { .. }), "{error}");
+}

@@ -18,9 +18,11 @@
 //! | keys | [`sign`] |
 //! | vendors' sheets | [`import`] |
 //! | replaced hardware, new hardware | [`replace`], [`bind`] |
+//! | a server that nobody could know beforehand | [`adopt`] |
 //!
 //! Pure: no I/O, time is an argument.
 
+pub mod adopt;
 pub mod bind;
 pub mod compile;
 mod de;

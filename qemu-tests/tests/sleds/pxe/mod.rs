@@ -9,4 +9,5 @@ mod browser;
 mod existing;
 mod replaced;
 mod roles;
+mod seed;
 mod support;

@@ -39,7 +39,7 @@ fn serve() {
     }
 }
 
-fn tmp() -> &'static Path {
+pub(crate) fn tmp() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
