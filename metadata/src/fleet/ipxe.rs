@@ -62,11 +62,11 @@ reboot
 
 fn script(whom: &str, file: &FleetFile, image: &Image, cmdline: &str) -> String {
     let mut args = cmdline.to_owned();
-    let mut add =
-        |name: &str, value: &str| args += &format!(" sledos.{name}={}", value.trim_end_matches('/'));
+    let mut add = |name: &str, value: &str| args += &format!(" sledos.{name}={value}");
+    // A key may end in a slash, which is base64.
     file.trust.iter().for_each(|key| add("trust", key.trim()));
-    file.servers.metadata.iter().for_each(|url| add("metadata", url));
-    file.servers.report.iter().for_each(|url| add("report", url));
+    file.servers.metadata.iter().for_each(|url| add("metadata", url.trim_end_matches('/')));
+    file.servers.report.iter().for_each(|url| add("report", url.trim_end_matches('/')));
     let Image { name, version, urls, .. } = image;
     // Each server in turn; what nobody has ends the script, and iPXE comes back to the entry.
     let fetch = |command: &str, artefact: &str, rest: &str| {

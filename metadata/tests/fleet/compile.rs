@@ -242,3 +242,12 @@ fn every_mac_and_uuid_has_an_ipxe_script_and_the_rest_of_the_world_one() {
     let plan = tree.compile(FLEET, NOW + 1, 1);
     assert_eq!(plan.files.values().filter(|f| matches!(f, File::Write(_))).count(), 0);
 }
+
+#[test]
+fn a_key_that_ends_in_a_slash_is_whole_in_the_scripts() {
+    let key = "RWTkSan/SqcNWOvNPLR5SEpg/tc9aprPB8/bmJ9lc2+NRjzlYfrKR6u/";
+    let mut tree = Tree::default();
+    tree.compile(&FLEET.replacen("trust: [", &format!("trust: [{key}, "), 1), NOW, 1);
+    let script = String::from_utf8(tree.0.get("v1/ipxe/any.ipxe").unwrap().clone()).unwrap();
+    assert!(script.contains(&format!(" sledos.trust={key} ")), "{script}");
+}
