@@ -233,6 +233,7 @@ fn install_with(
         opened => opened,
     };
     let disk = disk.map_err(on(name, "is in use or does not open"))?;
+    device::is_still(name, &device.to_string()).map_err(on(name, "is not written to"))?;
     let plan = plan_for(job, what, device, &disk, half)?;
     plan.to_string().lines().for_each(|line| job.log.say(line));
     if plan.whole.is_some() {

@@ -56,7 +56,7 @@ pub fn prepare(log: &Log, document: &SledDocument, uevents: &Uevents, again: &mu
         let mut done = 0;
         for entry in &plan.entries {
             let Action::Prepare { table, .. } = &entry.action else { continue };
-            match execute::partition(&entry.disk, table) {
+            match execute::partition(&entry.disk, &entry.says, table) {
                 Ok(()) => done += 1,
                 Err(error) => {
                     let why = Log::chain(&error);
@@ -69,8 +69,8 @@ pub fn prepare(log: &Log, document: &SledDocument, uevents: &Uevents, again: &mu
 }
 
 fn id() -> Guid {
-    // Without random numbers there is no entropy for anything else either; a table with
-    // two equal ids is refused before it is written.
+    // Without random numbers there is no entropy for anything else either. Disks are known
+    // by the names of their partitions, so equal ids confuse none of ours.
     let mut id = random().unwrap_or_default();
     id[6] = id[6] & 0x0f | 0x40;
     id[8] = id[8] & 0x3f | 0x80;

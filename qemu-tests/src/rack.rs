@@ -51,7 +51,8 @@ impl Rack {
         let leases = self.leases();
         let mut dnsmasq = self.namespace.command("dnsmasq");
         dnsmasq
-            .args(["--keep-in-foreground", "--conf-file=/dev/null", "--interface=br0"])
+            // Without a file for its number: two that start at once would fight for it.
+            .args(["--keep-in-foreground", "--pid-file=", "--conf-file=/dev/null", "--interface=br0"])
             .args(["--bind-interfaces", "--dhcp-authoritative", "--dhcp-range=10.77.0.100,10.77.0.200,1h"])
             .args([format!("--dhcp-leasefile={}", leases.display()), "--user=root".into()])
             .arg(format!("--dhcp-option=option:ntp-server,{GATEWAY}"))

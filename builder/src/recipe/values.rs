@@ -350,6 +350,13 @@ pub(crate) fn kernel_arg(text: &str) -> Result<String, Wrong> {
             .why("every entry is one argument, and a space ends an argument")
             .hint("make it several entries, or put the value in double quotes: `name=\"a b\"`"));
     }
+    // It splits at spaces and knows no quotes; `sledos.trust=` comes after this.
+    let ipxe = |word: &str| matches!(word, ";" | "&&" | "||") || word.starts_with('#');
+    if text.split(' ').any(ipxe) || text.contains("${") || text.contains("  ") {
+        return Err(
+            wrong.why("iPXE would take part of it for its own: `;`, `&&`, `||`, `#`, `${`, several spaces")
+        );
+    }
     Ok(text.to_owned())
 }
 

@@ -2,7 +2,7 @@
 //! one step.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -38,6 +38,13 @@ pub fn apply(
     }
     // The server may have changed the fleet file while images were copied.
     same_as_before(plan, layout)?;
+    if plan.before.is_none() && layout.config().exists() {
+        let kept = keep_damaged(layout)?;
+        say(&format!(
+            "The settings that were here do not read; what lay beside them is in {}.",
+            kept.display()
+        ))?;
+    }
     let staged = StagedDir::create(&layout.config())?;
     let settings = serde_json::to_string_pretty(&plan.settings)
         .map_err(|source| Error::Settings { path: layout.settings(), source })?;
@@ -53,6 +60,15 @@ pub fn apply(
     }
     staged.commit_small_files(&files.map(|(name, ..)| name))?;
     Ok(())
+}
+
+/// Moves a configuration aside whose settings do not read: it has a key that sleds believe.
+fn keep_damaged(layout: &Layout) -> Result<PathBuf, Error> {
+    let config = layout.config();
+    let mut names = (1_u32..).map(|n| config.with_extension(format!("damaged-{n}")));
+    let free = names.find(|path| !path.exists()).unwrap_or_else(|| config.with_extension("damaged"));
+    fs::rename(&config, &free).map_err(Error::io("rename", &config))?;
+    Ok(free)
 }
 
 fn host_online(plan: &Plan, image: &images::Image, host: &mut dyn Host) -> Result<(), Error> {

@@ -132,6 +132,7 @@ impl Host for System {
             .tls_config(tls)
             .timeout_connect(Some(ANSWER))
             .timeout_recv_response(Some(ANSWER))
+            .timeout_per_read(Some(ANSWER))
             .http_status_as_error(false)
             .build()
             .into();

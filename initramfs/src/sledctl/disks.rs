@@ -54,8 +54,9 @@ pub fn run(sled: &Sled) -> Result<(), String> {
     print!("{plan}");
     for entry in &plan.entries {
         if let Action::Prepare { table, .. } = &entry.action
-            && let Err(error) = lock(&entry.disk)
-                .and_then(|_lock| execute::partition(&entry.disk, table).map_err(|e| Log::chain(&e)))
+            && let Err(error) = lock(&entry.disk).and_then(|_lock| {
+                execute::partition(&entry.disk, &entry.says, table).map_err(|e| Log::chain(&e))
+            })
         {
             say(sled, sled.uptime_ms(), &format!("disks: {} gets no partition: {error}", entry.says));
         }
@@ -155,6 +156,7 @@ fn lock(disk: &str) -> Result<File, String> {
 /// One disk, from its partition to its mount.
 fn one(entry: &Entry, set: &DiskSet, bay: u32, partition: &Partition) -> Result<Done, String> {
     let _lock = lock(&entry.disk)?;
+    execute::still_has(&entry.disk, partition).map_err(|e| e.to_string())?;
     let node = disks::device_of(&entry.disk, partition).map_err(|e| format!("no partition ({e})"))?;
     let mount = format!("{}/{bay:02}", set.directory(&entry.set));
     let mut kind = look(&node, partition.size)?;
@@ -319,18 +321,21 @@ fn report(plan: &Plan, outcomes: &[Outcome]) -> Value {
         disks.push(disk);
     }
     for entry in &plan.entries {
-        if let Action::Refuse(why) = &entry.action {
-            disks.push(json!({
-                "set": entry.set, "disk": entry.disk, "serial": entry.serial, "state": "refused",
-                "says": entry.says, "problem": why,
-            }));
-        }
+        let (state, why) = match &entry.action {
+            Action::Refuse(why) => ("refused", why.as_str()),
+            Action::Prepare { .. } => ("fails", "it got no partition"),
+            Action::Keep { .. } => continue,
+        };
+        disks.push(json!({
+            "set": entry.set, "disk": entry.disk, "serial": entry.serial, "state": state,
+            "says": entry.says, "problem": why,
+        }));
     }
     json!({"disks": disks, "warnings": plan.notes})
 }
 
-/// What an earlier run of this boot formatted stays in the report: udev starts another run
-/// for each disk that appears, and at boot all of them do.
+/// What an earlier run of this boot formatted stays in the report: udev starts further runs
+/// for disks that appear, and at boot all of them do.
 fn remember(report: &mut Value, before: &Value) {
     let list = |all: &Value| all.get("disks").and_then(Value::as_array).cloned().unwrap_or_default();
     let before = list(before);

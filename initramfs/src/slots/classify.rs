@@ -91,6 +91,11 @@ pub fn classify(bytes: u64, head: &[u8], tail: &[u8], content: &Content) -> Stat
         Some(found) if matches!(found.kind, Kind::Filesystem | Kind::Member) => State::Foreign(found),
         _ if matches!(content, Content::Gpt(_)) => State::Foreign(gpt),
         _ if ours => State::Unfinished,
+        // Its table is damaged, or the disk is shown with other sectors or another size: not
+        // to be wiped as somebody else's.
+        _ if names_data(head) || names_data(tail) => {
+            State::Unreadable("the partition table of a sledos data disk, which does not read".to_owned())
+        }
         Some(found) => State::Foreign(found),
         None => State::Blank,
     }
@@ -100,6 +105,11 @@ pub fn classify(bytes: u64, head: &[u8], tail: &[u8], content: &Content) -> Stat
 fn is_protective(head: &[u8]) -> bool {
     let Some(mbr) = head.get(446..510) else { return false };
     mbr.iter().all(|b| *b == 0) || (mbr[4] == 0xee && mbr[16..].iter().all(|b| *b == 0))
+}
+
+/// Whether an entry of a partition table, wherever it lies, is of our type for data.
+fn names_data(edge: &[u8]) -> bool {
+    edge.chunks_exact(128).any(|entry| entry.starts_with(&types::SLEDOS_DATA.0))
 }
 
 /// Whether a table has the partitions of a sledos disk: each name once, with its type.

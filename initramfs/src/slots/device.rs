@@ -4,6 +4,7 @@ use super::classify::{EDGE, State, classify};
 use crate::disks::{self, Content};
 use std::cmp::Ordering;
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -53,6 +54,21 @@ impl std::fmt::Display for Device {
 /// All disks.
 pub fn look() -> Vec<Device> {
     disks::look().iter().map(device).collect()
+}
+
+/// That a disk is the one it was when it was described, by size, model, serial number and
+/// what is on it: the kernel gives the name of one that went away to the next that comes.
+///
+/// # Errors
+/// When it is not.
+pub(crate) fn is_still(name: &str, says: &str) -> io::Result<()> {
+    match disks::look_at(name).map(|disk| device(&disk).to_string()) {
+        Some(now) if now == says => Ok(()),
+        now => Err(io::Error::other(format!(
+            "it is another disk than a moment ago, {}: nothing was written",
+            now.as_deref().unwrap_or("or gone")
+        ))),
+    }
 }
 
 /// All about one disk.

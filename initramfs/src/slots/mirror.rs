@@ -19,6 +19,7 @@ use formats::md::{self, Array};
 use metadata::document::{Image, Install};
 use sha2::{Digest as _, Sha256};
 use std::io::{self, Read};
+use std::sync::{Mutex, PoisonError};
 
 /// What makes the ROOT of a disk half of an array.
 #[derive(Clone, Debug)]
@@ -110,7 +111,7 @@ fn new(image: &Image, what: &Installation<'_>, chosen: &[&Device], ids: &Ids) ->
 }
 
 /// A disk that takes the place of one that is missing from the running array, if there is
-/// one that may.
+/// one. Nobody watches: whatever `wipe` allows for an installation, only a blank one does.
 pub fn replacement(install: &Install, running: &Found) -> Option<Device> {
     let root = running.root.as_ref().filter(|root| install.mirror && raid::is_half(root))?;
     let array = raid::read(&running.disk, root)?.array;
@@ -123,6 +124,7 @@ pub fn replacement(install: &Install, running: &Found) -> Option<Device> {
     let new = |d: &&&Device| {
         !d.in_use
             && d.name != running.disk
+            && matches!(d.state, State::Blank | State::Unfinished)
             && matches!(choose::allowed(d, install.wipe), Ok(choose::Way::Whole))
     };
     chosen.iter().find(new).map(|d| (**d).clone())
@@ -145,8 +147,14 @@ pub fn replace(
     install_with(job, what, device, Some(&half))
 }
 
+/// How often the other disk is asked for the same bytes: what it does not give then, it
+/// will not.
+const TRIES: u32 = 3;
+
 /// The artefacts of the running image, from the disk it was booted from.
 pub struct Other<'a> {
+    /// What it was asked for last, and how often in a row.
+    asked: Mutex<(String, u64, u32)>,
     disk: BlockDevice,
     image: &'a Image,
     running: &'a Found,
@@ -175,12 +183,18 @@ impl<'a> Other<'a> {
         let right = |bytes: &Vec<u8>| Sha256::digest(bytes)[..] == image.uki.sha256.0;
         let ukis = esp.map(|esp| esp::ukis(&disk, esp)).unwrap_or_default();
         let uki = ukis.into_iter().map(esp::Uki::into_bytes).find(right).unwrap_or_default();
-        Ok(Self { disk, image, running, uki })
+        Ok(Self { asked: Mutex::default(), disk, image, running, uki })
     }
 }
 
 impl Source for Other<'_> {
     fn open(&self, file: &str, from: u64) -> Result<Box<dyn Read + '_>, String> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let tries = if (asked.0.as_str(), asked.1) == (file, from) { asked.2 + 1 } else { 1 };
+        *asked = (file.to_owned(), from, tries);
+        if tries > TRIES {
+            return Err(format!("{} gives nothing usable from byte {from}", self.running.disk));
+        }
         let part = |start: u64, len: u64| -> Result<Box<dyn Read + '_>, String> {
             Ok(Box::new(Part { disk: &self.disk, at: start + from.min(len), end: start + len }))
         };

@@ -3,17 +3,20 @@
 
 use crate::disks;
 use crate::slots::classify::{EDGE, FRESH, MARK, MARK_AT};
+use crate::slots::device;
 use crate::slots::disk::{BlockDevice, Disk};
 use crate::slots::table::{self, Failed};
 use formats::gpt;
 use std::io;
 
 /// Writes the table to a disk that nobody uses, and shows its partition to the kernel.
+/// `says` is what the plan knows of the disk: names change when disks come and go.
 ///
 /// # Errors
-/// When the disk is in use or does not take it.
-pub fn partition(name: &str, plan: &gpt::Plan) -> Result<(), Failed> {
+/// When the disk is in use, does not take it, or is another one now.
+pub fn partition(name: &str, says: &str, plan: &gpt::Plan) -> Result<(), Failed> {
     let disk = BlockDevice::open(&disks::node(name))?;
+    device::is_still(name, says)?;
     disk.forget_partitions(name)?;
     write(&disk, plan)?;
     disk.reread_partitions();
@@ -48,25 +51,36 @@ pub(crate) fn write(disk: &dyn Disk, plan: &gpt::Plan) -> Result<(), Failed> {
     Ok(())
 }
 
+/// A disk, which has this very partition.
+///
+/// # Errors
+/// When it does not: another disk may have its name now.
+pub fn still_has(name: &str, partition: &gpt::Partition) -> io::Result<(disks::Disk, gpt::Table)> {
+    let gone = || io::Error::other("the disk has another partition table now");
+    let found = disks::look_at(name).ok_or_else(gone)?;
+    match &found.content {
+        disks::Content::Gpt(table) if table.partitions.contains(partition) => {
+            let table = table.clone();
+            Ok((found, table))
+        }
+        _ => Err(gone()),
+    }
+}
+
 /// Notes that the new partition of a disk has its filesystem. Nobody may format it any
 /// more.
 ///
 /// # Errors
 /// When the disk does not take it.
 pub fn formatted(name: &str, partition: &gpt::Partition) -> Result<(), Failed> {
-    let gone = || io::Error::other("the disk has another partition table now");
-    let found = disks::look_at(name).ok_or_else(gone)?;
-    let disks::Content::Gpt(table) = &found.content else { return Err(gone().into()) };
-    if !table.partitions.contains(partition) {
-        return Err(gone().into());
-    }
-    let sector = crate::slots::device::sector(name);
+    let (found, table) = still_has(name, partition)?;
+    let sector = device::sector(name);
     let size = u64::from(sector.max(1));
     let mut plan = gpt::Plan {
         disk_size: found.bytes / size * size,
         sector_size: sector,
         disk_guid: table.disk_guid,
-        partitions: table.partitions.clone(),
+        partitions: table.partitions,
     };
     plan.partitions.iter_mut().for_each(|p| p.attributes &= !FRESH);
     table::write(&BlockDevice::open_shared(&disks::node(name))?, &plan)

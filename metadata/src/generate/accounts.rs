@@ -87,7 +87,7 @@ impl Accounts {
             all.add_group(name, group)?;
         }
         for (name, user) in &config.users {
-            all.user(out, name, user)?;
+            all.user(out, config, name, user)?;
         }
         let shadow = id(&all.group, "shadow").unwrap_or(0);
         let files = [
@@ -136,7 +136,7 @@ impl Accounts {
         self.gshadow.push([name, hash, "", ""].map(str::to_owned).into());
     }
 
-    fn user(&mut self, out: &mut Place, name: &str, user: &Account) -> Result<(), Error> {
+    fn user(&mut self, out: &mut Place, config: &Config, name: &str, user: &Account) -> Result<(), Error> {
         let field = format!("users.{name}");
         is_name(&field, name)?;
         let [comment, home, shell, hash] = [&user.comment, &user.home, &user.shell, &user.password_hash]
@@ -165,7 +165,7 @@ impl Accounts {
                 hash.into_iter().for_each(|hash| set(line, 1, hash));
             }
         } else {
-            self.add_user(out, name, user, primary)?;
+            self.add_user(out, config, name, user, primary)?;
         }
         if !user.groups.is_empty() {
             for line in self.group.iter_mut().chain(&mut self.gshadow) {
@@ -187,6 +187,7 @@ impl Accounts {
     fn add_user(
         &mut self,
         out: &mut Place,
+        config: &Config,
         name: &str,
         user: &Account,
         primary: Option<u32>,
@@ -216,6 +217,11 @@ impl Accounts {
         let hash = user.password_hash.as_deref().filter(|hash| !hash.is_empty()).unwrap_or("*");
         let [least, most, warn] = if user.system { ["", "", ""] } else { ["0", "99999", "7"] };
         self.shadow.push([name, hash, "", least, most, warn, "", "", ""].map(str::to_owned).into());
+        // The document may say how it is to be, and users may share one.
+        let given = config.files.contains_key(&home) || out.has(&home);
+        if given {
+            return Ok(());
+        }
         if user.create_home != Some(false) && place::check_given(&field, &home).is_ok() {
             let file = File { path: home, mode: 0o700, uid, gid, content: Content::Directory };
             out.add(&field, file)?;
@@ -225,6 +231,10 @@ impl Accounts {
         Ok(())
     }
 }
+
+/// What is made of the image's and the document's accounts, in /etc.
+#[cfg(feature = "fleet")]
+const FILES: [&str; 4] = ["passwd", "group", "shadow", "gshadow"];
 
 /// Names and texts of the document's accounts; what the image has is not known.
 #[cfg(feature = "fleet")]
@@ -250,6 +260,11 @@ pub(super) fn check(out: &mut Place, config: &Config) -> Result<(), Error> {
         }
         if !system::keys(&format!("{field}.ssh-keys"), &user.ssh_keys)?.is_empty() {
             out.text(&field, format!("/etc/ssh/authorized_keys.d/{name}"), String::new())?;
+        }
+    }
+    if !config.users.is_empty() || !config.groups.is_empty() {
+        for file in FILES {
+            out.text("users", format!("/etc/{file}"), String::new())?;
         }
     }
     Ok(())

@@ -62,6 +62,11 @@ impl Place {
         Ok(())
     }
 
+    /// Whether something has this path already.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.files.contains_key(path)
+    }
+
     /// Something an operator should know.
     pub(super) fn warn(&mut self, field: &str, text: impl std::fmt::Display) {
         self.warnings.push(format!("{field}: {text}"));

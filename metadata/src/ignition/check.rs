@@ -167,6 +167,12 @@ pub(super) fn meaning(root: &Node, minor: u8, roots: &Roots, problems: &Problems
         if text(account, "name").is_none() {
             wrong(account, "has no `name`");
         }
+        for id in ["uid", "gid"].into_iter().filter_map(|id| account.get(id)) {
+            // The last one means "as it is" to the kernel.
+            if id.text().and_then(|t| t.parse().ok()).is_none_or(|id: u32| id == u32::MAX) {
+                wrong(id, "is no number of a user or group: 0 to 4294967294");
+            }
+        }
     }
 }
 

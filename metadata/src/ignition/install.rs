@@ -75,7 +75,8 @@ fn specifiers(word: &str, name: &str, prefix: &str, instance: &str) -> Result<St
             (c, _) => out.push(c),
         }
     }
-    if out.contains('/') || out.is_empty() {
+    // As systemd: a unit's name has at most 255 bytes. One that grows by itself ends there.
+    if out.contains('/') || out.is_empty() || out.len() > 255 {
         return Err(format!("`{word}` in [Install] is no unit"));
     }
     Ok(out)

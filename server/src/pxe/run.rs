@@ -59,7 +59,7 @@ impl Dnsmasq {
             return Err(Error::Refused(String::from_utf8_lossy(&test.stderr).trim().to_owned()));
         }
         let child = Command::new("dnsmasq")
-            .args(["--keep-in-foreground", "--log-facility=-", "--user=root", &option])
+            .args(["--keep-in-foreground", "--log-facility=-", "--pid-file=", "--user=root", &option])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
