@@ -53,7 +53,14 @@ fn static_servers(scene: &mut Scene) {
     std::fs::write(&file, config).expect("the directory is there");
     scene.daemon("nginx-light", "nginx", &["-c", &file], ("tcp", 8080));
     let root = format!("--tftp-root={dir}/www/pxe");
-    let tftp = ["--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--enable-tftp", "--user=root"];
+    let tftp = [
+        "--keep-in-foreground",
+        "--pid-file=",
+        "--conf-file=/dev/null",
+        "--port=0",
+        "--enable-tftp",
+        "--user=root",
+    ];
     let args = [&tftp[..], &[&root, "--interface=br0", "--bind-interfaces"]].concat();
     scene.daemon("dnsmasq-base", "dnsmasq", &args, ("udp", 69));
 }
@@ -85,8 +92,14 @@ fn proxy_mode_beside_a_dhcp_server_that_knows_nothing_of_booting() {
     let mut scene = scene("proxy");
     let range = format!("--dhcp-range={},{},1h", RANGE[0], RANGE[1]);
     let leases = format!("--dhcp-leasefile={}", scene.dir.join("leases").display());
-    let args =
-        ["--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root", "--interface=eth0"];
+    let args = [
+        "--keep-in-foreground",
+        "--pid-file=",
+        "--conf-file=/dev/null",
+        "--port=0",
+        "--user=root",
+        "--interface=eth0",
+    ];
     // The other server is another machine, plugged into the same switch.
     scene.daemon_at(
         "10.77.0.2",
