@@ -15,18 +15,15 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(crate) async fn watch(app: Arc<App>) {
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut index = None;
     loop {
         ticks.tick().await;
-        let (inner, before) = (Arc::clone(&app), index.clone());
+        let inner = Arc::clone(&app);
         // Files are read, and documents compiled.
-        let looked = tokio::task::spawn_blocking(move || look(&inner, before)).await;
-        index = looked.unwrap_or(index);
+        let _ = tokio::task::spawn_blocking(move || look(&inner)).await;
     }
 }
 
-/// Returns what the index is like now.
-fn look(app: &App, before: Option<String>) -> Option<String> {
+fn look(app: &App) {
     silence(app);
     if let Some(fleet) = &app.fleet {
         let mut fleet = fleet.lock().unwrap_or_else(PoisonError::into_inner);
@@ -34,16 +31,20 @@ fn look(app: &App, before: Option<String>) -> Option<String> {
             // It is said where it happens.
             let _ = app.compile(fleet.as_mut());
         }
-        return None;
+        return;
     }
-    let now = std::fs::metadata(app.documents.join(INDEX)).ok().map(|meta| crate::site::etag(&meta));
-    if now != before && before.is_some() {
-        match app.reload() {
-            Ok(()) => app.log.say("new documents are handed out"),
-            Err(error) => app.log.say(&format!("new documents cannot be used: {error}")),
+    let Ok(meta) = std::fs::metadata(app.documents.join(INDEX)) else { return };
+    let site = app.site.get();
+    if site.files.get(INDEX).is_some_and(|index| index.etag == crate::site::etag(&meta)) {
+        return;
+    }
+    match app.reload() {
+        Ok(()) => app.log.say("new documents are handed out"),
+        // They may still be on their way: tried again.
+        Err(error) => {
+            app.log.limited("new documents", &format!("new documents cannot be used: {error}"));
         }
     }
-    now.or(before)
 }
 
 fn silence(app: &App) {

@@ -75,7 +75,12 @@ fn manifest(dir: &Path, choice: &ImageChoice) -> Result<(PathBuf, Manifest), Str
 fn read(at: &Path) -> Result<Manifest, String> {
     let path = at.join("manifest.json");
     let bytes = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    serde_json::from_slice(&bytes).map_err(|e| format!("{}: {e}", path.display()))
+    let manifest: Manifest =
+        serde_json::from_slice(&bytes).map_err(|e| format!("{}: {e}", path.display()))?;
+    match manifest.odd_name() {
+        None => Ok(manifest),
+        Some(name) => Err(format!("{} has the name `{}` in it", path.display(), name.escape_debug())),
+    }
 }
 
 fn image(fleet: &Fleet, at: &Path, manifest: &Manifest) -> Result<Image, String> {

@@ -111,6 +111,19 @@ pub struct ComponentEntry {
 }
 
 impl Manifest {
+    /// A name that is joined to paths and must not be: of image, version or an artefact.
+    /// Others may have written the file.
+    pub fn odd_name(&self) -> Option<&str> {
+        let sign = |c: char| c.is_ascii_alphanumeric() || "._-+~^".contains(c);
+        let plain = |name: &str| {
+            name.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && name.len() <= 128
+                && name.chars().all(sign)
+        };
+        let names = [&self.image, &self.version].into_iter().chain(self.artefacts.keys());
+        names.map(String::as_str).find(|name| !plain(name))
+    }
+
     /// The file's text.
     pub fn to_json(&self) -> String {
         let mut text = serde_json::to_string_pretty(self).expect("a manifest has only string keys");

@@ -81,12 +81,6 @@ impl Image {
     }
 }
 
-/// Part of a path that stays where it is put.
-fn plain(name: &str) -> bool {
-    let sign = |c: char| c.is_ascii_alphanumeric() || "._-+~^".contains(c);
-    name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.len() <= 128 && name.chars().all(sign)
-}
-
 /// The image at a place.
 ///
 /// # Errors
@@ -98,8 +92,7 @@ pub fn at(source: Source, host: &mut dyn Host) -> Result<Image, String> {
     read.take(MANIFEST_MAX).read_to_end(&mut bytes).map_err(|e| format!("{what}: {e}"))?;
     let manifest: Manifest =
         serde_json::from_slice(&bytes).map_err(|e| format!("{what} is no manifest of an image: {e}"))?;
-    let names = [&manifest.image, &manifest.version].into_iter().chain(manifest.artefacts.keys());
-    if let Some(wrong) = names.into_iter().find(|name| !plain(name)) {
+    if let Some(wrong) = manifest.odd_name() {
         return Err(format!(
             "{what} has the name `{}` in it, which no file of an image has",
             wrong.escape_debug()

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use ureq::tls::TlsConfig;
 
 use super::Error;
+use crate::apt::fetch::transport::root_certs;
 
 /// How long a server may take.
 const AT_MOST: Duration = Duration::from_secs(30);
@@ -12,7 +14,9 @@ const AT_MOST: Duration = Duration::from_secs(30);
 const MAX: u64 = 256 << 20;
 
 fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().timeout_global(Some(AT_MOST)).http_status_as_error(false).build().into()
+    let tls = TlsConfig::builder().root_certs(root_certs()).build();
+    let config = ureq::Agent::config_builder().timeout_global(Some(AT_MOST)).http_status_as_error(false);
+    config.tls_config(tls).build().into()
 }
 
 fn answer(

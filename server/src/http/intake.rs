@@ -95,9 +95,12 @@ pub(super) async fn report(app: &App, sled: &str, request: Request<Incoming>, ad
     let Some(document) = site.sleds.get(sled) else {
         let failure =
             failure(&report).map_or("no document".to_owned(), |(code, detail)| format!("{code}: {detail}"));
+        drop(report);
         return unknown(app, facts, format!("does not come up: {failure}"), address, body).await;
     };
     let Some(step) = step(&report) else { return malformed(app, address, "its event is not known") };
+    // Much larger than its text, and others wait with theirs for the disk.
+    drop(report);
     let misplaced = misplaced(document, &facts, &site.places);
     let event = Event::Reported { step, facts: Box::new(facts), misplaced };
     kept(app, app.keeper.keep(sled, event, Some(address), body).await)
@@ -156,6 +159,7 @@ pub(super) async fn inventory(app: &App, request: Request<Incoming>, address: Ip
         Some("retired") => format!("was replaced, and is back{place}"),
         _ => format!("is in no fleet file{place}"),
     };
+    drop(inventory);
     unknown(app, facts, detail, address, body).await
 }
 

@@ -159,6 +159,8 @@ impl Record {
                 self.facts = *facts;
                 (State::Unknown, None, detail)
             }
+            // It was decided before what is said meanwhile was on the disk.
+            Event::Silence if !self.is_awaited() => return None,
             Event::Silence => {
                 (State::Silent, None, format!("was {}, and is not heard of any more", self.state))
             }
@@ -193,9 +195,13 @@ impl Record {
 
     /// Whether it should have been heard of since: `patience` in milliseconds.
     pub fn is_overdue(&self, now: Millis, patience: Millis) -> bool {
-        let waits = matches!(self.state, State::Seen | State::Configuring)
-            || self.facts.beats && self.state == State::Ready;
-        waits && self.heard.is_some_and(|heard| now.saturating_sub(heard) > patience)
+        self.is_awaited() && self.heard.is_some_and(|heard| now.saturating_sub(heard) > patience)
+    }
+
+    /// Whether it should say something sooner or later.
+    fn is_awaited(&self) -> bool {
+        matches!(self.state, State::Seen | State::Configuring)
+            || self.facts.beats && self.state == State::Ready
     }
 }
 

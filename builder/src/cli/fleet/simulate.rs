@@ -71,6 +71,10 @@ pub(super) fn run(args: &SimulateArgs) -> Result<(), Error> {
         None => Some(tempfile::tempdir().map_err(failed("make a directory in", std::env::temp_dir()))?),
         Some(dir) => {
             std::fs::create_dir_all(dir).map_err(failed("make", dir.clone()))?;
+            // A fleet file and documents of its own go there.
+            if std::fs::read_dir(dir).map_err(failed("read", dir.clone()))?.next().is_some() {
+                return Err(failed("use", dir.clone())(std::io::ErrorKind::DirectoryNotEmpty.into()));
+            }
             None
         }
     };
