@@ -12,12 +12,25 @@ fn main() {
         println!("cargo::rerun-if-changed={}", workspace.join(input).display());
     }
 
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    let triple = env::var("HOST").expect("cargo sets it");
+    // A PID 1 that is there already, for whoever works on everything else: its LTO build is most of
+    // what a change of a codec costs.
+    println!("cargo::rerun-if-env-changed=SLEDOS_PREBUILT_INIT");
+    let init = env::var_os("SLEDOS_PREBUILT_INIT").map(PathBuf::from);
+    let init = init.unwrap_or_else(|| compile(&workspace, &out, &triple));
+    println!("cargo::rustc-env=SLEDOS_INIT={}", init.display());
+    let list = out.join("crates.txt");
+    std::fs::write(&list, crates(&workspace, &triple)).expect("cargo's directory can be written");
+    println!("cargo::rustc-env=SLEDOS_CRATES={}", list.display());
+}
+
+/// Compiles PID 1; returns where it is.
+fn compile(workspace: &Path, out: &Path, triple: &str) -> PathBuf {
     // Beside the outer build's directories, so that the two do not wait for
     // each other's lock and a second build finds the first one's work.
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let target =
         out.ancestors().nth(4).expect("OUT_DIR is target/<profile>/build/<crate>/out").join("initramfs");
-    let triple = env::var("HOST").expect("cargo sets it");
 
     // The binary is part of every image: it must not depend on where the
     // checkout or the registry's sources are.
@@ -36,7 +49,7 @@ fn main() {
         "-Clink-arg=-Wl,--no-eh-frame-hdr,--build-id=none".to_owned(),
         // See syscalls/src/libc_parts.rs.
         "-Clink-arg=-Wl,-z,muldefs".to_owned(),
-        remap(&workspace, "/sledos"),
+        remap(workspace, "/sledos"),
         remap(&cargo_home, "/cargo"),
     ];
 
@@ -52,7 +65,7 @@ fn main() {
         }
     }
     let status = cargo
-        .current_dir(&workspace)
+        .current_dir(workspace)
         .args(["build", "--locked", "--package=sledos-init", "--bin=init", "--profile=tiny"])
         .arg(format!("--target={triple}"))
         .arg("--target-dir")
@@ -64,11 +77,7 @@ fn main() {
         .status()
         .expect("cargo can be started: it runs this script");
     assert!(status.success(), "building the initramfs' init failed, see above");
-    let init = target.join(&triple).join("tiny/init");
-    println!("cargo::rustc-env=SLEDOS_INIT={}", init.display());
-    let list = out.join("crates.txt");
-    std::fs::write(&list, crates(&workspace, &triple)).expect("cargo's directory can be written");
-    println!("cargo::rustc-env=SLEDOS_CRATES={}", list.display());
+    target.join(triple).join("tiny/init")
 }
 
 /// The crates PID 1 is made of, for the SBOM: name, version, licence and the sha256 of
