@@ -1,6 +1,10 @@
 //! The boot, step by step: look, plan, do. Every step that fails here ends the
 //! boot with its code; what the sled can live without is a warning.
 
+use crate::decide::carry_out::{End, carry_out};
+use crate::decide::history::History;
+use crate::decide::{Slot, Wanted};
+use crate::disks::Found;
 use crate::early;
 use crate::failure::{Code, Failure};
 use crate::fetch::store::Store;
@@ -11,10 +15,11 @@ use crate::machine_id;
 use crate::modules::{self, Loader, Params};
 use crate::options::{Options, RootHash, Var};
 use crate::provision::Sled;
-use crate::provision::image::{self, Way};
+use crate::provision::image::{self, Fleet, From};
 use crate::report::{self, Memory, Report};
-use crate::search::Search;
+use crate::search::{self, Search};
 use crate::site::{OEM_FILE, Site};
+use crate::slots::{self, machine::Kernel};
 use crate::uevent::Uevents;
 use crate::watchdog::{self, Watchdog};
 use crate::{disks, inventory, raid, root, storage, usr};
@@ -126,6 +131,23 @@ struct Outcome {
     live: u64,
 }
 
+/// The slot of the booted image, as a boot finds it.
+#[derive(Debug)]
+struct Usr {
+    slot: Slot,
+    found: Option<Found>,
+    /// What is wrong with it.
+    why: Option<Failure>,
+    /// Where its ROOT is mounted, when that lasts.
+    var: Option<PathBuf>,
+}
+
+impl Default for Usr {
+    fn default() -> Self {
+        Self { slot: Slot::None, found: None, why: None, var: None }
+    }
+}
+
 impl Boot<'_> {
     /// /usr, the sled's document, /etc and /var.
     fn prepare(&self, devices: &mut Devices<'_, '_, '_>) -> Result<Outcome, Failure> {
@@ -147,63 +169,43 @@ impl Boot<'_> {
         // Cards need seconds for a link: they begin while disks are looked for.
         outcome.sled = outcome.site.asks().then(|| Sled::start(log, line));
         let search = Search { log, hash, wait: options.wait, debug: options.debug };
-        let mut found = match outcome.sled {
-            None => Some(search.mount_usr(devices.uevents, devices.coldplug)?),
-            Some(_) => search.mount_usr_if_there(devices.uevents, devices.coldplug)?,
+        let all = match outcome.sled {
+            None => search.wait(devices.uevents, devices.coldplug)?,
+            Some(_) => search.wait_a_little(devices.uevents, devices.coldplug, false)?,
         };
-        let mut var = None;
-        if let Some(found) = &found {
-            var = self.mount_var(found)?;
-            if let Some(oem) = self.mount_oem(found) {
-                outcome.site = self.site(Some(&oem));
-            }
-        }
-        let site = &outcome.site;
-        if outcome.sled.is_none() && site.asks() {
+        let mut usr = self.mount(&search, &all, &mut outcome.site)?;
+        if outcome.sled.is_none() && outcome.site.asks() {
             outcome.sled = Some(Sled::start(log, line));
         }
-        let time = u32::try_from(conf.time).unwrap_or(u32::MAX);
+        let mut waits = None;
         if let Some(sled) = &outcome.sled {
-            let store = Store::new(var.as_deref());
-            let waits = watchdog.waits("network and servers");
+            waits = Some(watchdog.waits("network and servers"));
             drop(step);
-            let got = sled.document(site, devices.coldplug, &store, options.patience, conf.time)?;
+            let mut appeared = Vec::new();
+            let got = loop {
+                let store = Store::new(usr.var.as_deref());
+                let none = usr.found.is_none();
+                let mut late = || {
+                    if none {
+                        appeared = disks::find(&disks::look(), hash);
+                    }
+                    !appeared.is_empty()
+                };
+                let wait = (&mut *devices.coldplug, &mut late as &mut dyn FnMut() -> bool);
+                match sled.document(&outcome.site, wait, &store, options.patience, conf.time)? {
+                    Some(got) => break got,
+                    // A disk with this image came up late.
+                    None => usr = self.mount(&search, &appeared, &mut outcome.site)?,
+                }
+            };
             let from_server = matches!(got.source, Source::Server { .. });
             outcome.got = Some(got);
             if from_server {
                 self.report(outcome, "configuring", None);
             }
-            let Some(got) = &outcome.got else { return Ok(()) };
-            let usr = Path::new(root::AT).join("usr");
-            match &found {
-                Some(running) => {
-                    image::complete(sled, site, got, running, hash, &usr, time);
-                    image::heal(sled, site, got, running, hash, &usr, time);
-                    if image::update(sled, site, got, running, hash, &usr, time) {
-                        self.report(outcome, "restart", None);
-                        handover::restart(log, "starts the new image");
-                    }
-                }
-                None => match image::bring(sled, site, got, hash, time)? {
-                    Way::Installed(new) => {
-                        search.mount(&new)?;
-                        let var = self.mount_var(&new)?;
-                        self.mount_oem(&new);
-                        image::boot_files(sled, site, &got.document.image, &new, &usr, time)?;
-                        if let Err(error) = got.keep(&Store::new(var.as_deref())) {
-                            log.warn("metadata", format!("the document is not stored on /var ({error})"));
-                        }
-                        found = Some(*new);
-                    }
-                    Way::Live(live) => {
-                        search.mount_devices(live.usr(), live.verity(), live.bytes, "from memory")?;
-                        outcome.live = live.bytes;
-                    }
-                },
-            }
-            if found.is_none() {
-                root::plan_var(Err("the sled has no disk of its own")).run(log, options.debug)?;
-            }
+        }
+        self.settle(&search, usr, outcome)?;
+        if let (Some(sled), Some(got)) = (&outcome.sled, &outcome.got) {
             let _step = watchdog.phase("configuration", STEP);
             drop(waits);
             let (uevents, coldplug) = (devices.uevents, &mut devices.coldplug);
@@ -218,6 +220,102 @@ impl Boot<'_> {
                 .map_err(|e| Failure::new(Code::MachineId, e))?;
             Ok(((), format!("{id}, {outcome}")))
         })
+    }
+
+    /// Mounts the first of these slots that can be used, with its ROOT and OEM. Of one that
+    /// cannot, ROOT and OEM are used all the same.
+    fn mount(&self, search: &Search<'_>, all: &[Found], site: &mut Site) -> Result<Usr, Failure> {
+        let Some(first) = all.first() else { return Ok(Usr::default()) };
+        let mounted = search.mount_first(all);
+        let found = mounted.as_ref().unwrap_or(first).clone();
+        let var = match (self.mount_var(&found), &mounted) {
+            (Err(failure), Err(_)) => {
+                self.log.warn("var", failure);
+                None
+            }
+            (var, _) => var?,
+        };
+        if let Some(oem) = self.mount_oem(&found) {
+            *site = self.site(Some(&oem));
+        }
+        let whole = mounted.and_then(|found| self.read_whole(&found, var.as_deref()));
+        let (slot, why) = match whole {
+            Ok(()) => (Slot::Mounted(found.disk.clone()), None),
+            Err(failure) => {
+                self.log.warn("usr", &failure);
+                (Slot::Rotten(found.disk.clone()), Some(failure))
+            }
+        };
+        Ok(Usr { slot, found: Some(found), why, var })
+    }
+
+    /// Reads all of /usr when the boot before did not get ready: dm-verity looks at a block
+    /// only when it is used, and a sled that dies of one would do so at each boot.
+    fn read_whole(&self, found: &Found, var: Option<&Path>) -> Result<(), Failure> {
+        let past = var.map(|var| History::load(var).of(self.hash.bytes())).unwrap_or_default();
+        if past.boots == 0 {
+            return Ok(());
+        }
+        let read = self.log.step("read /usr", || {
+            let blocks = slots::read_whole(&Kernel, found, self.hash.bytes())
+                .map_err(|e| Failure::new(Code::UsrCorrupt, format!("{found}: {}", Log::chain(&e))))?;
+            Ok(((), format!("the last boot did not get ready; {blocks} blocks of {found} are right")))
+        });
+        if read.is_err() {
+            search::unmount_usr();
+        }
+        read
+    }
+
+    /// Decides which image runs and from where, and sees to it.
+    fn settle(&self, search: &Search<'_>, usr: Usr, outcome: &mut Outcome) -> Result<(), Failure> {
+        let (log, options) = (self.log, self.options);
+        let mut var = usr.var;
+        let end = {
+            let fleet = outcome.sled.as_ref().zip(outcome.got.as_ref());
+            let fleet = fleet.map(|(sled, got)| Fleet { sled, site: &outcome.site, got });
+            let wanted = fleet.map(|Fleet { got, .. }| Wanted {
+                image: &got.document.image,
+                install: got.document.install.is_some(),
+            });
+            let known = var.clone();
+            let mut mount = |from: From<'_>| match from {
+                From::Memory(live) => {
+                    search.mount_devices(live.usr(), live.verity(), live.bytes, "from memory")?;
+                    Ok(var.clone())
+                }
+                From::Disk(found) => {
+                    search.mount(found)?;
+                    if var.is_none() {
+                        var = self.mount_var(found)?;
+                        self.mount_oem(found);
+                    }
+                    Ok(var.clone())
+                }
+            };
+            let mut real = image::Real {
+                fleet,
+                log,
+                booted: self.hash.bytes(),
+                found: usr.found.clone(),
+                var: known,
+                mount: &mut mount,
+                time: u32::try_from(self.conf.time).unwrap_or(u32::MAX),
+            };
+            carry_out(&mut real, wanted, self.hash.bytes(), &usr.slot, usr.found, usr.why)?
+        };
+        match end {
+            End::Runs(_) => {}
+            End::Live(live) => outcome.live = live.bytes,
+            End::Restart => {
+                self.report(outcome, "restart", None);
+                handover::restart(log, "starts the other image");
+            }
+        }
+        if var.is_none() && usr.slot == Slot::None && outcome.live > 0 {
+            root::plan_var(Err("the sled has no disk of its own")).run(log, options.debug)?;
+        }
+        Ok(())
     }
 
     fn site(&self, oem: Option<&str>) -> Site {

@@ -129,8 +129,8 @@ impl std::fmt::Display for Got {
     }
 }
 
-/// Asks until there is a document. Stores what comes from a server.
-pub fn run(world: &mut dyn World, store: &Store, settings: &Settings) -> Got {
+/// Asks until there is a document, or [`World::interrupted`]. Stores what comes from a server.
+pub fn run(world: &mut dyn World, store: &Store, settings: &Settings) -> Option<Got> {
     let memory = store.memory();
     let start = world.now();
     let mut fetch = Fetch {
@@ -149,7 +149,10 @@ pub fn run(world: &mut dyn World, store: &Store, settings: &Settings) -> Got {
     };
     loop {
         if let Some(got) = fetch.round() {
-            return got;
+            return Some(got);
+        }
+        if fetch.world.interrupted() {
+            return None;
         }
     }
 }

@@ -31,6 +31,7 @@
 
 pub mod action;
 pub mod boot;
+pub mod decide;
 pub mod disks;
 pub mod durable;
 pub mod early;

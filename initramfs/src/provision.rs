@@ -77,22 +77,23 @@ impl Sled {
         Self { log, network, client: Client::new(Limits::default()) }
     }
 
-    /// The document of this sled. Waits for it as long as it takes, unless one is stored.
+    /// The document of this sled. Waits for it as long as it takes, unless one is stored;
+    /// `None` when the disk of this sled appears meanwhile, which `late` says.
     pub fn document(
         &self,
         site: &Site,
-        coldplug: &mut Coldplug<'_, '_>,
+        (coldplug, late): (&mut Coldplug<'_, '_>, &mut dyn FnMut() -> bool),
         store: &Store,
         patience: Duration,
         image_time: u64,
-    ) -> Result<Got, Failure> {
+    ) -> Result<Option<Got>, Failure> {
         let log = self.log;
         log.step("metadata", || {
             let network = Arc::clone(&self.network);
-            let mut world = world::Real::new(log, network, &self.client, site, coldplug, image_time);
+            let mut world = world::Real::new(log, network, &self.client, site, (coldplug, late), image_time);
             let settings = Settings { patience, ..Settings::new(site.trust.clone(), site.identify.clone()) };
             let got = fetch::run(&mut world, store, &settings);
-            let says = got.to_string();
+            let says = got.as_ref().map_or_else(|| "the disk of this sled is there".into(), Got::to_string);
             Ok((got, says))
         })
     }

@@ -33,32 +33,35 @@ pub struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Mounts the first /usr with this hash that can be used.
+    /// Waits for a disk that has a /usr with this hash.
     ///
     /// # Errors
-    /// [`Code::UsrNotFound`] when none appears in time; else what is wrong with
-    /// the last one tried.
-    pub fn mount_usr(&self, uevents: &Uevents, coldplug: &mut Coldplug<'_, '_>) -> Result<Found, Failure> {
-        let all = self.wait_for(uevents, coldplug, None)?;
-        self.mount_first(all)
+    /// [`Code::UsrNotFound`] when none appears in time.
+    pub fn wait(&self, uevents: &Uevents, coldplug: &mut Coldplug<'_, '_>) -> Result<Vec<Found>, Failure> {
+        self.wait_for(uevents, coldplug, None)
     }
 
-    /// As [`Search::mount_usr`], for a sled that has another way when no disk has it:
-    /// waits only until no new device has appeared for a while.
+    /// As [`Search::wait`], for a sled that has another way when no disk has it: waits only
+    /// until no new device has appeared for a while. One that firmware started from a disk
+    /// waits as long as any, because that disk is there.
     ///
     /// # Errors
-    /// What is wrong with the last one tried.
-    pub fn mount_usr_if_there(
+    /// None; no disk is an empty answer.
+    pub fn wait_a_little(
         &self,
         uevents: &Uevents,
         coldplug: &mut Coldplug<'_, '_>,
-    ) -> Result<Option<Found>, Failure> {
-        let all = self.wait_for(uevents, coldplug, Some(QUIET))?;
-        if all.is_empty() { Ok(None) } else { self.mount_first(all).map(Some) }
+        from_disk: bool,
+    ) -> Result<Vec<Found>, Failure> {
+        self.wait_for(uevents, coldplug, Some(if from_disk { self.wait } else { QUIET }))
     }
 
-    fn mount_first(&self, all: Vec<Found>) -> Result<Found, Failure> {
-        if let [first, others @ ..] = all.as_slice()
+    /// Mounts the first of these that can be used.
+    ///
+    /// # Errors
+    /// What is wrong with the last one tried.
+    pub fn mount_first(&self, all: &[Found]) -> Result<Found, Failure> {
+        if let [first, others @ ..] = all
             && !others.is_empty()
             // The disks of a mirror have the same on purpose.
             && !all.iter().all(|f| f.root.as_ref().is_some_and(crate::raid::is_half))
@@ -76,7 +79,7 @@ impl Search<'_> {
             {
                 self.log.warn("usr", failure);
             }
-            result = self.mount(&found).map(|()| found);
+            result = self.mount(found).map(|()| found.clone());
             if result.is_ok() {
                 break;
             }
@@ -164,6 +167,13 @@ impl Search<'_> {
         }
         *said = disks.to_vec();
     }
+}
+
+/// Takes /usr away again, to write its slot anew.
+pub fn unmount_usr() {
+    // If it stays, mounting the next one fails and says so.
+    let _ = rustix::mount::unmount(format!("{}/usr", root::AT), rustix::mount::UnmountFlags::empty());
+    usr::close();
 }
 
 fn names(disks: &[Disk]) -> String {

@@ -23,6 +23,7 @@ pub(crate) mod disk;
 mod esp;
 mod execute;
 mod live;
+pub mod machine;
 mod mirror;
 mod only_check;
 pub mod plan;
@@ -30,10 +31,10 @@ mod stream;
 pub(crate) mod table;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use choose::Refusal;
-pub use esp::{boot_files, can_be_chosen};
+pub use esp::{Standing, boot_files, has_other, standing};
 pub use live::{Live, live};
 pub use mirror::{Other, both, replace, replacement};
 pub use only_check::check;
@@ -41,13 +42,15 @@ pub use plan::Plan;
 
 use crate::disks::{self, Found};
 use crate::log::Log;
-use crate::options::{Options, RootHash};
+use crate::options::RootHash;
 use device::Device;
-use disk::{BlockDevice, Disk, on};
-use formats::{ext4, fat, verity};
+use disk::{Disk, on};
+use formats::{ext4, fat};
+use machine::{Machine, Share};
 use metadata::document::{Image, Install};
 use plan::{Ids, Slots};
 use std::io;
+use std::path::Path;
 
 /// Where artefacts come from.
 pub trait Source: Sync {
@@ -68,6 +71,8 @@ pub struct Job<'a> {
     pub source: &'a dyn Source,
     /// Where to say how far it is.
     pub log: &'a Log,
+    /// Whose disks it may come onto.
+    pub machine: &'a dyn Machine,
 }
 
 impl std::fmt::Debug for Job<'_> {
@@ -123,7 +128,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A disk took what was written and reads something else.
-    #[error("{disk} does not read back what was written: {partition}, block {block}")]
+    #[error("{disk} does not hold what was written: {partition}, block {block}")]
     ReadBack {
         /// Kernel name.
         disk: String,
@@ -203,7 +208,7 @@ impl std::fmt::Debug for Installation<'_> {
 /// See [`Error`]. After [`Error::Refused`] and errors of the source before the first
 /// line of the plan nothing was changed.
 pub fn install(job: &Job<'_>, what: &Installation<'_>) -> Result<Vec<Found>, Error> {
-    let devices = device::look();
+    let devices = devices(job.machine);
     for device in &devices {
         job.log.say(&format!("install: sees {device} at {}", device.path));
     }
@@ -212,6 +217,83 @@ pub fn install(job: &Job<'_>, what: &Installation<'_>) -> Result<Vec<Found>, Err
     }
     let device = choose::choose(&devices, &what.install.disk)?;
     install_with(job, what, device, None).map(|found| vec![found])
+}
+
+/// Installs the job's image on the disk that the sled runs from, and on the other half of
+/// its mirror; returns each slot, that of this disk first. No other disk is written to.
+///
+/// # Errors
+/// See [`Error`]. What the other half does not take is only said.
+pub fn update(job: &Job<'_>, what: &Installation<'_>, disk: &str) -> Result<Vec<Found>, Error> {
+    let all = devices(job.machine);
+    let own = all.iter().find(|device| device.name == disk);
+    let own = own.filter(|device| matches!(device.state, classify::State::Ours(_)));
+    let own = own.ok_or_else(|| Refusal::NotOurs(disk.to_owned()))?;
+    let mut done = vec![install_with(job, what, own, None)?];
+    for other in mirror::halves(job.machine, &all, own) {
+        match install_with(job, what, other, None) {
+            Ok(found) => done.push(found),
+            Err(error) => {
+                job.log.warn("mirror", format!("{} stays as it is: {}", other.name, Log::chain(&error)));
+            }
+        }
+    }
+    Ok(done)
+}
+
+/// Writes the slot of the job's image on this disk again; blocks that are right stay.
+///
+/// # Errors
+/// See [`Error`].
+pub fn repair(job: &Job<'_>, what: &Installation<'_>, disk: &str) -> Result<Found, Error> {
+    let own = devices(job.machine).into_iter().find(|device| device.name == disk);
+    let own = own.filter(|device| matches!(device.state, classify::State::Ours(_)));
+    install_with(job, what, &own.ok_or_else(|| Refusal::NotOurs(disk.to_owned()))?, None)
+}
+
+/// Makes the job's image the one that is started from each of these disks, which have it.
+/// Returns what was done, for people.
+///
+/// # Errors
+/// See [`boot_files`].
+pub fn select(job: &Job<'_>, all: &[Found], usr: &Path, time: u32) -> Result<String, Error> {
+    let says: Result<Vec<_>, _> = all.iter().map(|found| boot_files(job, found, usr, time)).collect();
+    Ok(says?.join("; "))
+}
+
+/// Uses up the tries of an image on a disk, so that systemd-boot starts another one.
+/// Returns what was done, for people.
+///
+/// # Errors
+/// When the disk does not take it.
+pub fn give_way(machine: &dyn Machine, disk: &str, hash: &[u8; 32]) -> Result<String, Error> {
+    let _ = (machine, hash);
+    Err(on(disk, "TODO")(io::ErrorKind::Unsupported.into()))
+}
+
+/// Reads all of a slot against the verity tree beside it. Returns how many blocks it has.
+///
+/// # Errors
+/// Names the first block that is wrong.
+pub fn read_whole(machine: &dyn Machine, found: &Found, hash: &[u8; 32]) -> Result<u64, Error> {
+    let failed = || on(&found.disk, "does not read");
+    let disk = machine.open(&found.disk, Share::Running).map_err(failed())?;
+    let wrong = |partition: &formats::gpt::Partition, block| Error::ReadBack {
+        disk: found.disk.clone(),
+        partition: partition.name.clone(),
+        block,
+    };
+    let tree = esp::tree(&*disk, &found.verity, hash).ok_or_else(|| wrong(&found.verity, 0))?;
+    let right = stream::present(&tree, &|at, buffer: &mut [u8]| disk.read(found.usr.start + at, buffer));
+    if right < tree.blocks() { Err(wrong(&found.usr, right)) } else { Ok(right) }
+}
+
+/// The slot with the job's image on a disk.
+///
+/// # Errors
+/// When there is none.
+pub fn on_disk(job: &Job<'_>, disk: &str) -> Result<Found, Error> {
+    found(job, disk).ok_or_else(|| on(disk, "has not the image any more")(io::ErrorKind::NotFound.into()))
 }
 
 /// [`install`] on a disk that was chosen, maybe as half of a pair.
@@ -225,27 +307,27 @@ fn install_with(
     let name = &device.name;
     // Before anything is changed: without it the disk stays as it is.
     let tree = stream::tree(job.source, job.image, job.log)?;
-    let disk = match BlockDevice::open(&disks::node(name)) {
+    let disk = match job.machine.open(name, Share::Exclusive) {
         // The system runs from it: only its free slot is written to.
         Err(error) if what.running.is_some() && error.kind() == io::ErrorKind::ResourceBusy => {
-            BlockDevice::open_shared(&disks::node(name))
+            job.machine.open(name, Share::Running)
         }
         opened => opened,
     };
     let disk = disk.map_err(on(name, "is in use or does not open"))?;
-    device::is_still(name, &device.to_string()).map_err(on(name, "is not written to"))?;
-    let plan = plan_for(job, what, device, &disk, half)?;
+    let disk = &*disk;
+    job.machine.is_still(device).map_err(on(name, "is not written to"))?;
+    let plan = plan_for(job, what, device, disk, half)?;
     plan.to_string().lines().for_each(|line| job.log.say(line));
     if plan.whole.is_some() {
         // Fails at the first one that is mounted; then nothing was written.
         disk.forget_partitions(name).map_err(on(name, "has partitions in use"))?;
     }
-    execute::carry_out(&plan, &disk, &tree, job, what.conf)?;
+    execute::carry_out(&plan, disk, &tree, job, what.conf)?;
     if plan.whole.is_some() {
         disk.reread_partitions();
     }
-    drop(disk);
-    found(job.image, name)
+    found(job, name)
         .ok_or_else(|| on(name, "does not show what was installed")(io::ErrorKind::NotFound.into()))
 }
 
@@ -268,9 +350,13 @@ fn plan_for(
     })
 }
 
-/// The slot with an image on a disk.
-fn found(image: &Image, name: &str) -> Option<Found> {
-    let usrhash = Some(verity::hex(&image.root_hash.0));
-    let hash = RootHash::of(&Options { usrhash, ..Options::default() }).ok()?;
-    disks::find(&[disks::look_at(name)?], &hash).into_iter().next()
+/// The slot with the job's image on a disk.
+fn found(job: &Job<'_>, name: &str) -> Option<Found> {
+    let hash = RootHash::from_bytes(job.image.root_hash.0);
+    disks::find(&[job.machine.disk(name)?], &hash).into_iter().next()
+}
+
+/// The disks of a machine as a document speaks of them.
+fn devices(machine: &dyn Machine) -> Vec<Device> {
+    machine.disks().iter().map(|disk| machine.describe(disk)).collect()
 }

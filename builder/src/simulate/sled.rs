@@ -107,7 +107,7 @@ pub(super) fn run(world: &World, place: &Place, urls: &[String], number: usize, 
     servers.rotate_left(number % urls.len().max(1));
     let settings = Settings::new(vec![world.trusted.clone()], WORDS.map(str::to_owned).to_vec());
     let mut real = Virtual { place, client: &client, servers: servers.clone(), run: &mut run };
-    let got = fetch::run(&mut real, &Store::default(), &settings);
+    let Some(got) = fetch::run(&mut real, &Store::default(), &settings) else { return run };
     run.document = Some(start.elapsed());
     if got.document.head.sled != place.name {
         return run;

@@ -147,7 +147,7 @@ fn keys_are_tried_in_order_until_one_is_there() {
     let signed = Signed::new(&signer, 7);
     let mut world = Fake::new(|url, _| signed.at(url));
     world.hardware = |_| Hardware { location: Some(("r1".into(), 7)), ..hardware() };
-    let got = run(&mut world, &Store::new(None), &settings(&signer));
+    let got = run(&mut world, &Store::new(None), &settings(&signer)).unwrap();
     let asked: Vec<_> = world.asked.iter().map(|(_, url)| url.as_str()).collect();
     assert_eq!(
         asked,
@@ -195,7 +195,7 @@ fn a_server_that_is_down_for_two_minutes_is_asked_more_and_more_rarely() {
     let signer = Signer::new();
     let signed = Signed::new(&signer, 7);
     let mut world = Fake::new(|url, now| if now < 120 { down() } else { signed.at(url) });
-    let got = run(&mut world, &Store::new(None), &settings(&signer));
+    let got = run(&mut world, &Store::new(None), &settings(&signer)).unwrap();
     assert!(matches!(got.source, Source::Server { .. }));
     assert!(world.says("metadata: http://a/v1/board/ZM1.json: connection refused by 10.0.0.1:80"));
     let times: Vec<_> = world.asked.iter().map(|(at, _)| *at).filter(|at| *at < 120).collect();
@@ -219,7 +219,7 @@ fn a_refusal_is_said_by_name_and_the_next_source_is_tried() {
         _ => good.at(url),
     });
     world.servers = ["http://a", "http://b", "http://c", "http://d", "http://e"].map(str::to_owned).into();
-    let got = run(&mut world, &Store::new(None), &settings(&signer));
+    let got = run(&mut world, &Store::new(None), &settings(&signer)).unwrap();
     assert_eq!(got.source, Source::Server { server: "http://e".into(), key: "board ZM1".into() });
     assert!(world.says("metadata: http://a/v1/board/ZM1.json is refused: unknown key: signed by "));
     assert!(world.says("metadata: http://b/v1/board/ZM1.json is refused: another sled's document: "));
@@ -237,7 +237,7 @@ fn the_last_good_server_is_asked_first_at_the_next_boot() {
     let newer = Signed::new(&signer, 8);
     let mut world = Fake::new(|url, _| newer.at(url));
     world.servers = vec!["http://b".into(), "http://a".into()];
-    let got = run(&mut world, &store, &settings(&signer));
+    let got = run(&mut world, &store, &settings(&signer)).unwrap();
     assert_eq!(got.source, Source::Server { server: "http://a".into(), key: "board ZM1".into() });
     assert_eq!(store.memory().seen["r1-b7"], 8);
     assert_eq!(store.load().unwrap().unwrap().document, newer.0);
@@ -251,7 +251,7 @@ fn when_nobody_answers_the_stored_document_is_used_after_its_time() {
     // The link comes up after 5 s, its address after 10 s.
     world.network =
         |now| Network { link: now >= 5, ready: now >= 10, diagnosis: vec!["eth0: no carrier".into()] };
-    let got = run(&mut world, &store, &settings(&signer));
+    let got = run(&mut world, &store, &settings(&signer)).unwrap();
     assert_eq!(world.now.as_secs(), 35);
     assert_eq!(got.to_string(), "r1-b7 generation 7 from /var, stored earlier: no server answered for 35 s");
     // Without a link it takes longer.
@@ -271,7 +271,7 @@ fn an_expired_document_comes_from_the_store_only_and_is_said_to_be_expired() {
     let expired = Signed::bytes(&signer, serde_json::to_vec(&expired).unwrap());
     store.save(&expired.0, &expired.1, &store.memory()).unwrap();
     let mut world = Fake::new(|url, _| expired.at(url));
-    let got = run(&mut world, &store, &settings(&signer));
+    let got = run(&mut world, &store, &settings(&signer)).unwrap();
     assert!(world.says("http://a/v1/board/ZM1.json is refused: expired: at 2027-01-15T08:00:00Z"));
     assert_eq!(
         got.to_string(),
@@ -285,7 +285,7 @@ fn an_older_generation_is_refused_and_the_stored_one_used() {
     let (_var, store) = stored(&signer, 7);
     let older = Signed::new(&signer, 6);
     let mut world = Fake::new(|url, _| older.at(url));
-    let got = run(&mut world, &store, &settings(&signer));
+    let got = run(&mut world, &store, &settings(&signer)).unwrap();
     assert!(world.says("is refused: older generation replayed: seen 7, offered 6"));
     assert_eq!(
         (got.document.head.generation, got.source),
@@ -299,7 +299,7 @@ fn a_server_that_does_not_know_the_sled_keeps_it_from_the_stored_document() {
     let (_var, store) = stored(&signer, 7);
     let newer = Signed::new(&signer, 8);
     let mut world = Fake::new(|url, now| if now < 600 { status(404) } else { newer.at(url) });
-    assert_eq!(run(&mut world, &store, &settings(&signer)).document.head.generation, 8);
+    assert_eq!(run(&mut world, &store, &settings(&signer)).unwrap().document.head.generation, 8);
     assert!(world.now.as_secs() >= 600);
 }
 
@@ -314,7 +314,7 @@ fn a_retired_sled_does_not_come_up_neither_now_nor_later_without_servers() {
         100..600 => down(),
         _ => again.at(url),
     });
-    let got = run(&mut world, &store, &settings(&signer));
+    let got = run(&mut world, &store, &settings(&signer)).unwrap();
     assert!(world.says(
         "is refused: retired: this hardware was r1-b7 and is not to come back (replaced by board ZM2)"
     ));
@@ -375,7 +375,7 @@ fn a_neighbour_that_is_heard_late_is_asked_by_at_once() {
         },
         ..hardware()
     };
-    let got = run(&mut world, &Store::new(None), &settings(&signer));
+    let got = run(&mut world, &Store::new(None), &settings(&signer)).unwrap();
     assert!((500..502).contains(&world.now.as_secs()), "{}", world.now.as_secs());
     assert_eq!(got.notes, ["board ZM1 sits where ZM0 was"]);
 }
@@ -385,7 +385,7 @@ fn a_document_is_kept_later_when_there_was_no_var() {
     let signer = Signer::new();
     let signed = Signed::new(&signer, 7);
     let mut world = Fake::new(|url, _| signed.at(url));
-    let got = run(&mut world, &Store::new(None), &settings(&signer));
+    let got = run(&mut world, &Store::new(None), &settings(&signer)).unwrap();
     let var = tempfile::tempdir().unwrap();
     let store = Store::new(Some(var.path()));
     got.keep(&store).unwrap();
@@ -423,7 +423,7 @@ fn a_server_killed_in_the_middle_of_a_document_is_asked_again() {
     let client = Client::new(Limits::default());
     let mut world = Fake::new(move |url, _| world::get(&client, url, 100_000));
     world.servers = vec![server.clone()];
-    let got = run(&mut world, &Store::new(None), &settings(&signer));
+    let got = run(&mut world, &Store::new(None), &settings(&signer)).unwrap();
     assert_eq!(got.source, Source::Server { server, key: "board ZM1".into() });
     let (half, all) = (signed.0.len() / 2, signed.0.len());
     assert!(world.says(&format!(": closed after {half} of {all} bytes")), "{:?}", world.said);

@@ -73,6 +73,10 @@ pub trait World {
     /// Waits, no longer than this. Returns whether it ended because links, addresses,
     /// neighbours or known servers changed.
     fn wait(&mut self, at_most: Duration) -> bool;
+    /// Whether something came up that makes it worth while to begin anew.
+    fn interrupted(&mut self) -> bool {
+        false
+    }
     /// Asks for a URL.
     ///
     /// # Errors

@@ -1,183 +1,273 @@
-//! /usr when no disk has it: into memory, or onto the disk the document names. And
-//! the image the document asks for, when it is not the one that is booted.
+//! The image a document asks for, on a real sled: into memory, onto the disk it names, into
+//! the other slot. What is done when is decided in [`crate::decide`].
 
 use super::download::Download;
 use super::{Sled, random};
+use crate::decide::Hash;
+use crate::decide::carry_out::Host;
+use crate::decide::history::History;
 use crate::disks::Found;
 use crate::failure::{Code, Failure};
 use crate::fetch::Got;
 use crate::log::Log;
-use crate::options::RootHash;
+use crate::root;
 use crate::site::Site;
-use crate::slots::{self, Installation, Job, Live};
+use crate::slots::machine::Kernel;
+use crate::slots::{self, Installation, Job, Live, Standing};
 use metadata::document::{Image, Install};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long an image that is only wanted, not needed, may take to come.
 const UPDATE: Duration = Duration::from_secs(20 * 60);
 
-/// How the sled gets its /usr.
-#[derive(Debug)]
-pub enum Way {
-    /// From a slot it was installed into just now.
-    Installed(Box<Found>),
-    /// From memory.
-    Live(Live),
+/// A sled with a fleet, and its document.
+#[derive(Clone, Copy, Debug)]
+pub struct Fleet<'a> {
+    /// Its network.
+    pub sled: &'a Sled,
+    /// Whom it may ask.
+    pub site: &'a Site,
+    /// The document.
+    pub got: &'a Got,
 }
 
-/// Brings the document's image, which has to be the booted one.
-///
-/// # Errors
-/// When it is another one, when it does not fit, and when a disk cannot be used.
-pub fn bring(sled: &Sled, site: &Site, got: &Got, hash: &RootHash, time: u32) -> Result<Way, Failure> {
-    let image = &got.document.image;
-    if image.root_hash.0 != *hash.bytes() {
-        let detail = format!(
-            "the document of {} asks for {} {} ({}), the kernel that was started is of {hash}",
-            got.document.head.sled, image.name, image.version, image.root_hash
-        );
-        return Err(Failure::new(Code::OtherImage, detail));
+/// Where a /usr is mounted from.
+#[derive(Clone, Copy, Debug)]
+pub enum From<'a> {
+    /// A disk: its ROOT and OEM are mounted, too.
+    Disk(&'a Found),
+    /// Memory.
+    Memory(&'a Live),
+}
+
+/// A real boot.
+pub struct Real<'a> {
+    /// `None` without a fleet: then nothing can be fetched.
+    pub fleet: Option<Fleet<'a>>,
+    /// The console and the report.
+    pub log: &'static Log,
+    /// The image of the kernel that was started.
+    pub booted: &'a Hash,
+    /// Its slot, when a disk has one.
+    pub found: Option<Found>,
+    /// Where ROOT is mounted, if it is.
+    pub var: Option<PathBuf>,
+    /// Mounts /usr; returns where ROOT is.
+    pub mount: &'a mut dyn FnMut(From<'_>) -> Result<Option<PathBuf>, Failure>,
+    /// Seconds since 1970, for what is written.
+    pub time: u32,
+}
+
+impl std::fmt::Debug for Real<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Real").field("found", &self.found).finish_non_exhaustive()
     }
-    let log = sled.log;
-    let source = Download::new(&sled.client, log, random, &urls(site, image), None);
-    let job = Job { image, source: &source, log };
-    match &got.document.install {
-        Some(wanted) => log.step("install", || {
-            let mut all = install(&job, site, wanted, None, time)?;
-            let says = format!("{} {} in {}", image.name, image.version, list(&all));
-            let none = || Failure::new(Code::InstallFailed, "no disk shows what was installed");
-            let found = if all.is_empty() { None } else { Some(all.remove(0)) };
-            Ok((Way::Installed(Box::new(found.ok_or_else(none)?)), says))
-        }),
-        None => log.step("live", || {
-            let live = slots::live(&job).map_err(failure)?;
+}
+
+impl<'a> Real<'a> {
+    /// The fleet, and how it wants an image on disks.
+    fn installs(&self) -> Result<(Fleet<'a>, &'a Install), Failure> {
+        let fleet = self.fleet.and_then(|fleet| Some((fleet, fleet.got.document.install.as_ref()?)));
+        fleet.ok_or_else(|| Failure::new(Code::ImageSource, "no document says where to get the image"))
+    }
+
+    fn source<'f>(&self, fleet: Fleet<'f>, at_most: Option<Duration>) -> Download<'f> {
+        let urls = urls(fleet.site, &fleet.got.document.image);
+        Download::new(&fleet.sled.client, self.log, random, &urls, at_most)
+    }
+
+    /// What an installation is told beside the image, which keeps the slot that runs.
+    fn told<'f>(&self, install: &'f Install, conf: &'f str, running: Option<Hash>) -> Installation<'f> {
+        Installation { install, conf, running, time: self.time, random: &crate::boot::random }
+    }
+
+    fn job<'j>(&self, image: &'j Image, source: &'j dyn slots::Source) -> Job<'j> {
+        Job { image, source, log: self.log, machine: &Kernel }
+    }
+
+    fn boot_files(&self, job: &Job<'_>, all: &[Found]) -> Result<String, Failure> {
+        slots::select(job, all, &usr(), self.time).map_err(failure)
+    }
+
+    /// Finishes an installation of the running image that was cut off before its boot files
+    /// were there. Has nothing to do on any other boot.
+    fn finish(&self, found: &Found) {
+        let Ok((fleet, _)) = self.installs() else { return };
+        let source = self.source(fleet, Some(UPDATE));
+        let job = self.job(&fleet.got.document.image, &source);
+        let all = slots::both(&Kernel, found);
+        if let Err(failure) = self.log.step("boot files", || Ok(((), self.boot_files(&job, &all)?))) {
+            self.log.warn("boot files", failure);
+        }
+    }
+
+    /// Prepares a disk that takes the place of one that a mirrored ROOT has lost: everything
+    /// but ROOT, whose content the running system syncs.
+    fn heal(&self, found: &Found) {
+        let Ok((fleet, install)) = self.installs() else { return };
+        let Some(device) = slots::replacement(&Kernel, install, found) else { return };
+        let (log, image) = (self.log, &fleet.got.document.image);
+        let done = log.step("mirror", || {
+            let broken =
+                |e: std::io::Error| Failure::new(Code::InstallFailed, format!("{}: {e}", found.disk));
+            let source = slots::Other::new(&Kernel, image, found).map_err(broken)?;
+            let (job, conf) = (self.job(image, &source), fleet.site.oem_text());
+            let new =
+                slots::replace(&job, &self.told(install, &conf, None), &device, found).map_err(failure)?;
+            let files = self.boot_files(&job, std::slice::from_ref(&new))?;
+            Ok(((), format!("{} takes the place of the missing disk: {new}, {files}", device.name)))
+        });
+        if let Err(failure) = done {
+            log.warn(
+                "mirror",
+                format!("{} does not take the place of the missing disk: {failure}", device.name),
+            );
+        }
+    }
+
+    /// Mounts a slot that was written just now, and stores the document on its ROOT.
+    fn use_slot(&mut self, found: &Found) -> Result<(), Failure> {
+        self.var = (self.mount)(From::Disk(found))?;
+        self.found = Some(found.clone());
+        if let Some(fleet) = self.fleet
+            && let Err(error) = fleet.got.keep(&crate::fetch::store::Store::new(self.var.as_deref()))
+        {
+            self.log.warn("metadata", format!("the document is not stored on /var ({error})"));
+        }
+        Ok(())
+    }
+}
+
+impl Host for Real<'_> {
+    fn history(&mut self) -> History {
+        self.var.as_deref().map(History::load).unwrap_or_default()
+    }
+
+    fn remember(&mut self, history: &History) -> Result<(), Failure> {
+        let Some(var) = &self.var else { return Ok(()) };
+        let lost = |e| Failure::new(Code::Var, format!("what became of images is not stored on /var ({e})"));
+        history.save(var).map_err(lost)
+    }
+
+    fn standing(&mut self, disk: &str, image: &Image) -> Standing {
+        slots::standing(&Kernel, disk, image)
+    }
+
+    fn has_other(&mut self, disk: &str, hash: &Hash) -> bool {
+        slots::has_other(&Kernel, disk, hash)
+    }
+
+    fn say(&mut self, line: &str) {
+        self.log.say(line);
+    }
+
+    fn warn(&mut self, line: &str) {
+        self.log.warn("image", line);
+    }
+
+    fn complete(&mut self) {
+        if let Some(found) = self.found.clone() {
+            self.finish(&found);
+            self.heal(&found);
+        }
+    }
+
+    fn live(&mut self) -> Result<Live, Failure> {
+        let none = || Failure::new(Code::ImageSource, "no document says where to get the image");
+        let fleet = self.fleet.ok_or_else(none)?;
+        let image = &fleet.got.document.image;
+        let source = self.source(fleet, None);
+        let live = self.log.step("live", || {
+            let live = slots::live(&self.job(image, &source)).map_err(failure)?;
             let mib = live.bytes.div_ceil(1 << 20);
-            Ok((Way::Live(live), format!("{} {} in {mib} MiB of memory", image.name, image.version)))
-        }),
+            Ok((live, format!("{} {} in {mib} MiB of memory", image.name, image.version)))
+        })?;
+        (self.mount)(From::Memory(&live))?;
+        Ok(live)
+    }
+
+    fn install(&mut self) -> Result<Found, Failure> {
+        let (fleet, install) = self.installs()?;
+        let image = &fleet.got.document.image;
+        let source = self.source(fleet, None);
+        let conf = fleet.site.oem_text();
+        let all = self.log.step("install", || {
+            let told = self.told(install, &conf, None);
+            let all = slots::install(&self.job(image, &source), &told).map_err(failure)?;
+            let says = format!("{} {} in {}", image.name, image.version, list(&all));
+            Ok((all, says))
+        })?;
+        let none = || Failure::new(Code::InstallFailed, "no disk shows what was installed");
+        let found = all.first().cloned().ok_or_else(none)?;
+        let source = self.source(fleet, Some(UPDATE));
+        self.use_slot(&found)?;
+        let job = self.job(image, &source);
+        self.log.step("boot files", || Ok(((), self.boot_files(&job, &slots::both(&Kernel, &found))?)))?;
+        Ok(found)
+    }
+
+    fn repair(&mut self, disk: &str) -> Result<Found, Failure> {
+        let (fleet, install) = self.installs()?;
+        let image = &fleet.got.document.image;
+        let source = self.source(fleet, Some(UPDATE));
+        let conf = fleet.site.oem_text();
+        let found = self.log.step("repair", || {
+            let told = self.told(install, &conf, None);
+            let found = slots::repair(&self.job(image, &source), &told, disk).map_err(failure)?;
+            let says = format!("{} {} in {found}", image.name, image.version);
+            Ok((found, says))
+        })?;
+        self.use_slot(&found)?;
+        Ok(found)
+    }
+
+    fn update(&mut self, disk: &str) -> Result<(), Failure> {
+        let (fleet, install) = self.installs()?;
+        let image = &fleet.got.document.image;
+        let source = self.source(fleet, Some(UPDATE));
+        let conf = fleet.site.oem_text();
+        self.log.step("update", || {
+            let job = self.job(image, &source);
+            let told = self.told(install, &conf, Some(*self.booted));
+            let all = slots::update(&job, &told, disk).map_err(failure)?;
+            let files = self.boot_files(&job, &all)?;
+            Ok(((), format!("{} in {}; {files}", named(image), list(&all))))
+        })
+    }
+
+    fn switch(&mut self, disk: &str) -> Result<(), Failure> {
+        let (fleet, _) = self.installs()?;
+        let image = &fleet.got.document.image;
+        let source = self.source(fleet, Some(UPDATE));
+        self.log.step("update", || {
+            let job = self.job(image, &source);
+            let found = slots::on_disk(&job, disk).map_err(failure)?;
+            let all = slots::both(&Kernel, &found);
+            let files = self.boot_files(&job, &all)?;
+            Ok(((), format!("{} in {}; {files}", named(image), list(&all))))
+        })
+    }
+
+    fn give_way(&mut self, disk: &str) -> Result<(), Failure> {
+        self.log.step("update", || {
+            let says = slots::give_way(&Kernel, disk, self.booted).map_err(failure)?;
+            Ok(((), says))
+        })
     }
 }
 
-/// Puts the boot files of a freshly installed image onto the disk.
-///
-/// # Errors
-/// When the disk does not take them.
-pub fn boot_files(
-    sled: &Sled,
-    site: &Site,
-    image: &Image,
-    found: &Found,
-    usr: &Path,
-    time: u32,
-) -> Result<(), Failure> {
-    let log = sled.log;
-    let source = Download::new(&sled.client, log, random, &urls(site, image), Some(UPDATE));
-    let job = Job { image, source: &source, log };
-    log.step("boot files", || {
-        let files = |found: &Found| slots::boot_files(&job, found, usr, time).map_err(failure);
-        let says: Result<Vec<_>, _> = slots::both(found).iter().map(files).collect();
-        Ok(((), says?.join("; ")))
-    })
+/// Where the image's /usr is mounted.
+fn usr() -> PathBuf {
+    Path::new(root::AT).join("usr")
 }
 
-/// Prepares a disk that takes the place of one that a mirrored ROOT has lost: everything
-/// but ROOT, whose content the running system syncs.
-pub fn heal(sled: &Sled, site: &Site, got: &Got, running: &Found, hash: &RootHash, usr: &Path, time: u32) {
-    let (log, image) = (sled.log, &got.document.image);
-    let Some(install) = got.document.install.as_ref().filter(|_| image.root_hash.0 == *hash.bytes()) else {
-        return;
-    };
-    let Some(device) = slots::replacement(install, running) else { return };
-    let done = log.step("mirror", || {
-        let broken = |e: std::io::Error| Failure::new(Code::InstallFailed, format!("{}: {e}", running.disk));
-        let source = slots::Other::new(image, running).map_err(broken)?;
-        let job = Job { image, source: &source, log };
-        let conf = site.oem_text();
-        let what = Installation { install, conf: &conf, running: None, time, random: &crate::boot::random };
-        let found = slots::replace(&job, &what, &device, running).map_err(failure)?;
-        let files = slots::boot_files(&job, &found, usr, time).map_err(failure)?;
-        Ok(((), format!("{} takes the place of the missing disk: {found}, {files}", device.name)))
-    });
-    if let Err(failure) = done {
-        log.warn("mirror", format!("{} does not take the place of the missing disk: {failure}", device.name));
-    }
+fn named(image: &Image) -> String {
+    format!("{} {} ({})", image.name, image.version, image.root_hash)
 }
 
 fn list(all: &[Found]) -> String {
     all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
-}
-
-/// Finishes an installation of the running image that was cut off before its boot files
-/// were there. Has nothing to do on any other boot.
-pub fn complete(
-    sled: &Sled,
-    site: &Site,
-    got: &Got,
-    running: &Found,
-    hash: &RootHash,
-    usr: &Path,
-    time: u32,
-) {
-    let image = &got.document.image;
-    if got.document.install.is_some()
-        && image.root_hash.0 == *hash.bytes()
-        && let Err(failure) = boot_files(sled, site, image, running, usr, time)
-    {
-        sled.log.warn("boot files", failure);
-    }
-}
-
-/// Sees to it that the image the document asks for is started when another one is
-/// running from a disk: installs it, or tells systemd-boot to start it when it is the one
-/// in the other slot. Returns whether that was done now: then the sled had better restart.
-/// An image that has used up its tries is left alone.
-pub fn update(
-    sled: &Sled,
-    site: &Site,
-    got: &Got,
-    running: &Found,
-    hash: &RootHash,
-    usr: &Path,
-    time: u32,
-) -> bool {
-    let (log, image) = (sled.log, &got.document.image);
-    let Some(wanted) = got.document.install.as_ref().filter(|_| image.root_hash.0 != *hash.bytes()) else {
-        return false;
-    };
-    let asked = format!("{} {} ({})", image.name, image.version, image.root_hash);
-    let found = crate::disks::find(&crate::disks::look(), &RootHash::from_bytes(image.root_hash.0));
-    let there = found.into_iter().find(|found| found.disk == running.disk);
-    if there.as_ref().is_some_and(|found| !slots::can_be_chosen(found, image)) {
-        log.warn("image", format!("the document asks for {asked}, which is installed and did not start"));
-        return false;
-    }
-    let source = Download::new(&sled.client, log, random, &urls(site, image), Some(UPDATE));
-    let job = Job { image, source: &source, log };
-    let done = log.step("update", || {
-        let all = match there {
-            Some(found) => slots::both(&found),
-            None => install(&job, site, wanted, Some(*hash.bytes()), time)?,
-        };
-        let files = |found: &Found| slots::boot_files(&job, found, usr, time).map_err(failure);
-        let files: Result<Vec<_>, _> = all.iter().map(files).collect();
-        Ok(((), format!("{asked} in {}; {}", list(&all), files?.join("; "))))
-    });
-    if let Err(failure) = &done {
-        log.warn("update", format!("{failure}; the running image stays"));
-    }
-    done.is_ok()
-}
-
-fn install(
-    job: &Job<'_>,
-    site: &Site,
-    install: &Install,
-    running: Option<[u8; 32]>,
-    time: u32,
-) -> Result<Vec<Found>, Failure> {
-    let conf = site.oem_text();
-    let what = Installation { install, conf: &conf, running, time, random: &crate::boot::random };
-    slots::install(job, &what).map_err(failure)
 }
 
 fn urls(site: &Site, image: &Image) -> Vec<String> {

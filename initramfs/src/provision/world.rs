@@ -16,6 +16,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+/// How long to wait for the network before looking for disks again.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
 /// A boot's own network, clock and console.
 pub struct Real<'a, 'l, 'm> {
     log: &'static Log,
@@ -23,6 +26,8 @@ pub struct Real<'a, 'l, 'm> {
     client: &'a Client,
     site: &'a Site,
     coldplug: &'a mut Coldplug<'l, 'm>,
+    /// Whether the disk of this sled has appeared.
+    late: &'a mut dyn FnMut() -> bool,
     /// When the image was made, in seconds since 1970.
     image_time: u64,
     /// Which change of the network was seen last.
@@ -36,10 +41,10 @@ impl<'a, 'l, 'm> Real<'a, 'l, 'm> {
         network: Arc<Network>,
         client: &'a Client,
         site: &'a Site,
-        coldplug: &'a mut Coldplug<'l, 'm>,
+        (coldplug, late): (&'a mut Coldplug<'l, 'm>, &'a mut dyn FnMut() -> bool),
         image_time: u64,
     ) -> Self {
-        Self { log, network, client, site, coldplug, image_time, seen: 0 }
+        Self { log, network, client, site, coldplug, late, image_time, seen: 0 }
     }
 }
 
@@ -125,11 +130,24 @@ impl World for Real<'_, '_, '_> {
 
     fn wait(&mut self, at_most: Duration) -> bool {
         let before = self.seen;
-        // A card whose driver comes late is plugged in now.
-        self.coldplug.again();
-        self.network.rescan();
-        self.seen = self.network.wait_change(before, at_most);
-        self.seen != before
+        let until = self.log.now().saturating_add(at_most);
+        loop {
+            // A card or a disk whose driver comes late is plugged in now.
+            self.coldplug.again();
+            self.network.rescan();
+            let left = until.saturating_sub(self.log.now());
+            self.seen = self.network.wait_change(before, left.min(LOOK_AGAIN));
+            if self.seen != before {
+                return true;
+            }
+            if left <= LOOK_AGAIN || (self.late)() {
+                return false;
+            }
+        }
+    }
+
+    fn interrupted(&mut self) -> bool {
+        (self.late)()
     }
 
     fn get(&mut self, url: &str, max: usize) -> Result<Answer, http::Error> {

@@ -113,7 +113,7 @@ fn on_esps(sled: &Sled, flags: MountFlags, work: Work<'_>) -> Result<Option<Tria
     if let Ok(hash) = RootHash::of(&Options { usrhash, ..Options::default() })
         && let Some(found) = disks::find(&disks::look(), &hash).iter().find(|f| f.disk == disks[0])
     {
-        disks = slots::both(found).into_iter().map(|found| found.disk).collect();
+        disks = slots::both(&slots::machine::Kernel, found).into_iter().map(|found| found.disk).collect();
     }
     let mut all = Vec::new();
     let mut first = None;

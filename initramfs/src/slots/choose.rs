@@ -22,6 +22,12 @@ pub enum Refusal {
         /// They.
         disks: String,
     },
+    /// The sled runs from it, and it has not the partitions of a sledos disk.
+    #[error("{0} has not the partitions of a sledos disk any more")]
+    NotOurs(
+        /// The disk.
+        String,
+    ),
     /// It carries data the document does not give up.
     #[error("{0}: the document does not allow to wipe it (install.wipe)")]
     Data(

@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// What an installation does with a disk. What was written is on the disk for
 /// certain only after a flush.
-pub(crate) trait Disk {
+pub trait Disk {
     /// Fills a buffer.
     fn read(&self, at: u64, buffer: &mut [u8]) -> io::Result<()>;
     /// Writes.
@@ -19,6 +19,15 @@ pub(crate) trait Disk {
     fn zero(&self, at: u64, len: u64) -> io::Result<()>;
     /// Waits until everything is on the disk. What is read afterwards comes from there.
     fn flush(&self) -> io::Result<()>;
+
+    /// Makes the kernel forget all partitions; fails when one is in use.
+    fn forget_partitions(&self, _name: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Makes the kernel look at the table. That it cannot read one is no failure:
+    /// partitions are announced when they are used.
+    fn reread_partitions(&self) {}
 }
 
 /// A block device, for this process alone.
@@ -40,19 +49,6 @@ impl BlockDevice {
     pub(crate) fn open_shared(node: &Path) -> io::Result<Self> {
         Ok(Self { file: OpenOptions::new().read(true).write(true).open(node)? })
     }
-
-    /// Makes the kernel forget all partitions.
-    pub(crate) fn forget_partitions(&self, name: &str) -> io::Result<()> {
-        disks::known_partitions(name)
-            .into_iter()
-            .try_for_each(|number| Ok(syscalls::blkpg::delete_partition(&self.file, number)?))
-    }
-
-    /// Makes the kernel look at the table. That it cannot read one is no failure:
-    /// partitions are announced when they are used.
-    pub(crate) fn reread_partitions(&self) {
-        let _ = syscalls::block::reread_partitions(&self.file);
-    }
 }
 
 impl Disk for BlockDevice {
@@ -71,6 +67,16 @@ impl Disk for BlockDevice {
     fn flush(&self) -> io::Result<()> {
         self.file.sync_all()?;
         Ok(syscalls::block::drop_cache(&self.file)?)
+    }
+
+    fn forget_partitions(&self, name: &str) -> io::Result<()> {
+        disks::known_partitions(name)
+            .into_iter()
+            .try_for_each(|number| Ok(syscalls::blkpg::delete_partition(&self.file, number)?))
+    }
+
+    fn reread_partitions(&self) {
+        let _ = syscalls::block::reread_partitions(&self.file);
     }
 }
 

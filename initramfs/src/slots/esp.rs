@@ -5,7 +5,8 @@
 //! old one, none, or the new one, and never half of a UKI. Without one it goes on to
 //! the network, where this sled has been before; the next run writes it again.
 
-use super::disk::{BlockDevice, Disk, Window, on};
+use super::disk::{Disk, Window, on};
+use super::machine::{Machine, Share};
 use super::plan::{Slot, Slots};
 use super::{Error, Job, stream};
 use crate::disks::{self, Content, Found};
@@ -84,7 +85,7 @@ pub(super) fn slots(disk: &dyn Disk, table: &Table) -> Slots {
     let slot = |usr, verity| {
         let hash = named(usr).zip(named(verity)).and_then(|(usr, tree)| {
             let hash = hash_of(usr.guid, tree.guid);
-            has_tree(disk, tree, &hash).then_some(hash)
+            self::tree(disk, tree, &hash).map(|_| hash)
         });
         let uki = ukis.iter().find(|uki| hash.is_some() && uki.hash() == hash);
         let version = uki.and_then(|uki| uki.entry().rsplit_once('_')).map(|(_, version)| version.to_owned());
@@ -101,27 +102,58 @@ fn hash_of(usr: Guid, tree: Guid) -> [u8; 32] {
     hash
 }
 
-/// Whether a partition has the verity tree of a root hash.
-fn has_tree(disk: &dyn Disk, partition: &Partition, hash: &[u8; 32]) -> bool {
+/// The verity tree of a root hash on a partition, when it is whole.
+pub(super) fn tree(disk: &dyn Disk, partition: &Partition, hash: &[u8; 32]) -> Option<verity::Tree> {
     let mut first = [0; 4096];
-    let superblock =
-        disk.read(partition.start, &mut first).ok().and_then(|()| verity::Superblock::parse(&first).ok());
-    let len =
-        superblock.and_then(|sb| verity::device_bytes(sb.data_blocks)).filter(|len| *len <= partition.size);
-    let Some(len) = len.and_then(|len| usize::try_from(len).ok()) else { return false };
-    let mut bytes = vec![0; len];
-    disk.read(partition.start, &mut bytes).is_ok() && verity::Tree::verify(bytes, hash).is_ok()
+    disk.read(partition.start, &mut first).ok()?;
+    let blocks = verity::Superblock::parse(&first).ok()?.data_blocks;
+    let len = verity::device_bytes(blocks).filter(|len| *len <= partition.size)?;
+    let mut bytes = vec![0; usize::try_from(len).ok()?];
+    disk.read(partition.start, &mut bytes).ok()?;
+    verity::Tree::verify(bytes, hash).ok()
 }
 
-/// Whether an image whose slot is on a disk can be made the one that is started: its boot
-/// files are missing, or it has tries left and another one is started now.
-pub fn can_be_chosen(found: &Found, image: &Image) -> bool {
-    let name = &found.disk;
-    let Some(disks::Disk { content: Content::Gpt(table), .. }) = disks::look_at(name) else { return false };
-    let esp = table.partitions.iter().find(|p| p.name == Role::Esp.label());
-    let Some((esp, disk)) = esp.zip(BlockDevice::open_shared(&disks::node(name)).ok()) else { return false };
+/// How an image stands on a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// No slot of it is whole.
+    Absent,
+    /// Its slot is whole. It has tries left, or is good, or its boot files are missing.
+    Startable,
+    /// systemd-boot has tried it as often as it may.
+    Exhausted,
+}
+
+/// How an image stands on a disk. One that does not read has none.
+pub fn standing(machine: &dyn Machine, disk: &str, image: &Image) -> Standing {
+    let Some((known, ukis)) = known_ukis(machine, disk) else { return Standing::Absent };
     let entry = entry_of(image);
-    chosen(&disk, esp, &entry) == Some(false) || !ukis(&disk, esp).iter().any(|uki| uki.entry() == entry)
+    let mut own = ukis.iter().filter(|uki| uki.entry() == entry && uki.hash() == Some(image.root_hash.0));
+    if own.clone().next().is_some() && own.all(|uki| exhausted(&uki.name)) {
+        return Standing::Exhausted;
+    }
+    let hash = crate::options::RootHash::from_bytes(image.root_hash.0);
+    if disks::find(&[known], &hash).is_empty() { Standing::Absent } else { Standing::Startable }
+}
+
+/// Whether systemd-boot may start another image from a disk than the one with this hash.
+pub fn has_other(machine: &dyn Machine, disk: &str, hash: &[u8; 32]) -> bool {
+    let Some((known, ukis)) = known_ukis(machine, disk) else { return false };
+    let whole = |hash| {
+        let hash = crate::options::RootHash::from_bytes(hash);
+        !disks::find(std::slice::from_ref(&known), &hash).is_empty()
+    };
+    ukis.iter()
+        .any(|uki| !exhausted(&uki.name) && uki.hash().is_some_and(|other| other != *hash && whole(other)))
+}
+
+fn known_ukis(machine: &dyn Machine, name: &str) -> Option<(disks::Disk, Vec<Uki>)> {
+    let known = machine.disk(name)?;
+    let Content::Gpt(table) = &known.content else { return None };
+    let esp = table.partitions.iter().find(|p| p.name == Role::Esp.label())?;
+    let disk = machine.open(name, Share::Running).ok()?;
+    let ukis = ukis(&*disk, esp);
+    Some((known, ukis))
 }
 
 /// Whether systemd-boot starts this image first; `None` when it is not there or has no
@@ -144,16 +176,16 @@ fn entry_of(image: &Image) -> String {
 pub fn boot_files(job: &Job<'_>, found: &Found, usr: &Path, time: u32) -> Result<String, Error> {
     let name = &found.disk;
     let failed = || on(name, "is not written to");
-    let known = disks::look_at(name);
-    let Some(disks::Disk { content: Content::Gpt(table), .. }) = known else {
+    let known = job.machine.disk(name);
+    let Some(known @ disks::Disk { content: Content::Gpt(table), .. }) = &known else {
         return Err(failed()(std::io::Error::other("it has no partition table any more")));
     };
-    let sector = super::device::sector(name);
+    let sector = job.machine.describe(known).sector;
     let loader = usr.join(layout::BOOT_LOADER);
     let boot_loader = std::fs::read(&loader)
         .map_err(|source| Error::BootLoader { path: loader.display().to_string(), source })?;
-    let disk = BlockDevice::open_shared(&disks::node(name)).map_err(failed())?;
-    put(job, &disk, &table, name, sector, boot_loader, time)
+    let disk = job.machine.open(name, Share::Running).map_err(failed())?;
+    put(job, &*disk, table, name, sector, boot_loader, time)
 }
 
 /// [`boot_files`] on any disk.

@@ -7,10 +7,11 @@
 //! superblock; the running system adds it, and then the kernel syncs.
 
 use super::classify::State;
-use super::device::{self, Device};
-use super::disk::{BlockDevice, Disk};
+use super::device::Device;
+use super::disk::Disk;
+use super::machine::{Machine, Share};
 use super::plan::{Ids, Plan};
-use super::{Error, Installation, Job, Refusal, Slots, Source, choose, esp, install_with};
+use super::{Error, Installation, Job, Refusal, Slots, Source, choose, devices, esp, install_with};
 use crate::disks::{self, Found};
 use crate::log::Log;
 use crate::raid;
@@ -33,10 +34,17 @@ pub(super) struct Half {
 }
 
 /// The array that a disk's ROOT is half of.
-fn array_of(device: &Device) -> Option<Array> {
+fn array_of(machine: &dyn Machine, device: &Device) -> Option<Array> {
     let State::Ours(table) = &device.state else { return None };
     let root = table.partitions.iter().find(|p| p.name == Role::Root.label() && raid::is_half(p))?;
-    Some(raid::read(&device.name, root)?.array)
+    Some(machine.member(&device.name, root)?.array)
+}
+
+/// The other disks whose ROOT is in the same array as that of this one.
+pub(super) fn halves<'a>(machine: &dyn Machine, all: &'a [Device], own: &Device) -> Vec<&'a Device> {
+    let Some(array) = array_of(machine, own) else { return Vec::new() };
+    let same = |device: &Device| array_of(machine, device).is_some_and(|other| other.uuid == array.uuid);
+    all.iter().filter(|device| device.name != own.name && same(device)).collect()
 }
 
 /// Installs the job's image on the pair the document names. What one disk does not take
@@ -47,14 +55,15 @@ pub(super) fn install(
     devices: &[Device],
 ) -> Result<Vec<Found>, Error> {
     let chosen = choose::pair(devices, &what.install.disk)?;
-    let single = |device: &&&Device| matches!(device.state, State::Ours(_)) && array_of(device).is_none();
+    let single =
+        |device: &&&Device| matches!(device.state, State::Ours(_)) && array_of(job.machine, device).is_none();
     if let Some(device) = chosen.iter().find(single) {
         let why = "has a ROOT of its own from before: it is used, and not mirrored";
         job.log.warn("mirror", format!("{device} {why}"));
         return install_with(job, what, device, None).map(|found| vec![found]);
     }
     let ids = Ids::new(what.random).map_err(Error::Random)?;
-    let there = chosen.iter().find_map(|device| array_of(device));
+    let there = chosen.iter().find_map(|device| array_of(job.machine, device));
     let fresh = there.is_none();
     let array = match there {
         Some(array) => array,
@@ -112,11 +121,11 @@ fn new(image: &Image, what: &Installation<'_>, chosen: &[&Device], ids: &Ids) ->
 
 /// A disk that takes the place of one that is missing from the running array, if there is
 /// one. Nobody watches: whatever `wipe` allows for an installation, only a blank one does.
-pub fn replacement(install: &Install, running: &Found) -> Option<Device> {
+pub fn replacement(machine: &dyn Machine, install: &Install, running: &Found) -> Option<Device> {
     let root = running.root.as_ref().filter(|root| install.mirror && raid::is_half(root))?;
-    let array = raid::read(&running.disk, root)?.array;
-    let devices = device::look();
-    let members = devices.iter().filter(|d| array_of(d).is_some_and(|a| a.uuid == array.uuid));
+    let array = machine.member(&running.disk, root)?.array;
+    let devices = devices(machine);
+    let members = devices.iter().filter(|d| array_of(machine, d).is_some_and(|a| a.uuid == array.uuid));
     if members.count() >= usize::from(array.members) {
         return None;
     }
@@ -142,7 +151,7 @@ pub fn replace(
 ) -> Result<Found, Error> {
     let gone = || Error::Document("the running array has no superblock any more".to_owned());
     let root = running.root.as_ref().ok_or_else(gone)?;
-    let array = raid::read(&running.disk, root).ok_or_else(gone)?.array;
+    let array = job.machine.member(&running.disk, root).ok_or_else(gone)?.array;
     let half = Half { array, number: None, filesystem: [[0; 16]; 2] };
     install_with(job, what, device, Some(&half))
 }
@@ -155,7 +164,7 @@ const TRIES: u32 = 3;
 pub struct Other<'a> {
     /// What it was asked for last, and how often in a row.
     asked: Mutex<(String, u64, u32)>,
-    disk: BlockDevice,
+    disk: Box<dyn Disk + Sync>,
     image: &'a Image,
     running: &'a Found,
     uki: Vec<u8>,
@@ -172,16 +181,16 @@ impl<'a> Other<'a> {
     ///
     /// # Errors
     /// When it does not open.
-    pub fn new(image: &'a Image, running: &'a Found) -> io::Result<Self> {
-        let disk = BlockDevice::open_shared(&disks::node(&running.disk))?;
-        let known = disks::look_at(&running.disk);
+    pub fn new(machine: &dyn Machine, image: &'a Image, running: &'a Found) -> io::Result<Self> {
+        let disk = machine.open(&running.disk, Share::Running)?;
+        let known = machine.disk(&running.disk);
         let table = known.and_then(|known| match known.content {
             disks::Content::Gpt(table) => Some(table),
             _ => None,
         });
         let esp = table.as_ref().and_then(|t| t.partitions.iter().find(|p| p.name == Role::Esp.label()));
         let right = |bytes: &Vec<u8>| Sha256::digest(bytes)[..] == image.uki.sha256.0;
-        let ukis = esp.map(|esp| esp::ukis(&disk, esp)).unwrap_or_default();
+        let ukis = esp.map(|esp| esp::ukis(&*disk, esp)).unwrap_or_default();
         let uki = ukis.into_iter().map(esp::Uki::into_bytes).find(right).unwrap_or_default();
         Ok(Self { asked: Mutex::default(), disk, image, running, uki })
     }
@@ -196,7 +205,7 @@ impl Source for Other<'_> {
             return Err(format!("{} gives nothing usable from byte {from}", self.running.disk));
         }
         let part = |start: u64, len: u64| -> Result<Box<dyn Read + '_>, String> {
-            Ok(Box::new(Part { disk: &self.disk, at: start + from.min(len), end: start + len }))
+            Ok(Box::new(Part { disk: &*self.disk, at: start + from.min(len), end: start + len }))
         };
         if file == self.image.usr.file {
             part(self.running.usr.start, self.image.usr.size)
@@ -213,7 +222,7 @@ impl Source for Other<'_> {
 
 /// Part of a disk, as a stream.
 struct Part<'a> {
-    disk: &'a BlockDevice,
+    disk: &'a (dyn Disk + Sync),
     at: u64,
     end: u64,
 }
@@ -229,15 +238,16 @@ impl Read for Part<'_> {
 }
 
 /// All disks with this image whose ROOT is half of the array of this one, itself first.
-pub fn both(found: &Found) -> Vec<Found> {
-    let array = |f: &Found| f.root.as_ref().filter(|r| raid::is_half(r)).and_then(|r| raid::read(&f.disk, r));
+pub fn both(machine: &dyn Machine, found: &Found) -> Vec<Found> {
+    let array =
+        |f: &Found| f.root.as_ref().filter(|r| raid::is_half(r)).and_then(|r| machine.member(&f.disk, r));
     let mut all = vec![found.clone()];
     if let Some(own) = array(found) {
         let mut hash = [0; 32];
         hash[..16].copy_from_slice(&found.usr.guid.to_uuid());
         hash[16..].copy_from_slice(&found.verity.guid.to_uuid());
         let hash = crate::options::RootHash::from_bytes(hash);
-        let others = disks::find(&disks::look(), &hash).into_iter();
+        let others = disks::find(&machine.disks(), &hash).into_iter();
         let same = |f: &Found| array(f).is_some_and(|m| m.array.uuid == own.array.uuid);
         all.extend(others.filter(|f| f.disk != found.disk && same(f)));
     }

@@ -8,7 +8,8 @@ mod sources;
 
 use super::*;
 use crate::disks::{Content, Disk as Seen};
-use formats::gpt;
+use crate::slots::machine::Kernel;
+use formats::{gpt, verity};
 use metadata::document::{Artefact, DiskMatch, Wipe};
 use metadata::values::Hash32;
 use sha2::{Digest as _, Sha256};
@@ -16,10 +17,10 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-pub(super) const NOW: u32 = 1_800_000_000;
+pub(crate) const NOW: u32 = 1_800_000_000;
 
 /// An image of so many blocks: the document's view and the files.
-pub(super) fn image(version: &str, blocks: usize) -> (Image, Files) {
+pub(crate) fn image(version: &str, blocks: usize) -> (Image, Files) {
     let mut state = Sha256::digest(version);
     let mut usr: Vec<u8> = Vec::new();
     while usr.len() < blocks * 4096 {
@@ -74,7 +75,7 @@ fn uki(root: &[u8; 32], version: &str) -> Vec<u8> {
 }
 
 /// A source that has everything and breaks as told.
-pub(super) struct Files {
+pub(crate) struct Files {
     files: BTreeMap<String, Vec<u8>>,
     /// For each file opened, in order: what goes wrong. Empty: nothing any more.
     faults: Mutex<Vec<Fault>>,
@@ -154,11 +155,11 @@ impl io::Read for Pieces {
     }
 }
 
-pub(super) fn log() -> Log {
+pub(crate) fn log() -> Log {
     Log::new(|| Duration::from_secs(1))
 }
 
-pub(super) fn random() -> io::Result<[u8; 16]> {
+pub(crate) fn random() -> io::Result<[u8; 16]> {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let mut bytes = [0; 16];
@@ -189,6 +190,5 @@ pub(super) fn seen(disk: &dyn Disk, bytes: u64, sector: u32) -> Seen {
 }
 
 pub(super) fn hash(image: &Image) -> RootHash {
-    let usrhash = Some(verity::hex(&image.root_hash.0));
-    RootHash::of(&Options { usrhash, ..Options::default() }).unwrap()
+    RootHash::from_bytes(image.root_hash.0)
 }

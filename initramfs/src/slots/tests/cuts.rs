@@ -146,7 +146,7 @@ fn look(disk: &Memory) -> Device {
 /// One run, as [`install_on`] does it, then the boot files.
 fn run(disk: &Memory, image: &Image, files: &Files, wipe: Wipe) -> Result<(), Error> {
     let log = log();
-    let job = Job { image, source: files, log: &log };
+    let job = Job { image, source: files, log: &log, machine: &Kernel };
     let install = Install { wipe, ..anything() };
     let what = installation(&install);
     let device = look(disk);
@@ -355,7 +355,7 @@ impl Disk for Liar<'_> {
 fn a_disk_that_returns_something_else_gets_no_valid_slot() {
     let (image, files) = image("1", 40);
     let log = log();
-    let job = Job { image: &image, source: &files, log: &log };
+    let job = Job { image: &image, source: &files, log: &log, machine: &Kernel };
     let tree = stream::tree(&files, &image, &log).unwrap();
     for verity in [false, true] {
         let disk = Memory::new(Sectors::new());

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::slots::device as devices;
+use crate::slots::disk::BlockDevice;
 use formats::squashfs::{NoCache, Options as Squash};
 use formats::tree::{Node, Origin, Tree, TreePath};
 use std::fs::File;
@@ -127,7 +128,7 @@ fn an_installation_and_an_update_on_both_kinds_of_sectors() {
         for version in ["1", "2"] {
             let (image, files, mounted) = usr(version);
             let files = files.with(&[Fault::None, Fault::Break(300_000), Fault::Flip(77)]);
-            let job = Job { image: &image, source: &files, log: &log };
+            let job = Job { image: &image, source: &files, log: &log, machine: &Kernel };
             let device = disk.look();
             assert_eq!(device.sector, sector);
             assert_eq!(device.path, format!("virtual/block/{}", disk.name()));
@@ -157,7 +158,7 @@ fn root_mounts_and_grows_to_its_partition() {
     let disk = Sparse::new(2600 << 20, 512);
     let (image, files, _) = usr("1");
     let log = log();
-    let job = Job { image: &image, source: &files, log: &log };
+    let job = Job { image: &image, source: &files, log: &log, machine: &Kernel };
     let install = anything();
     let found = install_on(&job, &installation(&install), &disk.look()).unwrap();
     let root = found.root.unwrap();
@@ -200,7 +201,7 @@ fn what_mkfs_and_others_leave_is_recognised() {
         let (image, files, _) = usr("1");
         let log = log();
         let install = anything();
-        let job = Job { image: &image, source: &files, log: &log };
+        let job = Job { image: &image, source: &files, log: &log, machine: &Kernel };
         let refused = install_on(&job, &installation(&install), &disk.look());
         assert!(matches!(refused, Err(Error::Refused(Refusal::Data(_)))), "{tool}");
         assert_eq!(files.asked.lock().unwrap().len(), 0, "{tool}");
@@ -212,7 +213,7 @@ fn a_disk_in_use_is_not_written_to() {
     let disk = Sparse::new(2400 << 20, 512);
     let (image, files, _) = usr("1");
     let log = log();
-    let job = Job { image: &image, source: &files, log: &log };
+    let job = Job { image: &image, source: &files, log: &log, machine: &Kernel };
     let install = anything();
     let device = disk.look();
     let held = BlockDevice::open(&disk.device.node).unwrap();
@@ -227,7 +228,7 @@ fn a_live_image_is_two_read_only_devices_that_go_away() {
     let (image, files, _) = usr("1");
     let files = files.with(&[Fault::None, Fault::Break(100_000), Fault::Flip(9000)]);
     let log = log();
-    let job = Job { image: &image, source: &files, log: &log };
+    let job = Job { image: &image, source: &files, log: &log, machine: &Kernel };
     let dir = tempfile::tempdir().unwrap();
     let live = live::live_at(&job, dir.path()).unwrap();
     let (usr, tree) = (live.usr().to_owned(), live.verity().to_owned());
@@ -259,7 +260,7 @@ fn a_live_image_that_cannot_be_had_leaves_no_memory_taken() {
     let (image, files, _) = usr("1");
     let files = files.with(&[Fault::None, Fault::Break(100_000), Fault::GiveUp]);
     let log = log();
-    let job = Job { image: &image, source: &files, log: &log };
+    let job = Job { image: &image, source: &files, log: &log, machine: &Kernel };
     let dir = tempfile::tempdir().unwrap();
     assert!(matches!(live::live_at(&job, dir.path()), Err(Error::Source { .. })));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);

@@ -29,7 +29,7 @@ fn both_disks_get_the_same_and_a_root_over_both() {
     let disks = [Sparse::new(2600 << 20, 512), Sparse::new(2700 << 20, 4096)];
     let (image, files) = image("1", 40);
     let log = log();
-    let job = Job { image: &image, source: &files, log: &log };
+    let job = Job { image: &image, source: &files, log: &log, machine: &Kernel };
     let install = pair();
     let what = installation(&install);
     let devices: Vec<_> = disks.iter().map(Sparse::look).collect();
@@ -67,8 +67,8 @@ fn both_disks_get_the_same_and_a_root_over_both() {
 
     // A new disk gets everything but ROOT, from the other disk.
     let third = Sparse::new(2700 << 20, 512);
-    let other = mirror::Other::new(&image, &found[0]).unwrap();
-    let job = Job { image: &image, source: &other, log: &log };
+    let other = mirror::Other::new(&Kernel, &image, &found[0]).unwrap();
+    let job = Job { image: &image, source: &other, log: &log, machine: &Kernel };
     let new = mirror::replace(&job, &what, &third.look(), &found[0]).unwrap();
     let root = new.root.unwrap();
     assert!(crate::raid::is_half(&root) && crate::raid::read(&third.name(), &root).is_none());
@@ -95,7 +95,7 @@ fn with_one_disk_or_one_that_is_refused_the_other_is_installed() {
     File::options().write(true).open(disks[0].node()).unwrap().write_all_at(b"XFSB", 0).unwrap();
     let (image, files) = image("1", 3);
     let log = log();
-    let job = Job { image: &image, source: &files, log: &log };
+    let job = Job { image: &image, source: &files, log: &log, machine: &Kernel };
     let install = pair();
     let devices: Vec<_> = disks.iter().map(Sparse::look).collect();
     let found = mirror::install(&job, &installation(&install), &devices).unwrap();

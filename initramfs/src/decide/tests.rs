@@ -1,0 +1,122 @@
+//! The decision over all small worlds.
+
+use super::*;
+use metadata::document::Artefact;
+use metadata::values::Hash32;
+
+const BOOTED: Hash = [1; 32];
+const OTHER: Hash = [2; 32];
+
+fn image(hash: Hash) -> Image {
+    let artefact = || Artefact { file: "f".into(), size: 4096, sha256: Hash32([0; 32]) };
+    Image {
+        name: "compute".into(),
+        version: "1".into(),
+        root_hash: Hash32(hash),
+        urls: vec![],
+        usr: artefact(),
+        verity: artefact(),
+        uki: artefact(),
+    }
+}
+
+fn histories() -> Vec<History> {
+    let with = |change: &dyn Fn(&mut History)| {
+        let mut history = History::default();
+        change(&mut history);
+        history
+    };
+    vec![
+        History::default(),
+        with(&|h| h.restarts_into(&OTHER)),
+        with(&|h| h.failed(&OTHER)),
+        with(&|h| (0..REPAIRS).for_each(|_| h.repairs(&BOOTED))),
+        with(&|h| h.boots(&BOOTED, true)),
+    ]
+}
+
+/// Every combination of what can be known, with what is decided.
+fn all(check: &mut dyn FnMut(&Facts<'_>, Next)) -> u32 {
+    let (own, other) = (image(BOOTED), image(OTHER));
+    let mut count = 0;
+    for image in [None, Some(&own), Some(&other)] {
+        for install in [false, true] {
+            for slot in [Slot::Mounted("vda".into()), Slot::Rotten("vda".into()), Slot::None] {
+                for standing in [Standing::Absent, Standing::Startable, Standing::Exhausted] {
+                    for (other, unrepaired) in [(false, false), (false, true), (true, false), (true, true)] {
+                        for history in &histories() {
+                            let wanted = image.map(|image| Wanted { image, install });
+                            let (booted, slot) = (&BOOTED, &slot);
+                            let facts = Facts { wanted, booted, slot, standing, other, unrepaired, history };
+                            check(&facts, decide(&facts));
+                            count += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    count
+}
+
+#[test]
+fn a_disk_that_is_written_is_the_one_the_sled_runs_from_or_none_has_the_image() {
+    let count = all(&mut |facts, next| match (&next, facts.slot) {
+        (Next::Install, slot) => assert_eq!(*slot, Slot::None, "{facts:?}"),
+        (Next::Update(disk) | Next::Switch(disk), slot) => {
+            assert_eq!(*slot, Slot::Mounted(disk.clone()), "{facts:?}");
+        }
+        (Next::Repair(disk) | Next::GiveWay(disk), slot) => {
+            assert_eq!(*slot, Slot::Rotten(disk.clone()), "{facts:?}");
+        }
+        _ => {}
+    });
+    assert_eq!(count, 3 * 2 * 3 * 3 * 4 * 5);
+}
+
+#[test]
+fn a_sled_whose_slot_is_good_runs() {
+    all(&mut |facts, next| {
+        if matches!(facts.slot, Slot::Mounted(_)) {
+            assert!(!matches!(next, Next::Refuse(_)), "{facts:?}");
+        }
+    });
+}
+
+#[test]
+fn nothing_restarts_into_an_image_that_failed_or_was_not_chosen() {
+    all(&mut |facts, next| {
+        let past = facts.history.of(&OTHER);
+        if past.failed || past.restarts > 0 || facts.standing == Standing::Exhausted {
+            assert!(!matches!(next, Next::Update(_) | Next::Switch(_)), "{facts:?}");
+        }
+    });
+}
+
+#[test]
+fn a_repair_is_tried_a_few_times_only() {
+    all(&mut |facts, next| {
+        if facts.unrepaired || facts.history.of(&BOOTED).repairs >= REPAIRS {
+            assert!(!matches!(next, Next::Repair(_)), "{facts:?}");
+        }
+    });
+}
+
+#[test]
+fn a_damaged_slot_gives_way_only_to_another_image() {
+    all(&mut |facts, next| {
+        if matches!(next, Next::GiveWay(_)) {
+            assert!(facts.other, "{facts:?}");
+        }
+    });
+}
+
+#[test]
+fn without_an_image_of_the_document_no_other_runs_from_the_network() {
+    all(&mut |facts, next| {
+        let wants_other = facts.wanted.is_some_and(|wanted| wanted.image.root_hash.0 != BOOTED);
+        if wants_other && *facts.slot == Slot::None {
+            assert_eq!(next, Next::Refuse(Refuse::OtherImage), "{facts:?}");
+        }
+    });
+}
