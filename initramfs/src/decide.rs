@@ -12,7 +12,7 @@ pub mod history;
 #[cfg(test)]
 mod tests;
 
-use crate::slots::Standing;
+use crate::slots::Presence;
 use history::History;
 use metadata::document::Image;
 
@@ -52,7 +52,7 @@ pub struct Facts<'a> {
     /// Where its /usr is.
     pub slot: &'a Slot,
     /// How the wanted image stands on the disk of that slot, when it is another one.
-    pub standing: Standing,
+    pub presence: Presence,
     /// Whether that disk has another image that systemd-boot may start.
     pub other: bool,
     /// Whether writing the rotten slot again was tried at this boot, without success.
@@ -140,12 +140,12 @@ fn other_image(facts: &Facts<'_>, wanted: Wanted<'_>) -> Next {
         return Next::Stay(Stay::NotInstalled);
     }
     let past = facts.history.of(&wanted.image.root_hash.0);
-    match facts.standing {
-        Standing::Exhausted => Next::Stay(Stay::Failed),
+    match facts.presence {
+        Presence::Exhausted => Next::Stay(Stay::Failed),
         _ if past.failed => Next::Stay(Stay::FailedBefore),
         _ if past.restarts > 0 => Next::Stay(Stay::NotChosen),
-        Standing::Absent => Next::Update(disk),
-        Standing::Startable => Next::Switch(disk),
+        Presence::Absent => Next::Update(disk),
+        Presence::Installed => Next::Switch(disk),
     }
 }
 

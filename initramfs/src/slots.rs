@@ -34,7 +34,7 @@ pub(crate) mod table;
 pub(crate) mod tests;
 
 pub use choose::Refusal;
-pub use esp::{Standing, boot_files, has_other, standing};
+pub use esp::{Presence, boot_files, has_other, presence};
 pub use live::{Live, live};
 pub use mirror::{Other, both, replace, replacement};
 pub use only_check::check;

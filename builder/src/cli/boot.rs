@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use formats::tree::{Node, Origin, Tree, TreePath};
+
 use crate::image::manifest::Manifest;
 use crate::output::SparseFile;
 use crate::qemu::command::ssh_key_credential;
@@ -36,6 +38,14 @@ pub struct BootArgs {
     /// Public key that may log in as root.
     #[arg(long, value_name = "FILE")]
     pub ssh_key: Option<PathBuf>,
+
+    /// Another PID 1 in the place of the image's, linked statically; the kernel is started directly.
+    #[arg(long, value_name = "FILE")]
+    pub init: Option<PathBuf>,
+
+    /// More of a kernel command line; the kernel is started directly.
+    #[arg(long, value_name = "TEXT")]
+    pub append: Option<String>,
 }
 
 /// Which firmware.
@@ -71,6 +81,9 @@ pub enum Error {
     /// The disk cannot be made.
     #[error(transparent)]
     Disk(#[from] crate::output::Error),
+    /// An initramfs with another PID 1 cannot be made.
+    #[error("no initramfs with another PID 1")]
+    Initramfs(#[from] formats::cpio::Error),
     /// QEMU.
     #[error(transparent)]
     Qemu(#[from] QemuError),
@@ -114,6 +127,36 @@ pub fn spec(image: &Path, firmware: FirmwareKind, size: u64, scratch: &Path) -> 
     })
 }
 
+/// The image's kernel started directly, with more of a command line, and with another PID 1:
+/// a second archive behind the initramfs, whose files replace those of the first (kernel
+/// documentation, driver-api/early-userspace/buffer-format).
+///
+/// # Errors
+/// When a file is not there or cannot be written.
+fn direct(image: &Path, args: &BootArgs, scratch: &Path) -> Result<Boot, Error> {
+    let io = |what, path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Io { what, path, source }
+    };
+    let mut initrd = image.join("initramfs.zst");
+    if let Some(init) = &args.init {
+        let mut bytes = std::fs::read(&initrd).map_err(io("reading", &initrd))?;
+        let program = std::fs::read(init).map_err(io("reading", init))?;
+        let origin = Origin::Fixup("boot");
+        let mut tree = Tree::new(Node::dir(origin.clone()));
+        let path = TreePath::parse(b"init").expect("a name without a slash");
+        let _ = tree.insert(path, Node::file(program, 0o755, origin));
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        formats::cpio::write(&tree, 0, &mut bytes)?;
+        initrd = scratch.join("initramfs");
+        std::fs::write(&initrd, bytes).map_err(io("writing", &initrd))?;
+    }
+    let line = manifest(image)?.kernel.cmdline;
+    let more = args.append.as_deref().unwrap_or_default();
+    let cmdline = format!("{line} no_timer_check {more}").trim_end().to_owned();
+    Ok(Boot::Kernel { kernel: image.join("vmlinuz"), initrd, cmdline })
+}
+
 /// Copies the data of a sparse file and lengthens the copy.
 fn copy_disk(from: &Path, to: &Path, size: u64) -> Result<(), Error> {
     let reading = |source| Error::Io { what: "reading", path: from.to_owned(), source };
@@ -135,6 +178,9 @@ pub fn run(args: &BootArgs) -> Result<(), Error> {
         source,
     })?;
     let mut spec = spec(&args.image, args.firmware, args.disk << 30, scratch.path())?;
+    if args.init.is_some() || args.append.is_some() {
+        spec.boot = direct(&args.image, args, scratch.path())?;
+    }
     spec.memory = args.memory;
     spec.cpus = args.cpus;
     if let Some(file) = &args.ssh_key {
@@ -163,5 +209,41 @@ pub fn run(args: &BootArgs) -> Result<(), Error> {
 impl crate::exit::Classify for Error {
     fn exit(&self) -> crate::exit::Exit {
         crate::exit::Exit::Failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use formats::tree::Kind;
+
+    #[test]
+    fn another_pid_1_lies_behind_that_of_the_image() {
+        let dir = tempfile::tempdir().unwrap();
+        let origin = Origin::Fixup("test");
+        let mut tree = Tree::new(Node::dir(origin.clone()));
+        let path = TreePath::parse(b"init").unwrap();
+        tree.insert(path, Node::file(b"old".to_vec(), 0o755, origin)).unwrap();
+        let mut archive = Vec::new();
+        formats::cpio::write(&tree, 0, &mut archive).unwrap();
+        std::fs::write(dir.path().join("initramfs.zst"), &archive).unwrap();
+        std::fs::write(dir.path().join("new"), "new").unwrap();
+        let args = BootArgs {
+            image: dir.path().to_owned(),
+            firmware: FirmwareKind::Bios,
+            memory: 512,
+            cpus: 1,
+            disk: 8,
+            ssh_key: None,
+            init: Some(dir.path().join("new")),
+            append: Some("sledos.debug".into()),
+        };
+        let error = direct(dir.path(), &args, dir.path()).unwrap_err();
+        assert!(error.to_string().contains("manifest.json"), "{error}");
+        let made = std::fs::read(dir.path().join("initramfs")).unwrap();
+        assert!(made.starts_with(&archive));
+        let seen = formats::cpio::read(&made).unwrap();
+        let init = seen.tree.get(&TreePath::parse(b"init").unwrap()).unwrap();
+        assert!(matches!(&init.kind, Kind::File(content) if content.to_vec().unwrap() == b"new"));
     }
 }

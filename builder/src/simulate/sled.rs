@@ -18,6 +18,7 @@ use sledos_init::provision::random;
 use sledos_init::report::Report;
 use sledos_init::reporter::Reporter;
 use sledos_init::retry::Policy;
+use sledos_init::slots::machine::Kernel;
 use sledos_init::slots::{self, Job};
 
 /// How a sled's boot went; times since it was switched on.
@@ -121,7 +122,7 @@ pub(super) fn run(world: &World, place: &Place, urls: &[String], number: usize, 
     let left = end.saturating_duration_since(Instant::now());
     let images: Vec<_> = servers.iter().map(|s| format!("{s}/images/simulated/1")).collect();
     let source = Download::new(&client, &log, random, &images, Some(left));
-    match slots::check(&Job { image: &document.image, source: &source, log: &log }) {
+    match slots::check(&Job { image: &document.image, source: &source, log: &log, machine: &Kernel }) {
         Ok(bytes) => run.bytes += bytes,
         Err(_) => return run,
     }

@@ -5,7 +5,7 @@ use super::history::History;
 use super::{Facts, Hash, Next, Refuse, Slot, Stay, Wanted, decide};
 use crate::disks::Found;
 use crate::failure::{Code, Failure};
-use crate::slots::{Live, Standing};
+use crate::slots::{Live, Presence};
 use metadata::document::Image;
 
 /// What a boot can do about images.
@@ -18,7 +18,7 @@ pub trait Host {
     /// When it does not.
     fn remember(&mut self, history: &History) -> Result<(), Failure>;
     /// How an image stands on a disk.
-    fn standing(&mut self, disk: &str, image: &Image) -> Standing;
+    fn presence(&mut self, disk: &str, image: &Image) -> Presence;
     /// Whether systemd-boot may start another image from a disk than this one.
     fn has_other(&mut self, disk: &str, hash: &Hash) -> bool;
     /// One line on the console.
@@ -89,15 +89,15 @@ pub fn carry_out(
     let mut history = host.history();
     let mut unrepaired = false;
     loop {
-        let (standing, other) = match slot {
+        let (presence, other) = match slot {
             Slot::Mounted(disk) | Slot::Rotten(disk) => {
                 let another = wanted.filter(|wanted| wanted.image.root_hash.0 != *booted);
-                let standing = another.map_or(Standing::Absent, |w| host.standing(disk, w.image));
-                (standing, host.has_other(disk, booted))
+                let presence = another.map_or(Presence::Absent, |w| host.presence(disk, w.image));
+                (presence, host.has_other(disk, booted))
             }
-            Slot::None => (Standing::Absent, false),
+            Slot::None => (Presence::Absent, false),
         };
-        let facts = Facts { wanted, booted, slot, standing, other, unrepaired, history: &history };
+        let facts = Facts { wanted, booted, slot, presence, other, unrepaired, history: &history };
         let next = decide(&facts);
         if next != Next::Run {
             host.say(&format!("image: {next}"));
@@ -132,9 +132,9 @@ pub fn carry_out(
             }
             Next::Update(disk) | Next::Switch(disk) => {
                 let into = wanted.map_or(*booted, |wanted| wanted.image.root_hash.0);
-                let done = match standing {
-                    Standing::Absent => host.update(&disk),
-                    Standing::Startable | Standing::Exhausted => host.switch(&disk),
+                let done = match presence {
+                    Presence::Absent => host.update(&disk),
+                    Presence::Installed | Presence::Exhausted => host.switch(&disk),
                 };
                 // Without a memory of it the sled might restart for ever.
                 let done = done.and_then(|()| {

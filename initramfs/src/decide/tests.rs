@@ -42,12 +42,12 @@ fn all(check: &mut dyn FnMut(&Facts<'_>, Next)) -> u32 {
     for image in [None, Some(&own), Some(&other)] {
         for install in [false, true] {
             for slot in [Slot::Mounted("vda".into()), Slot::Rotten("vda".into()), Slot::None] {
-                for standing in [Standing::Absent, Standing::Startable, Standing::Exhausted] {
+                for presence in [Presence::Absent, Presence::Installed, Presence::Exhausted] {
                     for (other, unrepaired) in [(false, false), (false, true), (true, false), (true, true)] {
                         for history in &histories() {
                             let wanted = image.map(|image| Wanted { image, install });
                             let (booted, slot) = (&BOOTED, &slot);
-                            let facts = Facts { wanted, booted, slot, standing, other, unrepaired, history };
+                            let facts = Facts { wanted, booted, slot, presence, other, unrepaired, history };
                             check(&facts, decide(&facts));
                             count += 1;
                         }
@@ -87,7 +87,7 @@ fn a_sled_whose_slot_is_good_runs() {
 fn nothing_restarts_into_an_image_that_failed_or_was_not_chosen() {
     all(&mut |facts, next| {
         let past = facts.history.of(&OTHER);
-        if past.failed || past.restarts > 0 || facts.standing == Standing::Exhausted {
+        if past.failed || past.restarts > 0 || facts.presence == Presence::Exhausted {
             assert!(!matches!(next, Next::Update(_) | Next::Switch(_)), "{facts:?}");
         }
     });

@@ -13,7 +13,7 @@ use crate::log::Log;
 use crate::root;
 use crate::site::Site;
 use crate::slots::machine::Kernel;
-use crate::slots::{self, Installation, Job, Live, Standing};
+use crate::slots::{self, Installation, Job, Live, Presence};
 use metadata::document::{Image, Install};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -150,8 +150,8 @@ impl Host for Real<'_> {
         history.save(var).map_err(lost)
     }
 
-    fn standing(&mut self, disk: &str, image: &Image) -> Standing {
-        slots::standing(&Kernel, disk, image)
+    fn presence(&mut self, disk: &str, image: &Image) -> Presence {
+        slots::presence(&Kernel, disk, image)
     }
 
     fn has_other(&mut self, disk: &str, hash: &Hash) -> bool {

@@ -115,25 +115,25 @@ pub(super) fn tree(disk: &dyn Disk, partition: &Partition, hash: &[u8; 32]) -> O
 
 /// How an image stands on a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Presence {
     /// No slot of it is whole.
     Absent,
     /// Its slot is whole. It has tries left, or is good, or its boot files are missing.
-    Startable,
+    Installed,
     /// systemd-boot has tried it as often as it may.
     Exhausted,
 }
 
 /// How an image stands on a disk. One that does not read has none.
-pub fn standing(machine: &dyn Machine, disk: &str, image: &Image) -> Standing {
-    let Some((known, ukis)) = known_ukis(machine, disk) else { return Standing::Absent };
+pub fn presence(machine: &dyn Machine, disk: &str, image: &Image) -> Presence {
+    let Some((known, ukis)) = known_ukis(machine, disk) else { return Presence::Absent };
     let entry = entry_of(image);
     let mut own = ukis.iter().filter(|uki| uki.entry() == entry && uki.hash() == Some(image.root_hash.0));
     if own.clone().next().is_some() && own.all(|uki| exhausted(&uki.name)) {
-        return Standing::Exhausted;
+        return Presence::Exhausted;
     }
     let hash = crate::options::RootHash::from_bytes(image.root_hash.0);
-    if disks::find(&[known], &hash).is_empty() { Standing::Absent } else { Standing::Startable }
+    if disks::find(&[known], &hash).is_empty() { Presence::Absent } else { Presence::Installed }
 }
 
 /// Whether systemd-boot may start another image from a disk than the one with this hash.
