@@ -199,4 +199,46 @@ pub(crate) mod tests {
         assert!(!of(None, 1).is(&of(None, 2)));
         assert!(!Hardware::default().is(&Hardware::default()));
     }
+
+    #[test]
+    fn a_document_names_a_key_only_when_every_part_of_it_is_the_same() {
+        use metadata::document::Location;
+        let mac = |last| Mac([2, 0, 0, 0, 0, last]);
+        let port = |chassis: &str, port: &str| SwitchPort { chassis: chassis.into(), port: port.into() };
+        let identity = Identity {
+            location: Some(Location { rack: "r1".into(), bay: 7 }),
+            switch_ports: vec![port("c1", "p1"), port("c2", "p2")],
+            board_serial: Some("B".into()),
+            product_serial: Some("P".into()),
+            uuid: Some("4C4C4544-0042-3510-8051-B7C04F333832".into()),
+            macs: vec![mac(1), mac(2)],
+            ..Identity::default()
+        };
+        let named = [
+            Key::Location("r1".into(), 7),
+            Key::SwitchPort("c1".into(), "p1".into()),
+            Key::SwitchPort("c2".into(), "p2".into()),
+            Key::Board("B".into()),
+            Key::Product("P".into()),
+            Key::Uuid("4c4c4544-0042-3510-8051-b7c04f333832".into()),
+            Key::Mac(mac(2)),
+        ];
+        let others = [
+            Key::Location("r1".into(), 8),
+            Key::Location("r2".into(), 7),
+            Key::SwitchPort("c1".into(), "p2".into()),
+            Key::SwitchPort("c3".into(), "p1".into()),
+            Key::Board("P".into()),
+            Key::Product("B".into()),
+            Key::Uuid("4c4c4544-0042-3510-8051-b7c04f333833".into()),
+            Key::Mac(mac(3)),
+        ];
+        for key in named {
+            assert!(lists(&identity, &key), "{key}");
+            assert!(!lists(&Identity::default(), &key), "{key}");
+        }
+        for key in others {
+            assert!(!lists(&identity, &key), "{key}");
+        }
+    }
 }

@@ -428,3 +428,81 @@ fn a_server_killed_in_the_middle_of_a_document_is_asked_again() {
     let (half, all) = (signed.0.len() / 2, signed.0.len());
     assert!(world.says(&format!(": closed after {half} of {all} bytes")), "{:?}", world.said);
 }
+
+/// A server with this document for what sits in a bay and this one for the board ZM1.
+fn bay_and_board(bay: &Signed, board: &Signed, url: &str) -> Result<Answer, http::Error> {
+    match url.replace("/v1/switch/c/p.json", "/v1/board/ZM1.json") {
+        same if same == url => board.at(url),
+        other => bay.at(&other),
+    }
+}
+
+/// The hardware of these tests in the bay behind a switch port, and a document for that bay.
+fn in_a_bay(signer: &Signer, generation: u64) -> (fn(u64) -> Hardware, Signed) {
+    let port = || SwitchPort { chassis: "c".into(), port: "p".into() };
+    let mut document = document(generation);
+    document.head.identity.switch_ports = vec![port()];
+    document.head.identity.board_serial = Some("ZM0".into());
+    let hardware: fn(u64) -> Hardware = |_| Hardware {
+        switch_ports: vec![SwitchPort { chassis: "c".into(), port: "p".into() }],
+        ..hardware()
+    };
+    (hardware, Signed::bytes(signer, serde_json::to_vec(&document).unwrap()))
+}
+
+#[test]
+fn retired_hardware_does_not_come_up_in_a_bay_that_is_known() {
+    let signer = Signer::new();
+    let (hardware, bay) = in_a_bay(&signer, 7);
+    let (dead, alive) = (Signed::bytes(&signer, tombstone(8)), Signed::new(&signer, 9));
+    let mut world =
+        Fake::new(|url, now| bay_and_board(&bay, if now < 1000 { &dead } else { &alive }, url));
+    world.hardware = hardware;
+    let got = run(&mut world, &Store::new(None), &settings(&signer)).unwrap();
+    assert!(world.now.as_secs() >= 1000, "it came up at {} s", world.now.as_secs());
+    assert!(world.posted.iter().all(|(_, json)| json.starts_with("retired ")), "{:?}", world.posted);
+    assert_eq!(got.document.head.generation, 7, "the bay's document, once the board is not retired");
+}
+
+#[test]
+fn retired_is_said_though_another_server_does_not_know_the_sled() {
+    let signer = Signer::new();
+    let (dead, again) = (Signed::bytes(&signer, tombstone(8)), Signed::new(&signer, 9));
+    for servers in [["http://a", "http://b"], ["http://b", "http://a"]] {
+        let mut world = Fake::new(|url, now| match (now, url.starts_with("http://a")) {
+            (0..500, true) => dead.at(url),
+            (0..500, false) => status(404),
+            _ => again.at(url),
+        });
+        world.servers = servers.map(str::to_owned).to_vec();
+        run(&mut world, &Store::new(None), &settings(&signer)).unwrap();
+        assert!(!world.posted.is_empty());
+        assert!(world.posted.iter().all(|(_, json)| json.starts_with("retired ")), "{:?}", world.posted);
+    }
+}
+
+#[test]
+fn what_it_asks_by_is_said_once_and_again_when_it_changes() {
+    let signer = Signer::new();
+    let signed = Signed::new(&signer, 7);
+    let mut world = Fake::new(|url, now| if now < 900 { status(404) } else { signed.at(url) });
+    world.hardware = |now| Hardware { product: (now >= 500).then(|| "PR1".into()), ..hardware() };
+    run(&mut world, &Store::new(None), &settings(&signer)).unwrap();
+    let times = world.times("metadata: asks by");
+    assert_eq!(times.len(), 2, "{:?}", world.said);
+    assert!(times[0] == 0 && times[1] >= 500);
+}
+
+#[test]
+fn that_no_server_is_known_is_said() {
+    let signer = Signer::new();
+    let signed = Signed::new(&signer, 7);
+    let (_var, store) = stored(&signer, 7);
+    let mut world = Fake::new(|url, _| signed.at(url));
+    world.servers = vec![];
+    run(&mut world, &store, &settings(&signer)).unwrap();
+    assert!(world.says("metadata: no server is known"));
+    let mut world = Fake::new(|url, _| signed.at(url));
+    run(&mut world, &Store::new(None), &settings(&signer)).unwrap();
+    assert!(!world.says("metadata: no server is known"));
+}
