@@ -4,6 +4,10 @@
 //! OEM and ROOT are plain Linux data, so that no generator of systemd mounts them
 //! behind PID 1's back.
 
+mod entry;
+
+pub use entry::{EntryName, Standing, own, standing};
+
 use crate::ext4;
 use crate::gpt::{Guid, types};
 use crate::tree::{Node, NotADirectory, Origin, PathError, Tree, TreePath};
@@ -90,19 +94,15 @@ pub fn filesystem(role: Role, size: u64, uuid: [u8; 16], hash_seed: [u8; 16], mt
 /// Where unified kernel images lie on the ESP (Boot Loader Specification, "Type #2").
 pub const UKI_DIR: &str = "EFI/Linux";
 
-/// The file name of a new image's UKI. `+3`: systemd-boot's boot counting gives it
-/// three tries (Boot Loader Specification, "Boot counting").
-pub fn uki_name(image: &str, version: &str) -> String {
-    format!("{image}_{version}+3.efi")
+/// The file name of a new image's UKI.
+pub fn uki_name(image: &str, version: &str, root_hash: &[u8; 32]) -> String {
+    EntryName::new(image, version, root_hash).to_string()
 }
 
-/// systemd-boot's configuration. A sled has nobody at its console: no menu, and the
-/// image of that name and version at once, which may be the older one; else the newest.
-///
-/// The pattern (loader.conf(5), `default`) takes `…+3.efi`, `…+2-1.efi` and `….efi`, and
-/// not `…+0-3.efi`: an image that has used up its tries gives way to the other one.
-pub fn loader_conf(image: Option<&str>) -> String {
-    let default = image.map(|entry| format!("default {entry}[+.][1-9e]*\n")).unwrap_or_default();
+/// systemd-boot's configuration. A sled has nobody at its console: no menu, and this image
+/// at once, which may be the older one; else the newest.
+pub fn loader_conf(first: Option<&EntryName>) -> String {
+    let default = first.map(|entry| format!("default {}\n", entry.pattern())).unwrap_or_default();
     format!("timeout 0\neditor no\nauto-entries no\n{default}")
 }
 
@@ -135,7 +135,7 @@ pub enum EspError {
 pub fn esp(
     boot_loader: Vec<u8>,
     ukis: Vec<(String, Vec<u8>)>,
-    first: Option<&str>,
+    first: Option<&EntryName>,
 ) -> Result<Tree, EspError> {
     let origin = Origin::Fixup("esp");
     let mut tree = Tree::new(Node::dir(origin.clone()));

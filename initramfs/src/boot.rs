@@ -169,9 +169,11 @@ impl Boot<'_> {
         // Cards need seconds for a link: they begin while disks are looked for.
         outcome.sled = outcome.site.asks().then(|| Sled::start(log, line));
         let search = Search { log, hash, wait: options.wait, debug: options.debug };
+        // systemd-boot came from a disk of this sled: it is there, however late.
+        let from_disk = slots::firmware::look().esp.is_some();
         let all = match outcome.sled {
             None => search.wait(devices.uevents, devices.coldplug)?,
-            Some(_) => search.wait_a_little(devices.uevents, devices.coldplug, false)?,
+            Some(_) => search.wait_a_little(devices.uevents, devices.coldplug, from_disk)?,
         };
         let mut usr = self.mount(&search, &all, &mut outcome.site)?;
         if outcome.sled.is_none() && outcome.site.asks() {

@@ -12,7 +12,7 @@ pub mod history;
 #[cfg(test)]
 mod tests;
 
-use crate::slots::Presence;
+use crate::slots::Chance;
 use history::History;
 use metadata::document::Image;
 
@@ -51,8 +51,9 @@ pub struct Facts<'a> {
     pub booted: &'a Hash,
     /// Where its /usr is.
     pub slot: &'a Slot,
-    /// How the wanted image stands on the disk of that slot, when it is another one.
-    pub presence: Presence,
+    /// What keeps the wanted image, when it is another one, from being started from the disk
+    /// of that slot; `None` when that disk does not have it.
+    pub chance: Option<&'a Chance>,
     /// Whether that disk has another image that systemd-boot may start.
     pub other: bool,
     /// Whether writing the rotten slot again was tried at this boot, without success.
@@ -93,6 +94,8 @@ pub enum Stay {
     FailedBefore,
     /// The sled restarted into it, and firmware or boot loader started this one.
     NotChosen,
+    /// The ESP does not read.
+    Unreadable,
     /// The document wants it in memory, and the sled runs from a disk.
     NotInstalled,
 }
@@ -140,12 +143,13 @@ fn other_image(facts: &Facts<'_>, wanted: Wanted<'_>) -> Next {
         return Next::Stay(Stay::NotInstalled);
     }
     let past = facts.history.of(&wanted.image.root_hash.0);
-    match facts.presence {
-        Presence::Exhausted => Next::Stay(Stay::Failed),
+    match facts.chance {
+        Some(Chance::Exhausted) => Next::Stay(Stay::Failed),
+        Some(Chance::Unknown(_)) => Next::Stay(Stay::Unreadable),
         _ if past.failed => Next::Stay(Stay::FailedBefore),
         _ if past.restarts > 0 => Next::Stay(Stay::NotChosen),
-        Presence::Absent => Next::Update(disk),
-        Presence::Installed => Next::Switch(disk),
+        None => Next::Update(disk),
+        Some(Chance::Choose | Chance::NotChosen(_) | Chance::Failed(_)) => Next::Switch(disk),
     }
 }
 
@@ -178,6 +182,7 @@ impl std::fmt::Display for Stay {
             Self::Failed => "was started as often as it may and did not get ready",
             Self::FailedBefore => "failed on this sled before",
             Self::NotChosen => "was not chosen by firmware or boot loader after a restart",
+            Self::Unreadable => "is on a disk whose ESP does not read",
             Self::NotInstalled => "is not to be installed, and this sled runs from a disk",
         })
     }

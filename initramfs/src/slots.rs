@@ -9,6 +9,8 @@
 //! | which disk, and whether it may be written to | [`choose`], [`device`] |
 //! | every place, size and id | [`plan`] |
 //! | writing the table, the slot, the boot files | [`table`], `execute`, `esp` |
+//! | whether an installed image can be started, and why not | [`chance`] |
+//! | systemd-boot's variables in the firmware | [`firmware`] |
 //! | /usr in memory | `live` |
 //!
 //! An installation is [`install`], then the mount of /usr as from any disk, then
@@ -16,12 +18,14 @@
 //! files are there: an old image boots until the new one is whole, and [`boot_files`]
 //! is done again at any boot until it has nothing to do.
 
+pub mod chance;
 pub mod choose;
 pub mod classify;
 pub mod device;
 pub(crate) mod disk;
 mod esp;
 mod execute;
+pub mod firmware;
 mod live;
 pub mod machine;
 mod mirror;
@@ -33,8 +37,9 @@ pub(crate) mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use chance::{Chance, chance};
 pub use choose::Refusal;
-pub use esp::{Presence, boot_files, has_other, presence};
+pub use esp::{OnEsp, boot_files, give_way, has_other, on_esp};
 pub use live::{Live, live};
 pub use mirror::{Other, both, replace, replacement};
 pub use only_check::check;
@@ -163,6 +168,28 @@ pub enum Error {
         /// Why.
         source: fat::Error,
     },
+    /// The filesystem of the ESP cannot be changed.
+    #[error("EFI-SYSTEM of {disk} is not changed")]
+    Esp {
+        /// Kernel name of the disk.
+        disk: String,
+        /// Why.
+        source: fat::EditError,
+    },
+    /// The ESP has no room. Nothing was changed.
+    #[error(
+        "EFI-SYSTEM of {disk} has no room: {needs} bytes are needed and {has} are free; most is taken by {taken}"
+    )]
+    EspFull {
+        /// Kernel name of the disk.
+        disk: String,
+        /// Bytes.
+        needs: u64,
+        /// Bytes.
+        has: u64,
+        /// The largest files, with their lengths.
+        taken: String,
+    },
     /// The image has no boot loader.
     #[error("the image has no boot loader {path}")]
     BootLoader {
@@ -171,6 +198,13 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// The firmware starts something else, and lets nobody change that.
+    #[error("the firmware starts something else")]
+    Firmware(
+        /// What stands before the image.
+        #[source]
+        io::Error,
+    ),
     /// The kernel gives no random numbers.
     #[error("the kernel gives no random numbers")]
     Random(
@@ -261,16 +295,6 @@ pub fn select(job: &Job<'_>, all: &[Found], usr: &Path, time: u32) -> Result<Str
     Ok(says?.join("; "))
 }
 
-/// Uses up the tries of an image on a disk, so that systemd-boot starts another one.
-/// Returns what was done, for people.
-///
-/// # Errors
-/// When the disk does not take it.
-pub fn give_way(machine: &dyn Machine, disk: &str, hash: &[u8; 32]) -> Result<String, Error> {
-    let _ = (machine, hash);
-    Err(on(disk, "TODO")(io::ErrorKind::Unsupported.into()))
-}
-
 /// Reads all of a slot against the verity tree beside it. Returns how many blocks it has.
 ///
 /// # Errors
@@ -339,7 +363,9 @@ fn plan_for(
     half: Option<&mirror::Half>,
 ) -> Result<Plan, Error> {
     let slots = match &device.state {
-        classify::State::Ours(table) => esp::slots(disk, table),
+        classify::State::Ours(table) => {
+            esp::slots(disk, table).map_err(on(&device.name, "does not say which image was good"))?
+        }
         _ => Slots::default(),
     };
     let ids = Ids::new(what.random).map_err(Error::Random)?;

@@ -135,7 +135,8 @@ pub fn disk(
         let uuid = uuid_of(partition, &usr.root_hash);
         let used = match partition.role {
             Role::Esp => {
-                let tree = layout::esp(boot_loader.to_vec(), vec![(plan.uki_name(), uki.to_vec())], None)?;
+                let uki = (plan.uki_name(&usr.root_hash), uki.to_vec());
+                let tree = layout::esp(boot_loader.to_vec(), vec![uki], None)?;
                 fat::write(
                     &mut disk,
                     &tree,

@@ -99,8 +99,8 @@ impl ImagePlan {
     }
 
     /// The UKI's file name on the ESP.
-    pub fn uki_name(&self) -> String {
-        formats::layout::uki_name(&self.name, &self.version)
+    pub fn uki_name(&self, root_hash: &[u8; 32]) -> String {
+        formats::layout::uki_name(&self.name, &self.version, root_hash)
     }
 }
 

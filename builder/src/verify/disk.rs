@@ -124,7 +124,8 @@ pub(super) fn esp(subject: &Subject<'_>) -> Vec<String> {
             content.to_vec().map_err(|e| causes(&e))
         };
         let manifest = subject.manifest;
-        let uki = format!("{}/{}", layout::UKI_DIR, layout::uki_name(&manifest.image, &manifest.version));
+        let name = layout::uki_name(&manifest.image, &manifest.version, &subject.root_hash.clone()?);
+        let uki = format!("{}/{name}", layout::UKI_DIR);
         let artefact =
             std::fs::read(subject.dir.join(format!("{}.efi", manifest.image))).map_err(|e| causes(&e))?;
         if bytes(&uki)? != artefact {

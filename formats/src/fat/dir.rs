@@ -5,13 +5,13 @@ use super::name::ShortName;
 /// Bytes in an entry.
 pub(super) const ENTRY_SIZE: usize = 32;
 /// UTF-16 units in one entry of a long name.
-const UNITS_PER_ENTRY: usize = 13;
+pub(super) const UNITS_PER_ENTRY: usize = 13;
 
-const ATTR_VOLUME_ID: u8 = 0x08;
-const ATTR_DIRECTORY: u8 = 0x10;
+pub(super) const ATTR_VOLUME_ID: u8 = 0x08;
+pub(super) const ATTR_DIRECTORY: u8 = 0x10;
 const ATTR_ARCHIVE: u8 = 0x20;
-const ATTR_LONG_NAME: u8 = 0x0f;
-const LAST_LONG_ENTRY: u8 = 0x40;
+pub(super) const ATTR_LONG_NAME: u8 = 0x0f;
+pub(super) const LAST_LONG_ENTRY: u8 = 0x40;
 
 /// Date and time as FAT writes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,9 +89,29 @@ pub(super) fn long_entries(units: &[u16]) -> usize {
     units.len().div_ceil(UNITS_PER_ENTRY)
 }
 
+/// The sum over a short name that ties a long one to it.
+pub(super) fn checksum(short: &ShortName) -> u8 {
+    short.iter().fold(0, |sum: u8, b| sum.rotate_right(1).wrapping_add(*b))
+}
+
+/// Gives an entry another content, and the time of it.
+pub(super) fn point(raw: &mut [u8], first: u32, len: u32, stamp: Stamp) {
+    let mut put = |at: usize, bytes: &[u8]| {
+        if let Some(place) = raw.get_mut(at..at + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+    };
+    let first = first.to_le_bytes();
+    put(20, &first[2..]);
+    put(22, &stamp.time.to_le_bytes());
+    put(24, &stamp.date.to_le_bytes());
+    put(26, &first[..2]);
+    put(28, &len.to_le_bytes());
+}
+
 /// The entries of a long name, which go before that of its short name.
 pub(super) fn long_name(units: &[u16], short: &ShortName) -> Vec<u8> {
-    let sum = short.iter().fold(0_u8, |sum, b| sum.rotate_right(1).wrapping_add(*b));
+    let sum = checksum(short);
     let mut out = Vec::new();
     let chunks: Vec<_> = units.chunks(UNITS_PER_ENTRY).collect();
     for (i, chunk) in chunks.iter().enumerate().rev() {

@@ -1,5 +1,5 @@
-//! FAT32 filesystems, written and read: what UEFI firmware reads an EFI system
-//! partition from.
+//! FAT filesystems: what UEFI firmware reads an EFI system partition from. FAT32 is made;
+//! FAT12, FAT16 and FAT32 are read ([`Volume`]) and changed in place ([`Editor`]).
 //!
 //! [`write()`] makes a complete filesystem from a [`Tree`] of directories and
 //! files. Modes, owners and extended attributes have no place in FAT and are left
@@ -11,14 +11,19 @@
 //!
 //! Ranges that hold nothing are never written and must read as zeroes.
 
+mod bpb;
 mod dir;
+mod edit;
+mod entries;
 mod error;
 mod geometry;
 mod name;
 mod plan;
 mod read;
+mod table;
 mod write;
 
+pub use edit::{EditError, Editor, Medium, restore_boot_sector};
 pub use error::{Error, NameReason};
 pub use read::{Entry, ReadError, Volume};
 

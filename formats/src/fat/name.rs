@@ -7,6 +7,8 @@ use super::error::NameReason;
 /// Base and extension of a short name, padded with spaces.
 pub(super) type ShortName = [u8; 11];
 
+/// The largest number behind a tilde.
+const MAX_NUMBER: u32 = 999_999;
 /// Most UTF-16 units of a long name.
 const MAX_UNITS: usize = 255;
 
@@ -117,17 +119,27 @@ pub(super) fn short_names<'a>(names: &[impl AsRef<Name<'a>>]) -> Result<Vec<Shor
         }
         let key = (base[..base.len().min(6)].to_vec(), extension);
         let from = next.get(&key).copied().unwrap_or(1_u32);
-        let numbered = |n: u32| {
-            let tail = format!("~{n}");
-            let keep = base.len().min(8 - tail.len());
-            join(&[&base[..keep], tail.as_bytes()].concat(), extension)
-        };
-        let n = (from..=999_999).find(|n| !taken.contains(&numbered(*n))).ok_or(i)?;
-        taken.insert(numbered(n));
+        let n = (from..=MAX_NUMBER).find(|n| !taken.contains(&numbered(base, extension, *n))).ok_or(i)?;
+        taken.insert(numbered(base, extension, n));
         next.insert(key, n + 1);
-        out.push(numbered(n));
+        out.push(numbered(base, extension, n));
     }
     Ok(out)
+}
+
+fn numbered(base: &[u8], extension: &[u8], n: u32) -> ShortName {
+    let tail = format!("~{n}");
+    let keep = base.len().min(8 - tail.len());
+    join(&[&base[..keep], tail.as_bytes()].concat(), extension)
+}
+
+/// A short name for a name that comes into a directory where these are.
+pub(super) fn short_name(name: &Name<'_>, taken: &BTreeSet<ShortName>) -> Option<ShortName> {
+    let (base, extension, lossy) = name.basis();
+    let plain = (!lossy).then(|| join(&base, &extension)).filter(|plain| !taken.contains(plain));
+    plain.or_else(|| {
+        (1..=MAX_NUMBER).map(|n| numbered(&base, &extension, n)).find(|short| !taken.contains(short))
+    })
 }
 
 #[cfg(test)]

@@ -1,39 +1,36 @@
-//! Reads a FAT32 filesystem that may be damaged: what is on an ESP already.
+//! Reads a FAT filesystem that may be damaged: what is on an ESP already. FAT12, FAT16 and
+//! FAT32, whoever made it.
 
+use super::bpb::{Bpb, Kind, Root};
+use super::dir::ENTRY_SIZE;
+use super::entries::{Dir, Slot};
+use super::table::Table;
 use std::io;
 
-const ENTRY: usize = 32;
-const ATTR_DIRECTORY: u8 = 0x10;
-const ATTR_VOLUME_ID: u8 = 0x08;
-const ATTR_LONG_NAME: u8 = 0x0f;
-const DELETED: u8 = 0xe5;
-/// UTF-16 units in one entry of a long name.
-const UNITS: usize = 13;
 /// Largest directory that is read: as many entries as FAT may have.
-const MAX_DIR: u64 = 65_536 * ENTRY as u64;
-/// Largest table that is read, in bytes: 16 million clusters.
-const MAX_FAT: u64 = 64 << 20;
-/// Numbers from here on end a chain.
-const END_OF_CHAIN: u32 = 0x0fff_fff8;
+const MAX_DIR: usize = 65_536 * ENTRY_SIZE;
+
+/// Fills a buffer from an offset.
+pub(super) type ReadAt<'r> = &'r mut dyn FnMut(u64, &mut [u8]) -> io::Result<()>;
 
 /// Why a filesystem cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The disk does not read.
-    #[error("FAT32: it does not read")]
+    #[error("FAT: it does not read")]
     Io(
         /// What the reader said.
         #[from]
         io::Error,
     ),
-    /// There is no FAT32 filesystem.
-    #[error("FAT32: there is no such filesystem: {0}")]
-    NotFat32(
+    /// There is no FAT filesystem.
+    #[error("FAT: there is no such filesystem: {0}")]
+    NotFat(
         /// What is missing.
         &'static str,
     ),
     /// A chain of clusters leads out of the filesystem, or does not end where it should.
-    #[error("FAT32: the chain of clusters from {0} is broken")]
+    #[error("FAT: the chain of clusters from {0} is broken")]
     Chain(
         /// Its first cluster.
         u32,
@@ -52,62 +49,129 @@ pub struct Entry {
     first: u32,
 }
 
+/// Where things are, and the table.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    pub(super) bpb: Bpb,
+    pub(super) table: Table,
+}
+
+impl Layout {
+    /// Reads the first sector and the first table that reads.
+    pub(super) fn open(size: u64, read_at: ReadAt<'_>) -> Result<Self, ReadError> {
+        let mut boot = [0; 512];
+        read_at(0, &mut boot)?;
+        let bpb = Bpb::parse(&boot, size)?;
+        let mut bytes = vec![0; bpb.table_len];
+        let mut outcome = Ok(());
+        for at in &bpb.tables {
+            outcome = read_at(*at, &mut bytes);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome?;
+        let table = Table::new(bpb.kind, bytes);
+        Ok(Self { bpb, table })
+    }
+
+    /// The pieces of a directory: where and how long. 0 stands for the root. Of a broken one
+    /// what firmware reads, too: the pieces before the break.
+    pub(super) fn pieces(&self, dir: u32) -> Result<Vec<(u64, usize)>, ReadError> {
+        let size = usize::try_from(self.bpb.cluster_size).unwrap_or(usize::MAX);
+        let first = match &self.bpb.root {
+            Root::Fixed(range) if dir == 0 => {
+                return Ok(vec![(range.start, usize::try_from(range.end - range.start).unwrap_or(0))]);
+            }
+            Root::Chain(first) if dir == 0 => *first,
+            _ => dir,
+        };
+        let (mut chain, _) = self.table.as_far_as_it_goes(&self.bpb, first, MAX_DIR.div_ceil(size) + 1);
+        if chain.len() * size > MAX_DIR.max(size) {
+            chain.truncate(1);
+        }
+        if chain.is_empty() {
+            return Err(ReadError::Chain(first));
+        }
+        Ok(chain.into_iter().filter_map(|cluster| Some((self.bpb.at(cluster)?, size))).collect())
+    }
+
+    /// The bytes of a directory.
+    pub(super) fn dir_bytes(&self, dir: u32, read_at: ReadAt<'_>) -> Result<Vec<u8>, ReadError> {
+        let mut bytes = Vec::new();
+        for (at, len) in self.pieces(dir)? {
+            let from = bytes.len();
+            bytes.resize(from + len, 0);
+            // Whole sectors only: a root directory of a fixed size may end within one.
+            read_at(at, &mut bytes[from..])?;
+        }
+        Ok(bytes)
+    }
+
+    /// Takes a directory apart.
+    pub(super) fn parse(&self, bytes: &[u8]) -> Dir {
+        Dir::parse(bytes, self.bpb.kind == Kind::Fat32)
+    }
+
+    /// The first cluster of a directory, 0 for the root; `None` when there is none.
+    pub(super) fn find_dir(&self, path: &str, read_at: ReadAt<'_>) -> Result<Option<u32>, ReadError> {
+        let mut at = 0;
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            let dir = self.parse(&self.dir_bytes(at, read_at)?);
+            match dir.slots.iter().find(|s| s.is_dir && s.name.eq_ignore_ascii_case(name)) {
+                Some(slot) => at = slot.first,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(at))
+    }
+
+    /// The content of a file.
+    pub(super) fn content(&self, first: u32, len: u32, read_at: ReadAt<'_>) -> Result<Vec<u8>, ReadError> {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        if len == 0 {
+            return Ok(Vec::new());
+        }
+        let size = usize::try_from(self.bpb.cluster_size).unwrap_or(usize::MAX);
+        let chain = self.table.chain(&self.bpb, first, len.div_ceil(size))?;
+        if chain.len() * size < len {
+            return Err(ReadError::Chain(first));
+        }
+        let mut bytes = vec![0; chain.len() * size];
+        // A run in one piece: clusters of an ESP are small, and an image is large.
+        let mut rest = bytes.as_mut_slice();
+        for run in chain.chunk_by(|a, b| a + 1 == *b) {
+            let (piece, after) = rest.split_at_mut(run.len() * size);
+            let at = run.first().and_then(|cluster| self.bpb.at(*cluster)).ok_or(ReadError::Chain(first))?;
+            read_at(at, piece)?;
+            rest = after;
+        }
+        bytes.truncate(len);
+        Ok(bytes)
+    }
+}
+
 /// A filesystem that is open for reading.
 pub struct Volume<'a> {
-    read_at: &'a mut dyn FnMut(u64, &mut [u8]) -> io::Result<()>,
-    fat: Vec<u8>,
-    cluster_size: u64,
-    data: u64,
-    clusters: u32,
-    root: u32,
+    read_at: ReadAt<'a>,
+    layout: Layout,
 }
 
 impl std::fmt::Debug for Volume<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Volume").field("clusters", &self.clusters).finish_non_exhaustive()
+        f.debug_struct("Volume").field("bpb", &self.layout.bpb).finish_non_exhaustive()
     }
 }
 
 impl<'a> Volume<'a> {
     /// Opens a filesystem of at most `size` bytes. `read_at` fills a buffer from an
-    /// offset; it is asked for multiples of 512 bytes within the `size` bytes only.
+    /// offset; it is asked for multiples of 32 bytes within the `size` bytes only.
     ///
     /// # Errors
     /// See [`ReadError`].
-    pub fn open(
-        size: u64,
-        read_at: &'a mut dyn FnMut(u64, &mut [u8]) -> io::Result<()>,
-    ) -> Result<Self, ReadError> {
-        let mut boot = [0; 512];
-        read_at(0, &mut boot)?;
-        let u16_at = |at: usize| u64::from(u16::from_le_bytes([boot[at], boot[at + 1]]));
-        let u32_at = |at: usize| u32::from_le_bytes([boot[at], boot[at + 1], boot[at + 2], boot[at + 3]]);
-        if boot[510..] != [0x55, 0xaa] {
-            return Err(ReadError::NotFat32("no boot sector"));
-        }
-        let (sector, per_cluster) = (u16_at(11), u64::from(boot[13]));
-        if !matches!(sector, 512 | 1024 | 2048 | 4096) || !per_cluster.is_power_of_two() {
-            return Err(ReadError::NotFat32("impossible sectors"));
-        }
-        let (reserved, fats) = (u16_at(14), u64::from(boot[16]));
-        let (sectors, fat_sectors) = (u64::from(u32_at(32)), u64::from(u32_at(36)));
-        // FAT12 and FAT16 have a root directory of a fixed size and count elsewhere.
-        if u16_at(17) != 0 || u16_at(22) != 0 || fat_sectors == 0 || reserved == 0 || fats == 0 {
-            return Err(ReadError::NotFat32("another kind of FAT"));
-        }
-        let data = (reserved + fats * fat_sectors) * sector;
-        let clusters = (sectors * sector).checked_sub(data).map(|bytes| bytes / (per_cluster * sector));
-        let clusters = clusters.and_then(|n| u32::try_from(n).ok());
-        let clusters = clusters.filter(|n| (u64::from(*n) + 2) * 4 <= fat_sectors * sector);
-        let (Some(clusters), true) = (clusters, sectors * sector <= size && fat_sectors * sector <= MAX_FAT)
-        else {
-            return Err(ReadError::NotFat32("impossible sizes"));
-        };
-        let len =
-            usize::try_from(fat_sectors * sector).map_err(|_| ReadError::NotFat32("impossible sizes"))?;
-        let mut fat = vec![0; len];
-        read_at(reserved * sector, &mut fat)?;
-        Ok(Self { read_at, fat, cluster_size: per_cluster * sector, data, clusters, root: u32_at(44) })
+    pub fn open(size: u64, read_at: ReadAt<'a>) -> Result<Self, ReadError> {
+        let layout = Layout::open(size, read_at)?;
+        Ok(Self { read_at, layout })
     }
 
     /// The entries of a directory, `/` between the names of its path; `None` when
@@ -116,14 +180,9 @@ impl<'a> Volume<'a> {
     /// # Errors
     /// See [`ReadError`].
     pub fn dir(&mut self, path: &str) -> Result<Option<Vec<Entry>>, ReadError> {
-        let mut entries = self.entries(self.root)?;
-        for name in path.split('/').filter(|name| !name.is_empty()) {
-            match entries.iter().find(|e| e.is_dir && e.name.eq_ignore_ascii_case(name)) {
-                Some(dir) => entries = self.entries(dir.first)?,
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(entries))
+        let Some(dir) = self.layout.find_dir(path, self.read_at)? else { return Ok(None) };
+        let dir = self.layout.parse(&self.layout.dir_bytes(dir, self.read_at)?);
+        Ok(Some(dir.slots.into_iter().map(Entry::from).collect()))
     }
 
     /// The content of a file. An empty one for a directory.
@@ -131,87 +190,15 @@ impl<'a> Volume<'a> {
     /// # Errors
     /// See [`ReadError`].
     pub fn read(&mut self, file: &Entry) -> Result<Vec<u8>, ReadError> {
-        if file.is_dir || file.len == 0 {
+        if file.is_dir {
             return Ok(Vec::new());
         }
-        let mut bytes = self.chain(file.first, u64::from(file.len))?;
-        let len = usize::try_from(file.len).unwrap_or(usize::MAX);
-        if bytes.len() < len {
-            return Err(ReadError::Chain(file.first));
-        }
-        bytes.truncate(len);
-        Ok(bytes)
-    }
-
-    /// The clusters of a chain, as many as `most` bytes need at most.
-    fn chain(&mut self, first: u32, most: u64) -> Result<Vec<u8>, ReadError> {
-        let broken = || ReadError::Chain(first);
-        let cluster_size = usize::try_from(self.cluster_size).map_err(|_| broken())?;
-        let mut bytes = Vec::new();
-        let mut cluster = first;
-        // `most` bounds what a hostile file may cost; a loop in a chain ends there, too.
-        while cluster < END_OF_CHAIN && (bytes.len() as u64) < most {
-            let index = cluster.checked_sub(2).filter(|index| *index < self.clusters).ok_or_else(broken)?;
-            if bytes.len() as u64 >= u64::from(self.clusters) * self.cluster_size {
-                return Err(broken());
-            }
-            let from = bytes.len();
-            bytes.resize(from + cluster_size, 0);
-            (self.read_at)(self.data + u64::from(index) * self.cluster_size, &mut bytes[from..])?;
-            let at = usize::try_from(cluster).map_err(|_| broken())? * 4;
-            let next =
-                self.fat.get(at..at + 4).and_then(|b| <[u8; 4]>::try_from(b).ok()).ok_or_else(broken)?;
-            // The upper four bits are reserved.
-            cluster = u32::from_le_bytes(next) & 0x0fff_ffff;
-        }
-        Ok(bytes)
-    }
-
-    fn entries(&mut self, first: u32) -> Result<Vec<Entry>, ReadError> {
-        let bytes = self.chain(first, MAX_DIR)?;
-        let mut entries = Vec::new();
-        let mut long: Vec<u16> = Vec::new();
-        for raw in bytes.chunks_exact(ENTRY) {
-            match (raw[0], raw[11]) {
-                (0, _) => break,
-                (DELETED, _) => long.clear(),
-                (order, ATTR_LONG_NAME) => {
-                    // The last part comes first and has a mark.
-                    if order & 0x40 != 0 {
-                        long.clear();
-                    }
-                    let fields = [&raw[1..11], &raw[14..26], &raw[28..32]].concat();
-                    let mut part: Vec<u16> =
-                        fields.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
-                    debug_assert_eq!(part.len(), UNITS);
-                    part.append(&mut long);
-                    long = part;
-                }
-                (_, attributes) if attributes & ATTR_VOLUME_ID != 0 => long.clear(),
-                (b'.', _) => {}
-                (_, attributes) => {
-                    let until = long.iter().position(|unit| *unit == 0).unwrap_or(long.len());
-                    let name = match &long[..until] {
-                        [] => short_name(&raw[..11]),
-                        units => String::from_utf16_lossy(units),
-                    };
-                    long.clear();
-                    entries.push(Entry {
-                        name,
-                        is_dir: attributes & ATTR_DIRECTORY != 0,
-                        len: u32::from_le_bytes([raw[28], raw[29], raw[30], raw[31]]),
-                        first: u32::from_le_bytes([raw[26], raw[27], raw[20], raw[21]]),
-                    });
-                }
-            }
-        }
-        Ok(entries)
+        self.layout.content(file.first, file.len, self.read_at)
     }
 }
 
-fn short_name(raw: &[u8]) -> String {
-    let text = |part: &[u8]| String::from_utf8_lossy(part.trim_ascii_end()).to_ascii_lowercase();
-    let (base, extension) = raw.split_at(8);
-    let (base, extension) = (text(base), text(extension));
-    if extension.is_empty() { base } else { format!("{base}.{extension}") }
+impl From<Slot> for Entry {
+    fn from(slot: Slot) -> Self {
+        Self { name: slot.name, is_dir: slot.is_dir, len: slot.len, first: slot.first }
+    }
 }

@@ -5,7 +5,7 @@ use super::history::History;
 use super::{Facts, Hash, Next, Refuse, Slot, Stay, Wanted, decide};
 use crate::disks::Found;
 use crate::failure::{Code, Failure};
-use crate::slots::{Live, Presence};
+use crate::slots::{Chance, Live};
 use metadata::document::Image;
 
 /// What a boot can do about images.
@@ -17,8 +17,8 @@ pub trait Host {
     /// # Errors
     /// When it does not.
     fn remember(&mut self, history: &History) -> Result<(), Failure>;
-    /// How an image stands on a disk.
-    fn presence(&mut self, disk: &str, image: &Image) -> Presence;
+    /// What keeps an image from being started from a disk; `None` when it is not there.
+    fn chance(&mut self, disk: &str, image: &Image) -> Option<Chance>;
     /// Whether systemd-boot may start another image from a disk than this one.
     fn has_other(&mut self, disk: &str, hash: &Hash) -> bool;
     /// One line on the console.
@@ -89,15 +89,16 @@ pub fn carry_out(
     let mut history = host.history();
     let mut unrepaired = false;
     loop {
-        let (presence, other) = match slot {
+        let (chance, other) = match slot {
             Slot::Mounted(disk) | Slot::Rotten(disk) => {
                 let another = wanted.filter(|wanted| wanted.image.root_hash.0 != *booted);
-                let presence = another.map_or(Presence::Absent, |w| host.presence(disk, w.image));
-                (presence, host.has_other(disk, booted))
+                let chance = another.and_then(|wanted| host.chance(disk, wanted.image));
+                (chance, host.has_other(disk, booted))
             }
-            Slot::None => (Presence::Absent, false),
+            Slot::None => (None, false),
         };
-        let facts = Facts { wanted, booted, slot, presence, other, unrepaired, history: &history };
+        let chance = chance.as_ref();
+        let facts = Facts { wanted, booted, slot, chance, other, unrepaired, history: &history };
         let next = decide(&facts);
         if next != Next::Run {
             host.say(&format!("image: {next}"));
@@ -132,9 +133,9 @@ pub fn carry_out(
             }
             Next::Update(disk) | Next::Switch(disk) => {
                 let into = wanted.map_or(*booted, |wanted| wanted.image.root_hash.0);
-                let done = match presence {
-                    Presence::Absent => host.update(&disk),
-                    Presence::Installed | Presence::Exhausted => host.switch(&disk),
+                let done = match chance {
+                    None => host.update(&disk),
+                    Some(_) => host.switch(&disk),
                 };
                 // Without a memory of it the sled might restart for ever.
                 let done = done.and_then(|()| {
@@ -151,7 +152,8 @@ pub fn carry_out(
                 }
             }
             Next::Stay(stay) => {
-                host.warn(&Next::Stay(stay).to_string());
+                let more = chance.map(|chance| format!(" ({chance})")).unwrap_or_default();
+                host.warn(&format!("{}{more}", Next::Stay(stay)));
                 let failed = wanted.filter(|_| stay == Stay::Failed);
                 remember(host, &mut history, |history| {
                     failed.into_iter().for_each(|wanted| history.failed(&wanted.image.root_hash.0));

@@ -35,6 +35,19 @@ fn histories() -> Vec<History> {
     ]
 }
 
+fn chances() -> [Option<Chance>; 6] {
+    let says = || "why".to_owned();
+    let (not_chosen, unknown) = (Chance::NotChosen(says()), Chance::Unknown(says()));
+    [
+        None,
+        Some(Chance::Choose),
+        Some(not_chosen),
+        Some(Chance::Failed(1)),
+        Some(Chance::Exhausted),
+        Some(unknown),
+    ]
+}
+
 /// Every combination of what can be known, with what is decided.
 fn all(check: &mut dyn FnMut(&Facts<'_>, Next)) -> u32 {
     let (own, other) = (image(BOOTED), image(OTHER));
@@ -42,12 +55,13 @@ fn all(check: &mut dyn FnMut(&Facts<'_>, Next)) -> u32 {
     for image in [None, Some(&own), Some(&other)] {
         for install in [false, true] {
             for slot in [Slot::Mounted("vda".into()), Slot::Rotten("vda".into()), Slot::None] {
-                for presence in [Presence::Absent, Presence::Installed, Presence::Exhausted] {
+                for chance in &chances() {
                     for (other, unrepaired) in [(false, false), (false, true), (true, false), (true, true)] {
                         for history in &histories() {
                             let wanted = image.map(|image| Wanted { image, install });
                             let (booted, slot) = (&BOOTED, &slot);
-                            let facts = Facts { wanted, booted, slot, presence, other, unrepaired, history };
+                            let chance = chance.as_ref();
+                            let facts = Facts { wanted, booted, slot, chance, other, unrepaired, history };
                             check(&facts, decide(&facts));
                             count += 1;
                         }
@@ -71,7 +85,7 @@ fn a_disk_that_is_written_is_the_one_the_sled_runs_from_or_none_has_the_image() 
         }
         _ => {}
     });
-    assert_eq!(count, 3 * 2 * 3 * 3 * 4 * 5);
+    assert_eq!(count, 3 * 2 * 3 * 6 * 4 * 5);
 }
 
 #[test]
@@ -87,7 +101,7 @@ fn a_sled_whose_slot_is_good_runs() {
 fn nothing_restarts_into_an_image_that_failed_or_was_not_chosen() {
     all(&mut |facts, next| {
         let past = facts.history.of(&OTHER);
-        if past.failed || past.restarts > 0 || facts.presence == Presence::Exhausted {
+        if past.failed || past.restarts > 0 || facts.chance == Some(&Chance::Exhausted) {
             assert!(!matches!(next, Next::Update(_) | Next::Switch(_)), "{facts:?}");
         }
     });

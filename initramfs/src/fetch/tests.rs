@@ -455,8 +455,7 @@ fn retired_hardware_does_not_come_up_in_a_bay_that_is_known() {
     let signer = Signer::new();
     let (hardware, bay) = in_a_bay(&signer, 7);
     let (dead, alive) = (Signed::bytes(&signer, tombstone(8)), Signed::new(&signer, 9));
-    let mut world =
-        Fake::new(|url, now| bay_and_board(&bay, if now < 1000 { &dead } else { &alive }, url));
+    let mut world = Fake::new(|url, now| bay_and_board(&bay, if now < 1000 { &dead } else { &alive }, url));
     world.hardware = hardware;
     let got = run(&mut world, &Store::new(None), &settings(&signer)).unwrap();
     assert!(world.now.as_secs() >= 1000, "it came up at {} s", world.now.as_secs());

@@ -6,14 +6,15 @@ use super::{Sled, random};
 use crate::decide::Hash;
 use crate::decide::carry_out::Host;
 use crate::decide::history::History;
-use crate::disks::Found;
+use crate::disks::{self, Found};
 use crate::failure::{Code, Failure};
 use crate::fetch::Got;
 use crate::log::Log;
+use crate::options::RootHash;
 use crate::root;
 use crate::site::Site;
 use crate::slots::machine::Kernel;
-use crate::slots::{self, Installation, Job, Live, Presence};
+use crate::slots::{self, Chance, Installation, Job, Live};
 use metadata::document::{Image, Install};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -150,8 +151,10 @@ impl Host for Real<'_> {
         history.save(var).map_err(lost)
     }
 
-    fn presence(&mut self, disk: &str, image: &Image) -> Presence {
-        slots::presence(&Kernel, disk, image)
+    fn chance(&mut self, disk: &str, image: &Image) -> Option<Chance> {
+        let hash = RootHash::from_bytes(image.root_hash.0);
+        let found = disks::find(&[disks::look_at(disk)?], &hash).into_iter().next()?;
+        Some(slots::chance(&Kernel, &found, image))
     }
 
     fn has_other(&mut self, disk: &str, hash: &Hash) -> bool {
@@ -251,7 +254,7 @@ impl Host for Real<'_> {
 
     fn give_way(&mut self, disk: &str) -> Result<(), Failure> {
         self.log.step("update", || {
-            let says = slots::give_way(&Kernel, disk, self.booted).map_err(failure)?;
+            let says = slots::give_way(&Kernel, disk, self.booted, self.time).map_err(failure)?;
             Ok(((), says))
         })
     }

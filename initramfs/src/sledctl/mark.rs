@@ -9,14 +9,16 @@ use super::sled::Sled;
 use crate::disks::{self, Content};
 use crate::options::{Options, RootHash};
 use crate::slots;
+use formats::fat::{self, EditError, ReadError};
 use formats::gpt::types;
-use rustix::mount::{MountFlags, UnmountFlags};
+use formats::layout::{self, EntryName, Standing, UKI_DIR};
+use metadata::values::Hash32;
+use rustix::fs::OFlags;
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
-
-/// Where the ESP is mounted meanwhile; below /run, only for root.
-const AT: &str = "/run/sledos/esp";
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::time::SystemTime;
 
 /// How the running image stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,36 +38,18 @@ pub enum Trial {
     Absent,
 }
 
-/// What an entry's name says.
-struct Entry<'n> {
-    name: &'n str,
-    tries: Option<u32>,
-}
-
-fn entry(file: &str) -> Option<Entry<'_>> {
-    let stem = file.strip_suffix(".efi")?;
-    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?;
-    let counted = stem.rsplit_once('+').and_then(|(name, counter)| {
-        let (left, done) = counter.split_once('-').unwrap_or((counter, "0"));
-        let _: u32 = number(done)?;
-        Some(Entry { name, tries: Some(number(left)?) })
-    });
-    Some(counted.unwrap_or(Entry { name: stem, tries: None }))
-}
-
 /// Reads the names in EFI/Linux. Pure.
-pub fn trial(names: &[String], image: &str, version: &str) -> Trial {
-    let running = format!("{image}_{version}");
-    let entries: Vec<_> = names.iter().filter_map(|file| Some((file, entry(file)?))).collect();
-    let usable = |e: &Entry<'_>| e.name != running && e.tries != Some(0);
-    let other = entries.iter().any(|(_, e)| usable(e));
-    let mut own = entries.iter().filter(|(_, e)| e.name == running);
-    match own.next() {
-        None => Trial::Absent,
-        // A good copy beside a counted one: a rename that was cut off. It is good.
-        Some(_) if names.contains(&format!("{running}.efi")) => Trial::Good,
-        Some((file, e)) => Trial::OnTrial { file: (*file).clone(), left: e.tries.unwrap_or_default(), other },
-    }
+pub fn trial(names: &[String], running: &EntryName) -> Trial {
+    let names = || names.iter().map(String::as_str);
+    let Some(own) = layout::own(names(), running) else { return Trial::Absent };
+    let entries = names().filter_map(EntryName::parse);
+    let other = |e: &EntryName| !e.is(&own) && !e.is(running) && e.standing() != Standing::Exhausted;
+    let left = match own.standing() {
+        Standing::Good | Standing::Missing => return Trial::Good,
+        Standing::OnTrial { left, .. } => left,
+        Standing::Exhausted => 0,
+    };
+    Trial::OnTrial { file: own.to_string(), left, other: entries.into_iter().any(|e| other(&e)) }
 }
 
 /// Takes the counter away, on both disks of a mirrored system: any of them may be the one
@@ -74,11 +58,10 @@ pub fn trial(names: &[String], image: &str, version: &str) -> Trial {
 /// # Errors
 /// When no ESP can be changed.
 pub fn good(sled: &Sled) -> Result<(), String> {
-    let says = on_esps(sled, MountFlags::empty(), &|dir, trial, running| {
+    let says = on_esps(sled, &mut |esp, trial| {
         let Trial::OnTrial { file, .. } = trial else { return Ok(()) };
-        fs::rename(dir.join(file), dir.join(format!("{running}.efi")))?;
-        // FAT has no journal: on disk before anybody believes it.
-        File::open(dir)?.sync_all()
+        let good = EntryName::parse(file).map(|name| name.good().to_string()).unwrap_or_default();
+        esp.rename(file, &good, &sled.text("/proc/self/mountinfo").unwrap_or_default())
     })?;
     let (image, version, _) = sled.image();
     println!(
@@ -99,15 +82,17 @@ pub fn good(sled: &Sled) -> Result<(), String> {
 /// # Errors
 /// When no ESP can be read.
 pub fn look(sled: &Sled) -> Result<Option<Trial>, String> {
-    on_esps(sled, MountFlags::RDONLY, &|_, _, _| Ok(()))
+    on_esps(sled, &mut |_, _| Ok(()))
 }
 
-/// What is done to an ESP: its directory, how the image stands there, and its name.
-type Work<'w> = &'w dyn Fn(&Path, &Trial, &str) -> io::Result<()>;
+/// What is done to an ESP, and how the image stands there.
+type Work<'w> = &'w mut dyn FnMut(&Esp, &Trial) -> io::Result<()>;
 
-fn on_esps(sled: &Sled, flags: MountFlags, work: Work<'_>) -> Result<Option<Trial>, String> {
+fn on_esps(sled: &Sled, work: Work<'_>) -> Result<Option<Trial>, String> {
     let Some(disk) = boot_disk(sled)? else { return Ok(None) };
     let (image, version, hash) = sled.image();
+    let root: Hash32 = hash.parse().map_err(|_| "the boot report does not say what runs".to_owned())?;
+    let running = EntryName::new(&image, &version, &root.0);
     let mut disks = vec![disk];
     let usrhash = Some(hash);
     if let Ok(hash) = RootHash::of(&Options { usrhash, ..Options::default() })
@@ -118,7 +103,7 @@ fn on_esps(sled: &Sled, flags: MountFlags, work: Work<'_>) -> Result<Option<Tria
     let mut all = Vec::new();
     let mut first = None;
     for disk in &disks {
-        match on_esp(sled, disk, flags, &image, &version, work) {
+        match on_esp(disk, &running, work) {
             Ok(trial) => all.push(trial),
             Err(error) => {
                 // The other of a pair may be dying.
@@ -144,41 +129,94 @@ fn worst(all: Vec<Trial>) -> Option<Trial> {
     })
 }
 
-fn on_esp(
-    sled: &Sled,
-    disk: &str,
-    flags: MountFlags,
-    image: &str,
-    version: &str,
-    work: Work<'_>,
-) -> Result<Trial, String> {
-    let device = esp(disk)?;
-    let at = sled.path(AT);
-    let fail = |what: &str, e: io::Error| format!("ESP {}: {what}: {e}", device.display());
-    fs::create_dir_all(&at).map_err(|e| fail("mkdir", e))?;
-    let safe = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    rustix::mount::mount(&device, &at, "vfat", flags | safe, c"umask=0077")
-        .map_err(|e| fail("mount", e.into()))?;
-    let dir = at.join("EFI/Linux");
-    let result = names(&dir).and_then(|names| {
-        let trial = trial(&names, image, version);
-        work(&dir, &trial, &format!("{image}_{version}"))?;
-        Ok(trial)
-    });
-    let unmounted = rustix::mount::unmount(&at, UnmountFlags::empty());
-    let _ = fs::remove_dir(&at);
-    let trial = result.map_err(|e| fail("EFI/Linux", e))?;
-    unmounted.map_err(|e| fail("unmount", e.into()))?;
+fn on_esp(disk: &str, running: &EntryName, work: Work<'_>) -> Result<Trial, String> {
+    let esp = esp(disk)?;
+    let fail = |e: io::Error| format!("ESP {}: {e}", esp.device.display());
+    let trial = trial(&esp.names().map_err(fail)?, running);
+    work(&esp, &trial).map_err(fail)?;
     Ok(trial)
 }
 
-fn names(dir: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        names.extend(entry?.file_name().into_string().ok());
+/// An ESP. It is read below any filesystem: systemd mounts it where it wants, when somebody
+/// looks at /boot, and what the kernel's vfat has not written yet is in the same cache.
+struct Esp {
+    device: PathBuf,
+    size: u64,
+}
+
+/// The partition as something a filesystem is on.
+struct Raw(File);
+
+impl fat::Medium for Raw {
+    fn read(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(buffer, at)
     }
-    names.sort();
-    Ok(names)
+    fn write(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, at)
+    }
+    fn flush(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+}
+
+impl Esp {
+    /// The names in EFI/Linux.
+    fn names(&self) -> io::Result<Vec<String>> {
+        let file = File::open(&self.device)?;
+        let mut read = |at: u64, buffer: &mut [u8]| file.read_exact_at(buffer, at);
+        let names = fat::Volume::open(self.size, &mut read).and_then(|mut volume| volume.dir(UKI_DIR));
+        let names = names.map_err(|error| match error {
+            ReadError::Io(error) => error,
+            other => io::Error::other(other),
+        })?;
+        Ok(names.unwrap_or_default().into_iter().map(|entry| entry.name).collect())
+    }
+
+    /// Gives a file in EFI/Linux another name. Where nobody has the ESP mounted that is done in
+    /// place, so that a power cut leaves an image that boots, and nobody can mount it meanwhile.
+    /// Where somebody has, the kernel's vfat does it, which has no order in what it writes.
+    fn rename(&self, from: &str, to: &str, mountinfo: &str) -> io::Result<()> {
+        let excl = i32::try_from(OFlags::EXCL.bits()).unwrap_or_default();
+        match File::options().read(true).write(true).custom_flags(excl).open(&self.device) {
+            Ok(file) => {
+                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                let now = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
+                let raw = Raw(file);
+                fat::Editor::open(self.size, &raw, now)
+                    .and_then(|mut fs| fs.rename(UKI_DIR, from, to))
+                    .map_err(|error| match error {
+                        EditError::Write(error) | EditError::Read(ReadError::Io(error)) => error,
+                        other => io::Error::other(other),
+                    })
+            }
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                let number = fs::metadata(&self.device)?.rdev();
+                let number = (rustix::fs::major(number), rustix::fs::minor(number));
+                let at = writable_mount(mountinfo, number)
+                    .ok_or_else(|| io::Error::other("somebody has it mounted read-only, or holds it"))?;
+                let dir = at.join(UKI_DIR);
+                fs::rename(dir.join(from), dir.join(to))?;
+                // FAT has no journal: on disk before anybody believes it.
+                let dir = File::open(dir)?;
+                dir.sync_all()?;
+                Ok(rustix::fs::syncfs(&dir)?)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Where a device is mounted as a whole and for writing, as proc_pid_mountinfo(5) has it. Pure.
+fn writable_mount(mountinfo: &str, (major, minor): (u32, u32)) -> Option<PathBuf> {
+    let number = format!("{major}:{minor}");
+    mountinfo.lines().find_map(|line| {
+        let (mount, filesystem) = line.split_once(" - ")?;
+        let mount: Vec<_> = mount.split(' ').collect();
+        let writes = |options: &str| options.split(',').any(|option| option == "rw");
+        let [_, _, device, "/", at, options, ..] = mount.as_slice() else { return None };
+        (*device == number && writes(options) && writes(filesystem.rsplit(' ').next()?)).then_some(())?;
+        Some(PathBuf::from(at.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")))
+    })
 }
 
 /// The disk below the verified /usr; `None` when that is in memory.
@@ -207,14 +245,15 @@ fn boot_disk(sled: &Sled) -> Result<Option<String>, String> {
     }
 }
 
-/// The device of that disk's ESP.
-fn esp(disk: &str) -> Result<PathBuf, String> {
+/// That disk's ESP.
+fn esp(disk: &str) -> Result<Esp, String> {
     let all = disks::look();
     let found = all.iter().find(|d| d.name == disk).ok_or_else(|| format!("{disk} is not a disk"))?;
     let Content::Gpt(table) = &found.content else { return Err(format!("{found}")) };
     let esp = table.partitions.iter().find(|p| p.type_guid == types::ESP);
     let esp = esp.ok_or_else(|| format!("{disk} has no EFI system partition"))?;
-    disks::device_of(disk, esp).map_err(|e| format!("{disk}, partition {}: {e}", esp.number))
+    let device = disks::device_of(disk, esp).map_err(|e| format!("{disk}, partition {}: {e}", esp.number))?;
+    Ok(Esp { device, size: esp.size })
 }
 
 #[cfg(test)]
@@ -223,7 +262,7 @@ mod tests {
 
     fn of(names: &[&str]) -> Trial {
         let names: Vec<_> = names.iter().map(|n| (*n).to_owned()).collect();
-        trial(&names, "compute", "2")
+        trial(&names, &EntryName::new("compute", "2", &[0xab; 32]))
     }
 
     #[test]
@@ -238,7 +277,16 @@ mod tests {
     fn the_counter_is_in_the_name() {
         let on = |file: &str, left, other| Trial::OnTrial { file: file.to_owned(), left, other };
         for (names, expected) in [
-            (&["compute_2.efi"][..], Trial::Good),
+            (&["compute_2_abababababababab.efi"][..], Trial::Good),
+            (&["compute_2_abababababababab+3.efi"], on("compute_2_abababababababab+3.efi", 3, false)),
+            // Another build of the same version is another image.
+            (
+                &["compute_2_0123456789abcdef.efi", "compute_2_abababababababab+2-1.efi"],
+                on("compute_2_abababababababab+2-1.efi", 2, true),
+            ),
+            (&["compute_2_0123456789abcdef.efi"], Trial::Absent),
+            // Of an earlier release.
+            (&["compute_2.efi"], Trial::Good),
             (&["compute_2+3.efi"], on("compute_2+3.efi", 3, false)),
             (&["compute_1.efi", "compute_2+2-1.efi"], on("compute_2+2-1.efi", 2, true)),
             (&["compute_1+0-3.efi", "compute_2+0-3.efi"], on("compute_2+0-3.efi", 0, false)),
@@ -252,9 +300,32 @@ mod tests {
 
     #[test]
     fn a_version_may_have_a_plus_in_it() {
-        let names = ["compute_2+deb12+1.efi".to_owned()];
+        let names = ["compute_2+deb12_abababababababab+1.efi".to_owned()];
         let file = names[0].clone();
-        assert_eq!(trial(&names, "compute", "2+deb12"), Trial::OnTrial { file, left: 1, other: false });
+        let running = EntryName::new("compute", "2+deb12", &[0xab; 32]);
+        assert_eq!(trial(&names, &running), Trial::OnTrial { file, left: 1, other: false });
+    }
+
+    #[test]
+    fn the_mount_that_writes_is_found() {
+        let line = |device: &str, root: &str, at: &str, options: &str, of_all: &str| {
+            format!("36 35 {device} {root} {at} {options} shared:1 - vfat /dev/vda1 {of_all}\n")
+        };
+        let found = |text: &str| writable_mount(text, (254, 1)).map(|at| at.display().to_string());
+        let whole = line("254:1", "/", "/boot", "rw,relatime", "rw,fmask=0077");
+        assert_eq!(found(&whole).as_deref(), Some("/boot"));
+        for (device, root, options, of_all) in [
+            ("254:10", "/", "rw", "rw"),
+            ("254:1", "/EFI", "rw", "rw"),
+            ("254:1", "/", "ro", "rw"),
+            ("254:1", "/", "rw", "ro"),
+            ("254:1", "/", "noexec,ro", "errors=remount-rw"),
+        ] {
+            assert_eq!(found(&line(device, root, "/boot", options, of_all)), None, "{device} {root}");
+        }
+        let both = line("254:1", "/", "/ro", "ro", "rw") + &line("254:1", "/", "/a\\040b", "rw", "rw");
+        assert_eq!(found(&both).as_deref(), Some("/a b"));
+        assert_eq!(found("nonsense"), None);
     }
 
     /// A sysfs with /usr on these devices.

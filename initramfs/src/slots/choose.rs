@@ -52,6 +52,15 @@ pub enum Refusal {
         /// What is needed.
         needs: u64,
     },
+    /// Both slots have to stay.
+    #[error(
+        "{0}: the running image is on trial and the other slot has the last one that got ready: \
+         a third is installed when the running one got ready, or gave way"
+    )]
+    LastGood(
+        /// The disk.
+        String,
+    ),
 }
 
 /// What to do with a disk.

@@ -64,6 +64,8 @@ pub struct Slot {
     pub hash: Option<[u8; 32]>,
     /// The version by the name of its UKI on the ESP.
     pub version: Option<String>,
+    /// Whether that got ready once: it has no count of tries any more.
+    pub good: bool,
 }
 
 /// A filesystem to make.
@@ -139,6 +141,7 @@ impl Plan {
         ids: &Ids,
     ) -> Result<Self, Refusal> {
         let index = free(slots, &image.root_hash.0, running);
+        let index = index.ok_or_else(|| Refusal::LastGood(device.to_string()))?;
         let roles = [(Role::UsrA, Role::UsrAVerity), (Role::UsrB, Role::UsrBVerity)];
         let (usr_role, verity_role) = roles[index];
         let mut partitions = table.partitions.clone();
@@ -261,18 +264,29 @@ impl Plan {
 }
 
 /// The slot to write: one that holds this image already and did not work, else one
-/// that holds nothing, else not the running one, else the one with the older image.
-fn free(slots: &Slots, wanted: &[u8; 32], running: Option<[u8; 32]>) -> usize {
-    let [a, b] = &slots.0;
-    let rank = |slot: &Slot| match slot.hash {
-        Some(hash) if hash == *wanted => 0,
-        None => 1,
-        hash if hash == running => 3,
-        _ => 2,
+/// that holds nothing, else one whose image never got ready, else the one with the older
+/// image. Never the running one, whose /usr is in use; and never the last image that got ready:
+/// while the running one is on trial that is the other one, and there is none to write.
+fn free(slots: &Slots, wanted: &[u8; 32], running: Option<[u8; 32]>) -> Option<usize> {
+    let all = slots.0.iter().enumerate();
+    let last_good = |index: usize| {
+        let [a, b] = &slots.0;
+        let (this, other) = if index == 0 { (a, b) } else { (b, a) };
+        this.good && !(other.good && other.hash.is_some())
     };
+    let rank = |index: usize, slot: &Slot| match slot.hash {
+        None => Some(1),
+        Some(hash) if hash == *wanted => Some(0),
+        hash if hash == running => None,
+        Some(_) if last_good(index) => None,
+        Some(_) if !slot.good => Some(2),
+        Some(_) => Some(3),
+    };
+    let ranked = all.filter_map(|(index, slot)| Some((rank(index, slot)?, index, slot)));
     let version = |slot: &Slot| slot.version.clone().unwrap_or_default();
-    let order = rank(a).cmp(&rank(b)).then_with(|| natural(&version(a), &version(b)));
-    usize::from(order.is_gt())
+    let first =
+        ranked.min_by(|(a, _, x), (b, _, y)| a.cmp(b).then_with(|| natural(&version(x), &version(y))));
+    first.map(|(_, index, _)| index)
 }
 
 /// Whole blocks of dm-verity.

@@ -111,7 +111,8 @@ fn the_esp_is_sound_and_boots_the_uki() {
     let mut listed: Vec<_> = listed.lines().filter(|line| !line.ends_with('/')).collect();
     listed.sort_unstable();
     let manifest = manifest();
-    let uki = format!("::/EFI/Linux/{}_{}+3.efi", manifest.image, manifest.version);
+    let hash = &manifest.root_hash[..16];
+    let uki = format!("::/EFI/Linux/{}_{}_{hash}+3.efi", manifest.image, manifest.version);
     let (removable, installed) = ("::/EFI/BOOT/BOOTX64.EFI", "::/EFI/systemd/systemd-bootx64.efi");
     assert_eq!(listed, [removable, &uki, installed, "::/loader/loader.conf"]);
     let loader = dpkg_root().join("usr/lib/systemd/boot/efi/systemd-bootx64.efi");

@@ -62,26 +62,91 @@ fn plans_are_these() {
 #[test]
 fn the_slot_to_write_is_the_one_that_is_missed_least() {
     let (wanted, one, two) = ([9; 32], [1; 32], [2; 32]);
-    let slot = |hash: Option<[u8; 32]>, version: &str| Slot { hash, version: Some(version.into()) };
+    let slot =
+        |hash: Option<[u8; 32]>, version: &str, good| Slot { hash, version: Some(version.into()), good };
+    let new = |hash, version: &str| slot(hash, version, false);
+    let good = |hash, version: &str| slot(hash, version, true);
     for (a, b, running, expected) in [
-        (slot(None, ""), slot(None, ""), None, 0),
-        (slot(Some(one), "1"), slot(None, ""), None, 1),
-        (slot(Some(one), "1"), slot(Some(two), "2"), None, 0),
-        (slot(Some(one), "10"), slot(Some(two), "2"), None, 1),
-        (slot(Some(one), "1"), slot(Some(two), "2"), Some(one), 1),
-        (slot(Some(one), "1"), slot(Some(two), "2"), Some(two), 0),
-        (slot(Some(one), "1"), slot(Some(wanted), "2"), Some(wanted), 1),
-        (slot(None, ""), slot(Some(wanted), "2"), None, 1),
+        (new(None, ""), new(None, ""), None, Some(0)),
+        (new(Some(one), "1"), new(None, ""), None, Some(1)),
+        (new(Some(one), "1"), new(Some(two), "2"), None, Some(0)),
+        (new(Some(one), "10"), new(Some(two), "2"), None, Some(1)),
+        (new(Some(one), "1"), new(Some(two), "2"), Some(one), Some(1)),
+        (new(Some(one), "1"), new(Some(two), "2"), Some(two), Some(0)),
+        (new(Some(one), "1"), new(Some(wanted), "2"), Some(wanted), Some(1)),
+        (new(None, ""), new(Some(wanted), "2"), None, Some(1)),
+        // The one that got ready stays, whatever its version.
+        (good(Some(one), "1"), new(Some(two), "2"), None, Some(1)),
+        (good(Some(one), "1"), new(Some(two), "2"), Some(one), Some(1)),
+        (new(Some(one), "2"), good(Some(two), "1"), None, Some(0)),
+        (good(Some(one), "1"), good(Some(two), "2"), Some(two), Some(0)),
+        (good(Some(one), "1"), good(Some(two), "2"), None, Some(0)),
+        // A third while the second is on trial.
+        (good(Some(one), "1"), new(Some(two), "2"), Some(two), None),
+        (new(Some(one), "2"), good(Some(two), "1"), Some(one), None),
+        // One that is not whole any more is not the last good one.
+        (slot(None, "1", true), good(Some(two), "2"), None, Some(0)),
+        (slot(None, "1", true), good(Some(two), "2"), Some(two), Some(0)),
     ] {
         assert_eq!(free(&Slots([a.clone(), b.clone()]), &wanted, running), expected, "{a:?} {b:?}");
     }
+}
+
+/// A life of a disk: what is asked for, what gets ready, what is started, in any order. The
+/// image that got ready last is never the slot that is written, nor the one that runs.
+#[test]
+fn neither_the_last_good_image_nor_the_running_one_is_ever_written() {
+    let mut tried = 0_u32;
+    for life in 0..6_u32.pow(6) {
+        let mut slots = Slots::default();
+        let mut running: Option<usize> = None;
+        let mut last_good: Option<usize> = None;
+        let mut next = 1_u8;
+        for step in 0..6 {
+            match life / 6_u32.pow(step) % 6 {
+                // A new image, which is started or not.
+                what @ (0 | 1) => {
+                    next += 1;
+                    let hash = running.and_then(|index| slots.0[index].hash);
+                    let Some(index) = free(&slots, &[next; 32], hash) else {
+                        assert!(running.is_some() && last_good.is_some() && running != last_good);
+                        continue;
+                    };
+                    assert_ne!(Some(index), running, "life {life}");
+                    assert_ne!(Some(index), last_good, "life {life}");
+                    slots.0[index] =
+                        Slot { hash: Some([next; 32]), version: Some(next.to_string()), good: false };
+                    if what == 1 {
+                        running = Some(index);
+                    }
+                    tried += 1;
+                }
+                // What runs gets ready.
+                2 => {
+                    if let Some(index) = running {
+                        slots.0[index].good = true;
+                        last_good = Some(index);
+                    }
+                }
+                // Another start: of what is good, of a slot, of the network's.
+                3 => running = last_good,
+                what => {
+                    let index = usize::try_from(what).unwrap() - 4;
+                    running = slots.0[index].hash.map(|_| index);
+                }
+            }
+            // What got ready once and runs again is the last good one.
+            last_good = running.filter(|index| slots.0[*index].good).or(last_good);
+        }
+    }
+    assert!(tried > 10_000, "{tried}");
 }
 
 #[test]
 fn a_slot_plan_changes_two_ids_and_nothing_else() {
     let device = ours(300 << 20);
     let State::Ours(before) = &device.state else { panic!() };
-    let slots = Slots([Slot { hash: Some([1; 32]), version: None }, Slot::default()]);
+    let slots = Slots([Slot { hash: Some([1; 32]), ..Slot::default() }, Slot::default()]);
     let mut ids = later();
     ids.random[3] = [0x78; 16];
     let plan = Plan::new(&device, Wipe::All, &image(310 << 20), &slots, None, &ids, 0).unwrap();

@@ -3,36 +3,39 @@
 use super::*;
 use crate::slots::choose::tests::{XFS, device};
 use crate::slots::classify::{EDGE, State, classify};
-use formats::layout::Role;
+use formats::layout::{EntryName, Role, Standing};
 use proptest::prelude::*;
 use std::cell::{Cell, RefCell};
 
 const BLOCK: u64 = 512;
 const SIZE: u64 = 2200 << 20;
 
+/// systemd-boot.
+pub(super) const LOADER: &[u8] = b"MZ loader";
+
 /// What was written, by sector; what is not in it is zero.
-type Sectors = BTreeMap<u64, [u8; 512]>;
+pub(super) type Sectors = BTreeMap<u64, [u8; 512]>;
 
 /// A write: first sector, its bytes or `None` for zeroes, how many sectors.
 type Write = (u64, Option<[u8; 512]>, u64);
 
 /// Writes go to a cache; a flush makes them lasting. When the power is cut, of what
 /// is in the cache any part may have reached the disk.
-struct Memory {
-    lasting: RefCell<Sectors>,
+pub(super) struct Memory {
+    pub(super) lasting: RefCell<Sectors>,
     /// In the order they were written; `None` is a zeroed range.
     cache: RefCell<Vec<Write>>,
     view: RefCell<Sectors>,
     /// Operations until the power is cut.
-    left: Cell<u64>,
+    pub(super) left: Cell<u64>,
     flushes: Cell<u64>,
     /// After how many operations there were flushes.
     flushed: RefCell<Vec<u64>>,
-    steps: Cell<u64>,
+    pub(super) steps: Cell<u64>,
 }
 
 impl Memory {
-    fn new(sectors: Sectors) -> Self {
+    pub(super) fn new(sectors: Sectors) -> Self {
         Self {
             lasting: RefCell::new(sectors.clone()),
             cache: RefCell::default(),
@@ -69,7 +72,7 @@ impl Memory {
     }
 
     /// What is on the disk after a power cut: each cached write with its own luck.
-    fn after_cut(&self, mut luck: u64) -> Sectors {
+    pub(super) fn after_cut(&self, mut luck: u64) -> Sectors {
         let mut sectors = self.lasting.borrow().clone();
         for write in self.cache.borrow().iter() {
             luck = luck.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -144,7 +147,7 @@ fn look(disk: &Memory) -> Device {
 }
 
 /// One run, as [`install_on`] does it, then the boot files.
-fn run(disk: &Memory, image: &Image, files: &Files, wipe: Wipe) -> Result<(), Error> {
+pub(super) fn run(disk: &Memory, image: &Image, files: &Files, wipe: Wipe) -> Result<(), Error> {
     let log = log();
     let job = Job { image, source: files, log: &log, machine: &Kernel };
     let install = Install { wipe, ..anything() };
@@ -157,11 +160,11 @@ fn run(disk: &Memory, image: &Image, files: &Files, wipe: Wipe) -> Result<(), Er
         execute::carry_out(&plan, disk, &tree, &job, what.conf)?;
     }
     let Content::Gpt(table) = seen(disk, SIZE, 512).content else { panic!("no table") };
-    esp::put(&job, disk, &table, "sda", 512, b"MZ loader".to_vec(), NOW).map(drop)
+    esp::put(&job, disk, &table, "sda", 512, LOADER, NOW).map(drop)
 }
 
 /// Either no slot with this image, or one whose every byte is right.
-fn none_or_whole(disk: &Memory, image: &Image, files: &Files) -> bool {
+pub(super) fn none_or_whole(disk: &Memory, image: &Image, files: &Files) -> bool {
     let found = disks::find(&[seen(disk, SIZE, 512)], &hash(image));
     for found in &found {
         let mut usr = vec![0; files.files["usr.squashfs"].len()];
@@ -182,9 +185,22 @@ fn root_bytes(disk: &Memory) -> Vec<u8> {
     bytes
 }
 
-fn ukis(disk: &Memory) -> Vec<String> {
+/// The name of an image that was never started.
+pub(super) fn entry(image: &Image) -> String {
+    EntryName::new(&image.name, &image.version, &image.root_hash.0).to_string()
+}
+
+pub(super) fn table_of(disk: &dyn Disk) -> gpt::Table {
     let Content::Gpt(table) = seen(disk, SIZE, 512).content else { panic!("no table") };
-    let esp = table.partitions.iter().find(|p| p.name == Role::Esp.label()).unwrap();
+    table
+}
+
+pub(super) fn esp_of(disk: &dyn Disk) -> gpt::Partition {
+    table_of(disk).partitions.into_iter().find(|p| p.name == Role::Esp.label()).unwrap()
+}
+
+pub(super) fn ukis(disk: &dyn Disk) -> Vec<String> {
+    let esp = esp_of(disk);
     let mut at = |offset: u64, buffer: &mut [u8]| disk.read(esp.start + offset, buffer);
     let Ok(mut volume) = fat::Volume::open(esp.size, &mut at) else { return vec![] };
     volume.dir("EFI/Linux").unwrap().unwrap().into_iter().map(|f| f.name).collect()
@@ -215,7 +231,7 @@ fn cut_everywhere(start: &Sectors, image: &Image, files: &Files, check: &dyn Fn(
             assert!(!matches!(state, State::Foreign(_)), "step {step}: {state}");
             run(&after, image, files, Wipe::Never).unwrap_or_else(|e| panic!("step {step}: {e}"));
             assert!(none_or_whole(&after, image, files), "step {step}");
-            assert!(ukis(&after).contains(&format!("compute_{}+3.efi", image.version)), "step {step}");
+            assert!(ukis(&after).contains(&entry(image)), "step {step}");
             check(&after);
         }
     }
@@ -252,7 +268,9 @@ fn a_third_image_replaces_the_older_one_and_its_uki() {
     }
     let there: Vec<_> = images.iter().map(|(image, files)| none_or_whole(&disk, image, files)).collect();
     assert_eq!(there, [false, true, true]);
-    assert_eq!(ukis(&disk), ["compute_20260201.0000+3.efi", "compute_20260301.0000+3.efi"]);
+    let mut there = ukis(&disk);
+    there.sort();
+    assert_eq!(there, [2, 1].map(|n: usize| entry(&images[n].0)));
     // Nothing to do: nothing is written.
     let flushes = disk.flushes.get();
     run(&disk, &images[2].0, &images[2].1, Wipe::Never).unwrap();
@@ -263,34 +281,19 @@ fn a_third_image_replaces_the_older_one_and_its_uki() {
 fn the_image_asked_for_last_is_started_first_while_it_has_tries() {
     let disk = Memory::new(Sectors::new());
     let images: Vec<_> = ["2", "1"].map(|v| image(v, 40)).into();
-    let chosen = |entry: &str| {
-        let Content::Gpt(table) = seen(&disk, SIZE, 512).content else { panic!("no table") };
-        let esp = table.partitions.iter().find(|p| p.name == Role::Esp.label()).unwrap();
-        esp::chosen(&disk, esp, entry)
-    };
+    let standing = |n: usize| esp::standing(&disk, &esp_of(&disk), &images[n].0).unwrap();
+    let new = Standing::OnTrial { left: 3, done: 0 };
     for (image, files) in &images {
         run(&disk, image, files, Wipe::Never).unwrap();
     }
     // The older one was asked for last.
-    assert_eq!(
-        (chosen("compute_1"), chosen("compute_2"), chosen("compute_3")),
-        (Some(true), Some(false), None)
-    );
+    assert_eq!((standing(0), standing(1)), ((new, false), (new, true)));
+    let other = image("3", 4).0;
+    assert_eq!(esp::standing(&disk, &esp_of(&disk), &other).unwrap(), (Standing::Missing, false));
     let (image, files) = &images[0];
     run(&disk, image, files, Wipe::Never).unwrap();
-    assert_eq!((chosen("compute_1"), chosen("compute_2")), (Some(false), Some(true)));
-    assert_eq!(ukis(&disk), ["compute_1+3.efi", "compute_2+3.efi"]);
-}
-
-#[test]
-fn tries() {
-    let exhausted = |name: &str| esp::exhausted(name);
-    assert!(exhausted("compute_1+0.efi") && exhausted("compute_1+0-3.efi"));
-    for name in
-        ["compute_1.efi", "compute_1+3.efi", "compute_1+1-2.efi", "compute_1+10.efi", "compute_1.0+3.efi"]
-    {
-        assert!(!exhausted(name), "{name}");
-    }
+    assert_eq!((standing(0), standing(1)), ((new, true), (new, false)));
+    assert_eq!(ukis(&disk), [0, 1].map(|n: usize| entry(&images[n].0)));
 }
 
 #[test]
