@@ -10,6 +10,8 @@ pub mod carry_out;
 pub mod history;
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
 
 use crate::slots::Chance;

@@ -312,6 +312,14 @@ pub fn read_whole(machine: &dyn Machine, found: &Found, hash: &[u8; 32]) -> Resu
     if right < tree.blocks() { Err(wrong(&found.usr, right)) } else { Ok(right) }
 }
 
+/// Whether a slot opens: its tree is whole and its first block is right. The others are
+/// looked at when they are used.
+#[cfg(test)]
+pub(crate) fn opens(disk: &dyn Disk, found: &Found, hash: &[u8; 32]) -> bool {
+    let Some(tree) = esp::tree(disk, &found.verity, hash) else { return false };
+    stream::present(&tree, &|at, buffer: &mut [u8]| disk.read(found.usr.start + at, buffer)) > 0
+}
+
 /// The slot with the job's image on a disk.
 ///
 /// # Errors
