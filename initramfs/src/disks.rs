@@ -4,7 +4,7 @@ mod find;
 mod look;
 
 pub use find::{Found, find};
-pub use look::{device_of, known_partitions, look, look_at, node};
+pub use look::{Edges, device_of, edges, is_read_only, known_partitions, look, look_at, node};
 
 use formats::gpt;
 

@@ -42,6 +42,7 @@ pub use plan::Plan;
 use crate::disks::{self, Found};
 use crate::log::Log;
 use crate::options::{Options, RootHash};
+use choose::Way;
 use device::Device;
 use disk::{BlockDevice, Disk, on};
 use formats::{ext4, fat, verity};
@@ -221,13 +222,13 @@ fn install_with(
     device: &Device,
     half: Option<&mirror::Half>,
 ) -> Result<Found, Error> {
-    choose::allowed(device, what.install.wipe)?;
+    let way = choose::allowed(device, what.install.wipe)?;
     let name = &device.name;
     // Before anything is changed: without it the disk stays as it is.
     let tree = stream::tree(job.source, job.image, job.log)?;
     let disk = match BlockDevice::open(&disks::node(name)) {
-        // The system runs from it: only its free slot is written to.
-        Err(error) if what.running.is_some() && error.kind() == io::ErrorKind::ResourceBusy => {
+        // The system runs from it, or its ROOT is: only its free slot is written to.
+        Err(error) if matches!(way, Way::Slot(_)) && error.kind() == io::ErrorKind::ResourceBusy => {
             BlockDevice::open_shared(&disks::node(name))
         }
         opened => opened,

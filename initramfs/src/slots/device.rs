@@ -1,11 +1,10 @@
 //! The disks of a sled as a document speaks of them.
 
-use super::classify::{EDGE, State, classify};
+use super::classify::{State, classify};
 use crate::disks::{self, Content};
 use std::cmp::Ordering;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// A disk, with all by which a document may recognise it.
@@ -125,17 +124,11 @@ fn in_use(dir: &Path) -> bool {
 
 /// What is on a disk.
 fn state(disk: &disks::Disk) -> State {
-    let edges = File::open(disks::node(&disk.name)).and_then(|file| {
-        let len = usize::try_from(disk.bytes.min(EDGE)).unwrap_or(0);
-        let (mut head, mut tail) = (vec![0; len], vec![0; len]);
-        file.read_exact_at(&mut head, 0)?;
-        file.read_exact_at(&mut tail, disk.bytes - len as u64)?;
-        Ok((head, tail))
-    });
+    let edges = disks::edges(&disk.name, 0, disk.bytes);
     match (edges, &disk.content) {
         (Err(error), _) => State::Unreadable(error.to_string()),
         // A damaged table is somebody's, and its signature is on the disk.
-        (Ok((head, tail)), content) => match classify(disk.bytes, &head, &tail, content) {
+        (Ok(edges), content) => match classify(disk.bytes, &edges.head, &edges.tail, content) {
             State::Blank if matches!(content, Content::Unreadable(_)) => {
                 State::Unreadable("its partition table does not read".to_owned())
             }

@@ -77,6 +77,11 @@ fn both_disks_get_the_same_and_a_root_over_both() {
         (bytes(&third, new.usr.start, 40 * 4096), bytes(&disks[0], found[0].usr.start, 40 * 4096));
     assert!(ours == theirs);
 
+    // It counts as one of the pair: its boot files are kept up, too.
+    let all: Vec<_> = disks.iter().chain([&third]).filter_map(|disk| disks::look_at(&disk.name())).collect();
+    let with_usr = disks::find(&all, &hash(&image));
+    assert_eq!(with_usr.len(), 3);
+
     // One that is too small does not become half of it.
     let small = Sparse::new(2500 << 20, 512);
     let refused = mirror::replace(&job, &what, &small.look(), &found[0]);
@@ -105,4 +110,37 @@ fn with_one_disk_or_one_that_is_refused_the_other_is_installed() {
     assert!(warned, "{:?}", log.entries());
     let refused = mirror::install(&job, &installation(&install), &devices[..1]);
     assert!(matches!(refused, Err(Error::Refused(Refusal::Data(_)))), "{refused:?}");
+}
+
+#[test]
+fn a_half_that_ran_apart_becomes_as_a_new_one_and_only_that_one() {
+    let disks = [Sparse::new(2600 << 20, 512), Sparse::new(2600 << 20, 512)];
+    let (image, files) = image("1", 3);
+    let log = log();
+    let job = Job { image: &image, source: &files, log: &log };
+    let install = pair();
+    let devices: Vec<_> = disks.iter().map(Sparse::look).collect();
+    mirror::install(&job, &installation(&install), &devices).unwrap();
+    let seen: Vec<_> = disks.iter().map(|disk| disks::look_at(&disk.name()).unwrap()).collect();
+    let [half, other] = crate::raid::halves(&seen).try_into().unwrap();
+    let node = disks::device_of(&half.disk, &half.root).unwrap();
+    let filesystem = bytes(&disks[0], half.root.start + md::DATA, 1 << 20);
+
+    // One that has another superblock by now, or is in use, keeps it.
+    let mut before = half.clone();
+    before.member.events += 1;
+    assert!(crate::raid::forget(&before).is_err());
+    let held = BlockDevice::open(&node).unwrap();
+    assert_eq!(crate::raid::forget(&half).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+    drop(held);
+    assert!(!crate::raid::is_blank(&half.disk, &half.root));
+    judge("mdadm", "mdadm", &["--examine", node.to_str().unwrap()]);
+
+    crate::raid::forget(&half).unwrap();
+    assert_eq!(crate::raid::read(&half.disk, &half.root), None);
+    assert!(crate::raid::is_blank(&half.disk, &half.root));
+    assert!(bytes(&disks[0], half.root.start, 4 << 20).iter().all(|b| *b == 0));
+    // It is synced over; nothing else is destroyed before.
+    assert!(bytes(&disks[0], half.root.start + md::DATA, 1 << 20) == filesystem);
+    assert_eq!(crate::raid::read(&other.disk, &other.root), Some(other.member));
 }
