@@ -58,16 +58,9 @@ impl Search<'_> {
     }
 
     fn mount_first(&self, all: Vec<Found>) -> Result<Found, Failure> {
-        if let [first, others @ ..] = all.as_slice()
-            && !others.is_empty()
-            // The disks of a mirror have the same on purpose.
-            && !all.iter().all(|f| f.root.as_ref().is_some_and(crate::raid::is_half))
-        {
-            let others: Vec<_> = others.iter().map(ToString::to_string).collect();
-            self.log.warn(
-                "disks",
-                format!("/usr is there {} times; takes {first}, not {}", all.len(), others.join(", ")),
-            );
+        let disks::Preferred { order: all, says } = disks::prefer(all, None, &root::last_used);
+        if let Some(says) = says {
+            self.log.warn("disks", says);
         }
         let mut result = Err(Failure::new(Code::UsrNotFound, self.hash));
         for found in all {

@@ -30,7 +30,7 @@ mod stream;
 pub(crate) mod table;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use choose::Refusal;
 pub use esp::{boot_files, can_be_chosen};
@@ -40,13 +40,14 @@ pub use only_check::check;
 pub use plan::Plan;
 
 use crate::disks::{self, Found};
+use crate::identity::Recognised;
 use crate::log::Log;
 use crate::options::{Options, RootHash};
 use choose::Way;
 use device::Device;
 use disk::{BlockDevice, Disk, on};
 use formats::{ext4, fat, verity};
-use metadata::document::{Image, Install};
+use metadata::document::{Image, Install, Wipe};
 use plan::{Ids, Slots};
 use std::io;
 
@@ -182,12 +183,21 @@ pub struct Installation<'a> {
     pub install: &'a Install,
     /// Text of `sledos.conf` on OEM, when the disk is partitioned.
     pub conf: &'a str,
+    /// By what the document recognises this sled.
+    pub recognised: Recognised,
     /// Root hash of what this sled was booted from: that slot is kept.
     pub running: Option<[u8; 32]>,
     /// Seconds since 1970, for what is written.
     pub time: u32,
     /// 16 random bytes.
     pub random: &'a dyn Fn() -> io::Result<[u8; 16]>,
+}
+
+impl Installation<'_> {
+    /// What may be destroyed on a disk.
+    fn permitted(&self, device: &Device) -> Result<Wipe, Refusal> {
+        choose::permitted(device, self.install, self.recognised, self.running.is_some())
+    }
 }
 
 impl std::fmt::Debug for Installation<'_> {
@@ -222,7 +232,8 @@ fn install_with(
     device: &Device,
     half: Option<&mirror::Half>,
 ) -> Result<Found, Error> {
-    let way = choose::allowed(device, what.install.wipe)?;
+    let wipe = what.permitted(device)?;
+    let way = choose::allowed(device, wipe)?;
     let name = &device.name;
     // Before anything is changed: without it the disk stays as it is.
     let tree = stream::tree(job.source, job.image, job.log)?;
@@ -234,7 +245,7 @@ fn install_with(
         opened => opened,
     };
     let disk = disk.map_err(on(name, "is in use or does not open"))?;
-    device::is_still(name, &device.to_string()).map_err(on(name, "is not written to"))?;
+    device::is_still(device).map_err(on(name, "is not written to"))?;
     let plan = plan_for(job, what, device, &disk, half)?;
     plan.to_string().lines().for_each(|line| job.log.say(line));
     if plan.whole.is_some() {
@@ -262,7 +273,7 @@ fn plan_for(
         _ => Slots::default(),
     };
     let ids = Ids::new(what.random).map_err(Error::Random)?;
-    let plan = Plan::new(device, what.install.wipe, job.image, &slots, what.running, &ids, what.time)?;
+    let plan = Plan::new(device, what.permitted(device)?, job.image, &slots, what.running, &ids, what.time)?;
     Ok(match half {
         Some(half) => plan.mirrored(half, ids.random[7])?,
         None => plan,

@@ -19,6 +19,8 @@ pub struct Found {
     pub root: Option<Partition>,
     /// The partition named OEM on the same disk.
     pub oem: Option<Partition>,
+    /// The ESP of the same disk.
+    pub esp: Option<Partition>,
 }
 
 impl Found {
@@ -51,6 +53,7 @@ pub fn find(disks: &[Disk], hash: &RootHash) -> Vec<Found> {
                 verity: verity.clone(),
                 root: named("ROOT"),
                 oem: named("OEM"),
+                esp: table.partitions.iter().find(|p| p.type_guid == types::ESP).cloned(),
             });
         }
     }

@@ -8,24 +8,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Kernel names of block devices that hold no system: memory, loops, mappings,
-/// floppies, optical drives, network devices.
-const NOT_DISKS: [&str; 8] = ["loop", "ram", "zram", "dm-", "md", "fd", "sr", "nbd"];
-
 const CLASS: &str = "/sys/class/block";
 
 /// All disks by name, with their partition tables. Disks without a medium are left out.
 pub fn look() -> Vec<Disk> {
-    let entries = fs::read_dir(CLASS).into_iter().flatten().flatten();
-    let mut disks: Vec<_> =
-        entries.filter_map(|entry| disk(&entry.file_name().into_string().ok()?)).collect();
-    disks.sort_by(|a, b| a.name.cmp(&b.name));
-    disks
-}
-
-fn disk(name: &str) -> Option<Disk> {
-    let other = NOT_DISKS.iter().any(|kind| name.starts_with(kind));
-    if other { None } else { look_at(name) }
+    super::names(Path::new("/sys")).iter().filter_map(|name| look_at(name)).collect()
 }
 
 /// One disk by its kernel name, whatever kind of block device it is; `None` when it

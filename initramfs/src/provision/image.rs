@@ -6,11 +6,12 @@ use super::{Sled, random};
 use crate::disks::Found;
 use crate::failure::{Code, Failure};
 use crate::fetch::Got;
+use crate::identity::Recognised;
 use crate::log::Log;
 use crate::options::RootHash;
 use crate::site::Site;
 use crate::slots::{self, Installation, Job, Live};
-use metadata::document::{Image, Install};
+use metadata::document::{Identity, Image, Install};
 use std::path::Path;
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ pub fn bring(sled: &Sled, site: &Site, got: &Got, hash: &RootHash, time: u32) ->
     let job = Job { image, source: &source, log };
     match &got.document.install {
         Some(wanted) => log.step("install", || {
-            let mut all = install(&job, site, wanted, None, time)?;
+            let mut all = install(&job, site, (wanted, &got.document.head.identity), None, time)?;
             let says = format!("{} {} in {}", image.name, image.version, list(&all));
             let none = || Failure::new(Code::InstallFailed, "no disk shows what was installed");
             let found = if all.is_empty() { None } else { Some(all.remove(0)) };
@@ -93,7 +94,10 @@ pub fn heal(sled: &Sled, site: &Site, got: &Got, running: &Found, hash: &RootHas
         let source = slots::Other::new(image, running).map_err(broken)?;
         let job = Job { image, source: &source, log };
         let conf = site.oem_text();
-        let what = Installation { install, conf: &conf, running: None, time, random: &crate::boot::random };
+        let recognised = Recognised::here(&got.document.head.identity);
+        let running_hash = Some(*hash.bytes());
+        let random = &crate::boot::random;
+        let what = Installation { install, conf: &conf, recognised, running: running_hash, time, random };
         let found = slots::replace(&job, &what, &device, running).map_err(failure)?;
         let files = slots::boot_files(&job, &found, usr, time).map_err(failure)?;
         Ok(((), format!("{} takes the place of the missing disk: {found}, {files}", device.name)))
@@ -156,7 +160,7 @@ pub fn update(
     let done = log.step("update", || {
         let all = match there {
             Some(found) => slots::both(&found),
-            None => install(&job, site, wanted, Some(*hash.bytes()), time)?,
+            None => install(&job, site, (wanted, &got.document.head.identity), Some(*hash.bytes()), time)?,
         };
         let files = |found: &Found| slots::boot_files(&job, found, usr, time).map_err(failure);
         let files: Result<Vec<_>, _> = all.iter().map(files).collect();
@@ -171,12 +175,14 @@ pub fn update(
 fn install(
     job: &Job<'_>,
     site: &Site,
-    install: &Install,
+    (install, identity): (&Install, &Identity),
     running: Option<[u8; 32]>,
     time: u32,
 ) -> Result<Vec<Found>, Failure> {
     let conf = site.oem_text();
-    let what = Installation { install, conf: &conf, running, time, random: &crate::boot::random };
+    let recognised = Recognised::here(identity);
+    let random = &crate::boot::random;
+    let what = Installation { install, conf: &conf, recognised, running, time, random };
     slots::install(job, &what).map_err(failure)
 }
 

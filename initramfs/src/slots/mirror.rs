@@ -98,7 +98,10 @@ fn new(image: &Image, what: &Installation<'_>, chosen: &[&Device], ids: &Ids) ->
     let mut size = None;
     let mut refused = None;
     for device in chosen {
-        match Plan::new(device, what.install.wipe, image, &Slots::default(), what.running, ids, what.time) {
+        let plan = what
+            .permitted(device)
+            .and_then(|wipe| Plan::new(device, wipe, image, &Slots::default(), what.running, ids, what.time));
+        match plan {
             Ok(plan) => {
                 let root = plan.table.partitions.iter().find(|p| p.name == Role::Root.label());
                 let has = root.map_or(0, |root| md::capacity(root.size));

@@ -150,7 +150,7 @@ fn run(disk: &Memory, image: &Image, files: &Files, wipe: Wipe) -> Result<(), Er
     let install = Install { wipe, ..anything() };
     let what = installation(&install);
     let device = look(disk);
-    choose::allowed(&device, wipe)?;
+    choose::allowed(&device, what.permitted(&device)?)?;
     if disks::find(&[seen(disk, SIZE, 512)], &hash(image)).is_empty() {
         let tree = stream::tree(files, image, &log)?;
         let plan = plan_for(&job, &what, &device, disk, None)?;
@@ -444,7 +444,7 @@ fn data_disk() -> [gpt::Plan; 2] {
     let device = look(&Memory::new(Sectors::new()));
     let ids = [[gpt::Guid([1; 16]), gpt::Guid([2; 16])]];
     let sets = [("data".to_owned(), set)].into();
-    let entries = plan("r1-b07", &sets, &[device], &ids).entries;
+    let entries = plan("r1-b07", Recognised::Hardware, &sets, &[device], &ids).entries;
     let Action::Prepare { table, .. } = &entries[0].action else { panic!("{entries:?}") };
     let mut formatted = table.clone();
     formatted.partitions[0].attributes = 0;
