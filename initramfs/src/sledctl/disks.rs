@@ -108,11 +108,11 @@ fn work(sled: &Sled) -> Result<(), String> {
     let outcomes = all(sled, &document, &plan);
     offer(sled, &document, &outcomes)?;
     let mut report = report(&plan, &outcomes);
-    if let Some(before) = sled.text(DISKS).and_then(|text| serde_json::from_str(&text).ok()) {
-        remember(&mut report, &before);
-    }
     if let Some(mirror) = mirror {
         report["mirror"] = mirror;
+    }
+    if let Some(before) = sled.text(DISKS).and_then(|text| serde_json::from_str(&text).ok()) {
+        remember(&mut report, &before);
     }
     write(sled, DISKS, &report.to_string())
 }
@@ -384,9 +384,20 @@ fn report(plan: &Plan, outcomes: &[Outcome]) -> Value {
     json!({"disks": disks, "warnings": plan.notes})
 }
 
-/// What an earlier run of this boot formatted stays in the report: udev starts further runs
-/// for disks that appear, and at boot all of them do.
+/// What an earlier run of this boot formatted, and the halves of a mirror that it found to have
+/// run apart, stay in the report: udev starts further runs for disks that appear, and at boot
+/// all of them do.
 fn remember(report: &mut Value, before: &Value) {
+    let apart = |all: &Value| all.get("mirror").and_then(|mirror| mirror.get("apart")).cloned();
+    if let Some(then) = apart(before).and_then(|then| Some(then.as_array()?.clone()))
+        && let Some(now) = report.get_mut("mirror").and_then(|mirror| mirror.get_mut("apart"))
+        && let Some(now) = now.as_array_mut()
+    {
+        let new: Vec<_> = then.into_iter().filter(|half| !now.contains(half)).collect();
+        now.splice(0..0, new);
+        // A half that stays as it is is found again at each run.
+        now.dedup();
+    }
     let list = |all: &Value| all.get("disks").and_then(Value::as_array).cloned().unwrap_or_default();
     let before = list(before);
     let Some(disks) = report.get_mut("disks").and_then(Value::as_array_mut) else { return };
@@ -468,6 +479,11 @@ mod tests {
         remember(&mut report, &all(disk("A", true, 900)));
         remember(&mut report, &json!("damaged"));
         assert_eq!(report, all(disk("B", false, 5)));
+        // Halves that ran apart were made to fit: that they did is still to be known.
+        let mirror = |apart: &[&str]| json!({"disks": [], "mirror": {"device": "md127", "apart": apart}});
+        let mut report = mirror(&["b"]);
+        remember(&mut report, &mirror(&["a", "b"]));
+        assert_eq!(report, mirror(&["a", "b"]));
         // One that fails now has no mount.
         let mut report = all(json!({"disk": "sda", "serial": "A", "state": "fails"}));
         remember(&mut report, &all(disk("A", true, 900)));

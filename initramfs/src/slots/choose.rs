@@ -443,4 +443,28 @@ pub(crate) mod tests {
         assert_eq!(with("Ssda", Recognised::Place, false), Ok(Wipe::All));
         assert_eq!(with("Ssda", Recognised::Stranger, true), Ok(Wipe::Never));
     }
+
+    #[test]
+    fn a_pair_is_two_installed_ones_first_and_never_two_of_three_by_chance() {
+        let table = Table { disk_guid: Guid([9; 16]), partitions: vec![], source: Source::Primary };
+        let ours = |device| Device { state: State::Ours(table.clone()), ..device };
+        let disks = [
+            device("sda", "p1", 30),
+            device("sdb", "p2", 10),
+            ours(device("sdc", "p3", 20)),
+            device("sdd", "p4", 20),
+        ];
+        let names = |disks: &[Device], pick| {
+            let found = pair(disks, &DiskMatch { pick, ..any() });
+            found.map(|pair| pair.into_iter().map(|disk| disk.name.clone()).collect::<Vec<_>>().join(" "))
+        };
+        assert!(matches!(names(&disks, None), Err(Refusal::Several { count: 4, .. })));
+        assert!(matches!(names(&disks[..3], None), Err(Refusal::Several { count: 3, .. })));
+        assert!(matches!(names(&[], None), Err(Refusal::NoMatch(_))));
+        let ok = |text: &str| Ok(text.to_owned());
+        assert_eq!((names(&disks[..2], None), names(&disks[..1], None)), (ok("sda sdb"), ok("sda")));
+        assert_eq!(names(&disks, Some(Pick::First)), ok("sdc sda"));
+        assert_eq!(names(&disks, Some(Pick::Smallest)), ok("sdc sdb"));
+        assert_eq!(names(&disks, Some(Pick::Largest)), ok("sdc sda"));
+    }
 }

@@ -227,6 +227,12 @@ fn the_power_may_be_cut_at_any_step_of_a_first_installation() {
     let (image, files) = image("1", 150);
     let steps = cut_everywhere(&Sectors::new(), &image, &files, &|_| ());
     assert!(steps > 100, "{steps}");
+    // The mark of a preparation goes with the end of it.
+    let disk = Memory::new(Sectors::new());
+    run(&disk, &image, &files, Wipe::Never).unwrap();
+    let mut mark = [1; 4096];
+    disk.read(classify::MARK_AT, &mut mark).unwrap();
+    assert!(mark.iter().all(|byte| *byte == 0));
 }
 
 #[test]

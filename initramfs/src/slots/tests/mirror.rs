@@ -77,6 +77,12 @@ fn both_disks_get_the_same_and_a_root_over_both() {
         (bytes(&third, new.usr.start, 40 * 4096), bytes(&disks[0], found[0].usr.start, 40 * 4096));
     assert!(ours == theirs);
 
+    // What the other disk does not give three times in a row it will not give.
+    let open = |from| other.open("usr.squashfs", from).map(drop);
+    assert!((0..3).all(|_| open(4096).is_ok()) && open(4096).is_err());
+    assert!(open(8192).is_ok() && open(4096).is_ok());
+    assert!(other.open("something", 0).is_err());
+
     // It counts as one of the pair: its boot files are kept up, too.
     let all: Vec<_> = disks.iter().chain([&third]).filter_map(|disk| disks::look_at(&disk.name())).collect();
     let with_usr = disks::find(&all, &hash(&image));

@@ -60,6 +60,12 @@ fn what_the_document_gives_up_is_wiped_and_nothing_of_it_is_found_any_more() {
             judge("gdisk", "sgdisk", &["-v", disk.node().to_str().unwrap()]);
             let node = disks::device_of(&disk.name(), partition).unwrap();
             assert_eq!(judge("util-linux", "wipefs", &[node.to_str().unwrap()]), "");
+            // A partition is no disk, and one of another size is another one.
+            let name = node.file_name().unwrap().to_str().unwrap();
+            assert_eq!(disks::look_at(name), None);
+            let smaller = gpt::Partition { size: partition.size / 2, ..partition.clone() };
+            assert!(disks::device_of(&disk.name(), &smaller).is_err());
+            assert!(!disks::is_read_only(&disk.name(), partition));
 
             // Its filesystem is made.
             formatted(&disk.name(), partition).unwrap();
