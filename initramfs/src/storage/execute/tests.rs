@@ -35,7 +35,7 @@ fn foreign(sector: u32) -> Sparse {
     for at in [0, 1 << 20, 2 << 20, SIZE - (3 << 20), SIZE - (2 << 20), SIZE - (1 << 20)] {
         write_at(&disk, at, &vec![0x5a; 1 << 20]);
     }
-    judge("e2fsprogs", "mke2fs", &["-q", "-F", disk.node().to_str().unwrap()]);
+    judge("e2fsprogs", "mke2fs", &["-q", "-F", "-E", "nodiscard", disk.node().to_str().unwrap()]);
     disk
 }
 

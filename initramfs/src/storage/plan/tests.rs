@@ -247,6 +247,42 @@ data disks: 3 kept, 1 to prepare, 3 refused
     assert_eq!(plan.missing, 1);
 }
 
+/// Of two disks with the same number the older one has it, wherever they are; while one of them
+/// is in use the other waits.
+#[test]
+fn a_spare_that_took_the_number_of_a_late_disk_gives_it_back() {
+    let disk = |name: &str, path: &str, time: Option<u8>| {
+        let mut state = data(SLED, "data", 3, false);
+        if let (State::Data(data), Some(time)) = (&mut state, time) {
+            let mut id = [0; 16];
+            (id[5], id[6], id[8]) = (time, 0x70, 0x80);
+            data.disk_guid = Guid::from_uuid(id);
+        }
+        hdd(name, path, state)
+    };
+    let says = |devices: &[Device]| {
+        let plan = planned(&sets(set(Wipe::Never, &[])), devices);
+        let says = |entry: &Entry| match &entry.action {
+            Action::Keep { bay, .. } => format!("{} keeps {bay}", entry.device.name),
+            Action::Renumber { from, bay, .. } => format!("{} {from} to {bay}", entry.device.name),
+            other => format!("{} {other:?}", entry.device.name),
+        };
+        plan.entries.iter().map(says).collect::<Vec<_>>().join(", ")
+    };
+    // From before there was a time in it, or with an earlier one.
+    for old in [None, Some(4)] {
+        for (a, b) in [("p1", "p2"), ("p2", "p1")] {
+            let (late, spare) = (disk("sda", a, old), disk("sdb", b, Some(5)));
+            assert_eq!(says(&[late.clone(), spare.clone()]), "sda keeps 3, sdb 3 to 1", "{old:?}");
+            let mounted = Device { in_use: true, ..spare.clone() };
+            let refused = "sdb keeps 3, sda Refuse(\"sdb is data-03, too\")";
+            assert_eq!(says(&[late.clone(), mounted]), refused, "{old:?}");
+            let mounted = Device { in_use: true, ..late };
+            assert_eq!(says(&[mounted, spare]), "sda keeps 3, sdb 3 to 1", "{old:?}");
+        }
+    }
+}
+
 #[test]
 fn counts_picks_and_bays() {
     let sized = |name: &str, path: &str, gb: u64| Device { bytes: gb << 30, ..hdd(name, path, State::Blank) };
