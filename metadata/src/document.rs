@@ -258,8 +258,9 @@ pub enum Wipe {
     /// Foreign partition tables, file systems, members of a RAID and unknown data; for data
     /// disks only those whose serial numbers are listed.
     Foreign,
-    /// Everything, a sledos installation with its ROOT and data disks of other sleds
-    /// included. What is this sled's own already stays: it is not wiped at every boot.
+    /// Everything: a sledos installation with its ROOT, too, and data disks of other sleds when
+    /// their serial numbers are listed. What is this sled's own already stays: it is not wiped
+    /// at every boot.
     All,
 }
 

@@ -5,6 +5,7 @@ use crate::storage::wipe::COLUMNS;
 use formats::gpt::{Source, Table};
 use metadata::document::{DiskMatch, Wipe};
 use proptest::prelude::*;
+use std::slice::from_ref as one;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const SLED: &str = "r1-b07";
@@ -153,7 +154,7 @@ fn every_cell_of_the_wipe_table() {
                     let disk = disk_with(what);
                     assert_eq!(What::of(&disk, SLED, "data"), what);
                     assert_eq!(Permission::of(&set, &disk), permission);
-                    let plan = plan(SLED, recognised, &sets(set), &[disk.clone()], &ids(&[disk]));
+                    let plan = plan(SLED, recognised, &sets(set), one(&disk), &ids(one(&disk)));
                     let got = match plan.entries.as_slice() {
                         [Entry { action: Action::Keep { .. }, .. }] => Keep,
                         [Entry { action: Action::Prepare { .. }, .. }] => Prepare,
@@ -176,7 +177,7 @@ fn every_cell_of_the_wipe_table() {
 fn a_disk_that_is_refused_is_told_what_would_allow_it() {
     let says = |what, set: DiskSet, recognised| {
         let disk = disk_with(what);
-        let plan = plan(SLED, recognised, &sets(set), &[disk.clone()], &ids(&[disk]));
+        let plan = plan(SLED, recognised, &sets(set), one(&disk), &ids(one(&disk)));
         match plan.entries.as_slice() {
             [Entry { action: Action::Refuse(why), .. }] => why.clone(),
             other => panic!("{other:?}"),
