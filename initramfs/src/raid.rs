@@ -198,7 +198,8 @@ pub fn start(log: &Log, found: &Found) -> Result<String, String> {
     }
     let decision = decided(&halves).map_err(|stuck| stuck.to_string())?;
     warnings(&halves, &decision).iter().for_each(|line| log.warn("mirror", line));
-    let start: Vec<_> = decision.start.iter().filter_map(|place| halves.get(*place)).collect();
+    let half = |place: &usize| halves.get(*place);
+    let start: Vec<_> = decision.start.iter().filter_map(half).collect();
     modules::modprobe("md-mod");
     modules::modprobe("raid1");
     if !Path::new(DEVICE).exists() {
@@ -207,11 +208,9 @@ pub fn start(log: &Log, found: &Found) -> Result<String, String> {
     }
     // All of them, newest first: the kernel holds the others against it. One that it does not
     // take, as with a disk that dies, must not keep the others from starting.
-    let in_sync = |half: &&&Half| {
-        let place = halves.iter().position(|other| std::ptr::eq(other, **half));
-        place.and_then(|place| decision.standing.get(place)) == Some(&Standing::InSync)
-    };
-    let alone = start.iter().filter(in_sync).map(|half| vec![*half]).filter(|_| start.len() > 1);
+    let in_sync = |place: &&usize| decision.standing.get(**place) == Some(&Standing::InSync);
+    let alone = decision.start.iter().filter(in_sync).filter_map(half).map(|half| vec![half]);
+    let alone = alone.filter(|_| start.len() > 1);
     let mut error = String::new();
     for members in std::iter::once(start.clone()).chain(alone) {
         match run(&members) {

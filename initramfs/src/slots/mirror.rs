@@ -62,7 +62,9 @@ pub(super) fn install(
         return install_with(job, what, device, None).map(|found| vec![found]);
     }
     let ids = Ids::new(what.random).map_err(Error::Random)?;
-    let there = chosen.iter().find_map(|device| array_of(device));
+    // /var may be on it already.
+    let running = chosen.iter().filter(|device| device.in_use);
+    let there = running.chain(&chosen).find_map(|device| array_of(device));
     let fresh = there.is_none();
     let array = match there {
         Some(array) => array,
@@ -74,6 +76,10 @@ pub(super) fn install(
     let mut done = Vec::new();
     let mut first = None;
     for (number, device) in (0..).zip(&chosen) {
+        if array_of(device).is_some_and(|other| other.uuid != array.uuid) {
+            job.log.warn("mirror", format!("{device} is half of another array: it is not written to"));
+            continue;
+        }
         let half = Half {
             array: array.clone(),
             number: fresh.then_some(number),

@@ -119,6 +119,33 @@ fn with_one_disk_or_one_that_is_refused_the_other_is_installed() {
 }
 
 #[test]
+fn half_of_another_sleds_array_in_the_place_of_one_is_not_written_to() {
+    let disks = [0, 1].map(|_| Sparse::new(2600 << 20, 512));
+    let log = log();
+    let install = pair();
+    let (image_1, files_1) = image("1", 3);
+    let job = Job { image: &image_1, source: &files_1, log: &log };
+    for disk in &disks {
+        // Each is the first half of an array of its own.
+        assert_eq!(mirror::install(&job, &installation(&install), &[disk.look()]).unwrap().len(), 1);
+    }
+    let (image_2, files_2) = image("2", 3);
+    let job = Job { image: &image_2, source: &files_2, log: &log };
+    // What is mounted is this sled's, whichever is first.
+    for running in [1, 0] {
+        let look = |(n, disk): (usize, &Sparse)| Device { in_use: n == running, ..disk.look() };
+        let devices: Vec<_> = disks.iter().enumerate().map(look).collect();
+        let found = mirror::install(&job, &installation(&install), &devices).unwrap();
+        let names: Vec<_> = found.iter().map(|found| found.disk.clone()).collect();
+        assert_eq!(names, [disks[running].name()]);
+        let other = &disks[1 - running];
+        assert_eq!(Device { in_use: false, ..other.look() }, devices[1 - running]);
+        let said = format!("{} is half of another array: it is not written to", devices[1 - running]);
+        assert!(log.entries().iter().any(|entry| entry.detail == said), "{:?}", log.entries());
+    }
+}
+
+#[test]
 fn a_half_that_ran_apart_becomes_as_a_new_one_and_only_that_one() {
     let disks = [Sparse::new(2600 << 20, 512), Sparse::new(2600 << 20, 512)];
     let (image, files) = image("1", 3);
