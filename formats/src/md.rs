@@ -20,6 +20,9 @@ const CHUNK: u32 = 64 << 20;
 /// Roles a superblock has room for. The superblock has 256 bytes and two for each.
 const ROLES: u16 = 128;
 const LEN: usize = 256 + 2 * ROLES as usize;
+/// A member that is not whole yet: `recovery_offset` says how far it is
+/// (`MD_FEATURE_RECOVERY_OFFSET`).
+const RECOVERY_OFFSET: u32 = 2;
 /// Everything is in sync (`MaxSector`).
 const IN_SYNC: u64 = u64::MAX;
 
@@ -43,10 +46,33 @@ pub struct Array {
 pub struct Member {
     /// Of which array.
     pub array: Array,
+    /// The member's own id.
+    pub uuid: [u8; 16],
+    /// Its number among all that ever were members: what [`Member::counts`] is asked for.
+    pub number: u32,
     /// Counts what happened to the array: of two members the one with more is newer.
     pub events: u64,
+    /// When the superblock was written, in seconds since 1970.
+    pub updated: u64,
     /// Its place; `None` for a spare and for one that failed.
     pub role: Option<u16>,
+    /// Whether it is being filled from the others: its data is not whole.
+    pub recovering: bool,
+    /// The place of each number; what is not below [`NO_ROLE`] is none.
+    pub roles: Vec<u16>,
+}
+
+/// From here on a role is no place: 0xffff is a spare, 0xfffe one that failed, 0xfffd a
+/// journal (`MD_DISK_ROLE_MAX`).
+pub const NO_ROLE: u16 = 0xff00;
+
+impl Member {
+    /// Whether this superblock takes the device with a number for part of the array. One that
+    /// was missing or failed when the array was used is not.
+    pub fn counts(&self, number: u32) -> bool {
+        let role = usize::try_from(number).ok().and_then(|at| self.roles.get(at));
+        role.is_some_and(|role| *role < NO_ROLE)
+    }
 }
 
 /// Bytes of data that a partition of so many bytes can hold.
@@ -132,19 +158,27 @@ pub fn parse(bytes: &[u8]) -> Option<Member> {
         return None;
     }
     let name = bytes.get(32..64)?.split(|b| *b == 0).next()?;
-    let number = usize::try_from(at32(160)?).ok()?;
-    let role = number.checked_mul(2).and_then(|at| whole.get(256 + at..)?.first_chunk());
+    let number = at32(160)?;
+    let (words, _) = whole.get(256..)?.as_chunks();
+    let roles: Vec<_> = words.iter().map(|word| u16::from_le_bytes(*word)).collect();
+    let role = usize::try_from(number).ok().and_then(|at| roles.get(at)).copied();
+    // The lower 40 bits are seconds, the others microseconds.
+    let seconds = |at| Some(at64(at)? & 0xff_ffff_ffff);
     Some(Member {
         array: Array {
             uuid: *bytes.get(16..)?.first_chunk()?,
             name: String::from_utf8_lossy(name).into_owned(),
             size: at64(80)?.checked_mul(SECTOR)?,
             members: u16::try_from(at32(92)?).ok()?,
-            // The lower 40 bits are seconds.
-            time: u32::try_from(at64(64)? & 0xff_ffff_ffff).ok()?,
+            time: u32::try_from(seconds(64)?).ok()?,
         },
+        uuid: *bytes.get(168..)?.first_chunk()?,
+        number,
         events: at64(200)?,
-        role: role.map(|role| u16::from_le_bytes(*role)).filter(|role| *role < 0xfff0),
+        updated: seconds(192)?,
+        role: role.filter(|role| *role < NO_ROLE),
+        recovering: at32(8)? & RECOVERY_OFFSET != 0,
+        roles,
     })
 }
 
@@ -175,7 +209,19 @@ mod tests {
     fn what_is_written_is_read_again() {
         let bytes = member(&array(), 1, [9; 16]);
         assert!(bytes.len() as u64 + SUPERBLOCK <= DATA);
-        assert_eq!(parse(&bytes[..4096]), Some(Member { array: array(), events: 1, role: Some(1) }));
+        let mut roles = vec![0xffff; 128];
+        roles[..2].copy_from_slice(&[0, 1]);
+        let expected = Member {
+            array: array(),
+            uuid: [9; 16],
+            number: 1,
+            events: 1,
+            updated: 1_800_000_000,
+            role: Some(1),
+            recovering: false,
+            roles,
+        };
+        assert_eq!(parse(&bytes[..4096]), Some(expected));
         // One changed byte of the superblock is one too many.
         for at in 0..LEN {
             let mut bad = bytes.clone();
@@ -184,6 +230,40 @@ mod tests {
         }
         assert_eq!(parse(&bytes[..500]), None);
         assert_eq!(parse(&[]), None);
+    }
+
+    /// Changes a superblock as somebody who writes its checksum, too.
+    fn changed(at: usize, value: &[u8]) -> Vec<u8> {
+        let mut bytes = member(&array(), 0, [9; 16]);
+        bytes.truncate(4096);
+        bytes[at..at + value.len()].copy_from_slice(value);
+        let sum = checksum(&bytes[..LEN]);
+        bytes[216..220].copy_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn what_is_not_a_raid1_of_this_kind_is_none_whatever_its_checksum() {
+        assert!(parse(&changed(0, &[])).is_some());
+        for (field, at) in [("magic", 0), ("version", 4), ("level", 72), ("data offset", 128)] {
+            assert_eq!(parse(&changed(at, &[0x55])), None, "{field}");
+        }
+    }
+
+    #[test]
+    fn who_is_missing_and_who_is_being_filled_is_read() {
+        let whole = parse(&changed(0, &[])).unwrap();
+        assert!(whole.counts(0) && whole.counts(1) && !whole.counts(2) && !whole.counts(128));
+        assert!(!whole.counts(u32::MAX));
+        // What the kernel writes for one that failed, one that is not there, and a journal.
+        for none in [0xfffe_u16, 0xffff, 0xfffd] {
+            let alone = parse(&changed(256 + 2, &none.to_le_bytes())).unwrap();
+            assert!(alone.counts(0) && !alone.counts(1), "{none:x}");
+            assert_eq!(parse(&changed(256, &none.to_le_bytes())).unwrap().role, None, "{none:x}");
+        }
+        assert!(parse(&changed(8, &[3])).unwrap().recovering && !whole.recovering);
+        // A number that has no role in the table.
+        assert_eq!(parse(&changed(160, &[200, 0, 0, 0])).unwrap().role, None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::options::{Options, RootHash, Var};
 use crate::provision::Sled;
 use crate::provision::image::{self, Fleet, From};
 use crate::report::{self, Memory, Report};
+use crate::root::Checked;
 use crate::search::{self, Search};
 use crate::site::{OEM_FILE, Site};
 use crate::slots::{self, machine::Kernel};
@@ -32,6 +33,9 @@ use std::time::Duration;
 
 /// How long a step that waits for nobody may take before the watchdog ends it.
 const STEP: Duration = Duration::from_secs(300);
+
+/// How long e2fsck may take for a large ROOT with errors.
+const CHECK: Duration = Duration::from_secs(3600);
 
 /// Boots. Does not come back: at the end is the image's init, or a reboot.
 pub fn run(log: &'static Log) -> ! {
@@ -342,8 +346,26 @@ impl Boot<'_> {
                 Ok(device.display().to_string())
             }
         };
+        if let Ok(device) = &device {
+            self.check_var(device)?;
+        }
         root::plan_var(device.as_deref().map_err(String::as_str)).run(self.log, self.options.debug)?;
         Ok(device.ok().map(|_| Path::new(root::AT).join("var")))
+    }
+
+    /// Checks the filesystem of ROOT; what cannot be repaired is not mounted.
+    fn check_var(&self, device: &str) -> Result<(), Failure> {
+        let _step = self.watchdog.phase("check of /var", CHECK);
+        match root::check_here(device) {
+            Checked::Clean => {}
+            Checked::Repaired(said) => self.log.warn("var", format!("{device} was repaired: {said}")),
+            Checked::Not(why) => self.log.warn("var", format!("{device} is not checked: {why}")),
+            Checked::Broken(said) => {
+                let detail = format!("{device} has errors that e2fsck does not repair by itself: {said}");
+                return Err(Failure::new(Code::Var, detail));
+            }
+        }
+        Ok(())
     }
 
     /// Mounts OEM; returns its `sledos.conf`. The sled can live without.

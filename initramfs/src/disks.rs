@@ -1,10 +1,15 @@
-//! The disks of a sled: looked at, searched for /usr.
+//! The disks of a sled: described, looked at, searched for /usr.
 
+mod describe;
 mod find;
 mod look;
+mod prefer;
 
+pub use describe::{Description, describe, names};
 pub use find::{Found, find};
-pub use look::{device_of, known_partitions, look, look_at, node};
+pub use look::{Edges, device_of, edges, is_read_only, known_partitions, look, look_at, node};
+
+pub use prefer::{Preferred, prefer};
 
 use formats::gpt;
 

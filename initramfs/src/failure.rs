@@ -167,7 +167,7 @@ impl Code {
             ),
             Self::Var => (
                 "the ROOT partition does not mount as /var",
-                "Nothing on it was changed. Repair it with e2fsck from another system; to come up without it once, add sledos.var=tmpfs. It is never formatted by PID 1.",
+                "It was checked with the image's e2fsck, which repairs what is safe to repair; nothing else was changed. Repair it with e2fsck from another system; to come up without it once, add sledos.var=tmpfs. It is never formatted by PID 1.",
             ),
             Self::MachineId => (
                 "the machine id cannot be read or stored on ROOT",

@@ -83,6 +83,46 @@ impl Hardware {
     }
 }
 
+/// How sure it is that a document is for this hardware. What it may destroy depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recognised {
+    /// A serial number, UUID or MAC address of this hardware is in it.
+    Hardware,
+    /// Its place is, and the document does not say which hardware belongs there.
+    Place,
+    /// Its place is, and the document is for other hardware: a board that was swapped in, or
+    /// a cable in the wrong port.
+    Stranger,
+}
+
+impl Recognised {
+    /// How a document that was accepted recognises this hardware.
+    pub fn of(identity: &Identity, hardware: &Hardware) -> Self {
+        let same = |is: &Option<String>, listed: &Option<String>| match (is, listed) {
+            (Some(is), Some(listed)) => Some(is.eq_ignore_ascii_case(listed)),
+            _ => None,
+        };
+        let product = same(&hardware.product, &identity.product_serial);
+        let macs = (!identity.macs.is_empty() && !hardware.macs.is_empty())
+            .then(|| hardware.macs.iter().any(|mac| identity.macs.contains(mac)));
+        // A board decides, as in `Hardware::is`. A UUID speaks only where nothing else does:
+        // firmware is flashed with that of another board now and then.
+        let says = same(&hardware.board, &identity.board_serial)
+            .or(product.max(macs))
+            .or_else(|| same(&hardware.uuid, &identity.uuid));
+        match says {
+            Some(true) => Self::Hardware,
+            Some(false) => Self::Stranger,
+            None => Self::Place,
+        }
+    }
+
+    /// How it recognises the machine this runs on.
+    pub fn here(identity: &Identity) -> Self {
+        Self::of(identity, &Hardware::read(Path::new("/sys")))
+    }
+}
+
 /// Whether a document names this key.
 pub fn lists(identity: &Identity, key: &Key) -> bool {
     let text = |value: &Option<String>, key: &str| value.as_deref() == Some(key);
@@ -240,5 +280,49 @@ pub(crate) mod tests {
         for key in others {
             assert!(!lists(&identity, &key), "{key}");
         }
+    }
+
+    #[test]
+    fn a_document_recognises_hardware_a_place_or_a_stranger() {
+        use Recognised::{Hardware as Known, Place, Stranger};
+        let some = |text: &str| Some(text.to_owned());
+        let mac = |last: u8| -> Mac { format!("52:54:00:00:00:{last:02x}").parse().unwrap() };
+        let port = SwitchPort { chassis: "c".into(), port: "p".into() };
+        let uuid = "4c4c4544-0042-3510-8051-b7c04f333832";
+        let hardware = Hardware {
+            switch_ports: vec![port.clone()],
+            board: some("B1"),
+            product: some("P1"),
+            uuid: some(uuid),
+            macs: vec![mac(1), mac(2)],
+            ..Hardware::default()
+        };
+        let place = Identity { switch_ports: vec![port], ..Identity::default() };
+        let board = |serial| Identity { board_serial: some(serial), ..place.clone() };
+        let product = |serial| Identity { product_serial: some(serial), ..place.clone() };
+        let with_mac = |n, identity: Identity| Identity { macs: vec![mac(n)], ..identity };
+        let with_uuid = |identity: Identity| Identity { uuid: some(&uuid.to_uppercase()), ..identity };
+        for (identity, expected) in [
+            (place.clone(), Place),
+            (board("B1"), Known),
+            (board("B2"), Stranger),
+            (product("P1"), Known),
+            (product("P2"), Stranger),
+            (with_mac(2, place.clone()), Known),
+            (with_mac(9, place.clone()), Stranger),
+            (with_uuid(place.clone()), Known),
+            // A NIC that moved does not make a board another one, nor does one that is new.
+            (with_mac(9, board("B1")), Known),
+            (with_mac(1, board("B2")), Stranger),
+            (with_mac(1, product("P2")), Known),
+            // Another board's UUID.
+            (with_uuid(board("B2")), Stranger),
+            (with_uuid(product("P2")), Stranger),
+            (with_uuid(with_mac(9, place.clone())), Stranger),
+        ] {
+            assert_eq!(Recognised::of(&identity, &hardware), expected, "{identity:?}");
+        }
+        // Nothing can be compared: the firmware has no serial number.
+        assert_eq!(Recognised::of(&board("B1"), &Hardware::default()), Place);
     }
 }

@@ -12,7 +12,11 @@ pub const EDGE: u64 = 1 << 20;
 pub enum Kind {
     /// A partition table.
     Table,
-    /// A filesystem, swap or an encrypted volume: data that is whole on this disk.
+    /// XFS, which data disks have.
+    Xfs,
+    /// ext2, ext3 or ext4, which data disks have, too.
+    Ext,
+    /// Another filesystem, swap or an encrypted volume: data that is whole on this disk.
     Filesystem,
     /// Part of a RAID, a volume group or a pool, whose other parts are elsewhere.
     Member,
@@ -89,8 +93,8 @@ const SIGNATURES: [(Kind, &str, At, &[u8]); 41] = [
     (Kind::Member, "a Ceph BlueStore", Start(0), b"bluestore block device"),
     (Kind::Member, "a Stratis device", Start(516), b"!Stra0tis"),
     (Kind::Member, "a VDO volume", Start(0), b"dmvdo001"),
-    (Kind::Filesystem, "an ext2/3/4 filesystem", Start(0x438), b"\x53\xef"),
-    (Kind::Filesystem, "an XFS filesystem", Start(0), b"XFSB"),
+    (Kind::Ext, "an ext2/3/4 filesystem", Start(0x438), b"\x53\xef"),
+    (Kind::Xfs, "an XFS filesystem", Start(0), b"XFSB"),
     (Kind::Filesystem, "a Btrfs filesystem", Start(0x10040), b"_BHRfS_M"),
     (Kind::Filesystem, "an F2FS filesystem", Start(1024), b"\x10\x20\xf5\xf2"),
     (Kind::Filesystem, "a bcachefs filesystem", Start(4120), b"\xc6\x85\x73\xf6\x66\xce\x90\xa9"),

@@ -1,6 +1,10 @@
 //! The root file system of the image: a tmpfs of links and mount points around
 //! the verified /usr, a generated /etc, and /var from the disk. Pure: steps as values.
 
+mod check;
+
+pub use check::{Checked, check_here, last_used};
+
 use crate::action::{Action, Step};
 use crate::failure::Code;
 use rustix::mount::MountFlags;
@@ -57,8 +61,13 @@ pub fn plan_var(device: Result<&str, &str>) -> Step {
     let at = format!("{AT}/var");
     let (action, says) = match device {
         Ok(device) => {
-            // Setuid and device files stay usable: container images need them.
-            (Action::mount(device, &at, "ext4", MountFlags::empty(), ""), format!("mounted from {device}"))
+            // Setuid and device files stay usable: container images need them. What is damaged is
+            // not written to any more, and checked at the next boot.
+            let options = "errors=remount-ro";
+            (
+                Action::mount(device, &at, "ext4", MountFlags::empty(), options),
+                format!("mounted from {device}"),
+            )
         }
         Err(why) => (
             Action::mount("tmpfs", &at, "tmpfs", MountFlags::empty(), "mode=0755,size=50%"),

@@ -61,16 +61,11 @@ impl Search<'_> {
     /// # Errors
     /// What is wrong with the last one tried.
     pub fn mount_first(&self, all: &[Found]) -> Result<Found, Failure> {
-        if let [first, others @ ..] = all
-            && !others.is_empty()
-            // The disks of a mirror have the same on purpose.
-            && !all.iter().all(|f| f.root.as_ref().is_some_and(crate::raid::is_half))
-        {
-            let others: Vec<_> = others.iter().map(ToString::to_string).collect();
-            self.log.warn(
-                "disks",
-                format!("/usr is there {} times; takes {first}, not {}", all.len(), others.join(", ")),
-            );
+        let esp = crate::slots::firmware::look().esp;
+        let disks::Preferred { order: all, says } =
+            disks::prefer(all.to_vec(), esp.as_deref(), &root::last_used);
+        if let Some(says) = says {
+            self.log.warn("disks", says);
         }
         let mut result = Err(Failure::new(Code::UsrNotFound, self.hash));
         for found in all {
@@ -79,7 +74,7 @@ impl Search<'_> {
             {
                 self.log.warn("usr", failure);
             }
-            result = self.mount(found).map(|()| found.clone());
+            result = self.mount(&found).map(|()| found);
             if result.is_ok() {
                 break;
             }

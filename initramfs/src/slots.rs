@@ -46,13 +46,15 @@ pub use only_check::check;
 pub use plan::Plan;
 
 use crate::disks::{self, Found};
+use crate::identity::Recognised;
 use crate::log::Log;
 use crate::options::RootHash;
+use choose::Way;
 use device::Device;
 use disk::{Disk, on};
 use formats::{ext4, fat};
 use machine::{Machine, Share};
-use metadata::document::{Image, Install};
+use metadata::document::{Image, Install, Wipe};
 use plan::{Ids, Slots};
 use std::io;
 use std::path::Path;
@@ -220,12 +222,21 @@ pub struct Installation<'a> {
     pub install: &'a Install,
     /// Text of `sledos.conf` on OEM, when the disk is partitioned.
     pub conf: &'a str,
+    /// By what the document recognises this sled.
+    pub recognised: Recognised,
     /// Root hash of what this sled was booted from: that slot is kept.
     pub running: Option<[u8; 32]>,
     /// Seconds since 1970, for what is written.
     pub time: u32,
     /// 16 random bytes.
     pub random: &'a dyn Fn() -> io::Result<[u8; 16]>,
+}
+
+impl Installation<'_> {
+    /// What may be destroyed on a disk.
+    fn permitted(&self, device: &Device) -> Result<Wipe, Refusal> {
+        choose::permitted(device, self.install, self.recognised, self.running.is_some())
+    }
 }
 
 impl std::fmt::Debug for Installation<'_> {
@@ -335,13 +346,14 @@ fn install_with(
     device: &Device,
     half: Option<&mirror::Half>,
 ) -> Result<Found, Error> {
-    choose::allowed(device, what.install.wipe)?;
+    let wipe = what.permitted(device)?;
+    let way = choose::allowed(device, wipe)?;
     let name = &device.name;
     // Before anything is changed: without it the disk stays as it is.
     let tree = stream::tree(job.source, job.image, job.log)?;
     let disk = match job.machine.open(name, Share::Exclusive) {
-        // The system runs from it: only its free slot is written to.
-        Err(error) if what.running.is_some() && error.kind() == io::ErrorKind::ResourceBusy => {
+        // The system runs from it, or its ROOT is: only its free slot is written to.
+        Err(error) if matches!(way, Way::Slot(_)) && error.kind() == io::ErrorKind::ResourceBusy => {
             job.machine.open(name, Share::Running)
         }
         opened => opened,
@@ -377,7 +389,7 @@ fn plan_for(
         _ => Slots::default(),
     };
     let ids = Ids::new(what.random).map_err(Error::Random)?;
-    let plan = Plan::new(device, what.install.wipe, job.image, &slots, what.running, &ids, what.time)?;
+    let plan = Plan::new(device, what.permitted(device)?, job.image, &slots, what.running, &ids, what.time)?;
     Ok(match half {
         Some(half) => plan.mirrored(half, ids.random[7])?,
         None => plan,

@@ -16,13 +16,14 @@ pub mod plan;
 pub mod wipe;
 
 use crate::boot::random;
+use crate::identity::Recognised;
 use crate::log::Log;
 use crate::slots::device;
 use crate::uevent::Uevents;
 use formats::gpt::Guid;
 use metadata::document::SledDocument;
-use plan::{Action, Plan};
-use std::time::Duration;
+use plan::Plan;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long the sled waits for disks that are missing: a big one spins up in 20 s, and a
 /// controller starts them one after another.
@@ -32,7 +33,8 @@ const LATE: Duration = Duration::from_secs(30);
 pub fn look(document: &SledDocument) -> Plan {
     let devices = device::look();
     let ids: Vec<_> = devices.iter().map(|_| [id(), id()]).collect();
-    plan::plan(&document.head.sled, &document.config.disks, &devices, &ids)
+    let (head, sets) = (&document.head, &document.config.disks);
+    plan::plan(&head.sled, Recognised::here(&head.identity), sets, &devices, &ids)
 }
 
 /// Looks at the disks, waits for missing ones, says what is planned, partitions those
@@ -55,12 +57,12 @@ pub fn prepare(log: &Log, document: &SledDocument, uevents: &Uevents, again: &mu
         }
         let mut done = 0;
         for entry in &plan.entries {
-            let Action::Prepare { table, .. } = &entry.action else { continue };
-            match execute::partition(&entry.disk, &entry.says, table) {
-                Ok(()) => done += 1,
+            match execute::carry_out(entry) {
+                Ok(true) => done += 1,
+                Ok(false) => {}
                 Err(error) => {
                     let why = Log::chain(&error);
-                    log.warn("data disks", format!("{} gets no partition: {why}", entry.says));
+                    log.warn("data disks", format!("{} gets no partition: {why}", entry.device));
                 }
             }
         }
@@ -68,11 +70,15 @@ pub fn prepare(log: &Log, document: &SledDocument, uevents: &Uevents, again: &mu
     });
 }
 
+/// An id that says when it was made (RFC 9562, version 7): of two disks with the same number
+/// the older one keeps it.
 fn id() -> Guid {
     // Without random numbers there is no entropy for anything else either. Disks are known
     // by the names of their partitions, so equal ids confuse none of ours.
     let mut id = random().unwrap_or_default();
-    id[6] = id[6] & 0x0f | 0x40;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    id[..6].copy_from_slice(&u64::try_from(now).unwrap_or_default().to_be_bytes()[2..]);
+    id[6] = id[6] & 0x0f | 0x70;
     id[8] = id[8] & 0x3f | 0x80;
     Guid::from_uuid(id)
 }

@@ -47,7 +47,7 @@ fn run(package: &str, line: &str, file: &Path, dir: &Path, input: &str) {
 
 #[test]
 fn what_real_tools_write_is_recognised() {
-    use Kind::{Filesystem, Member, Table};
+    use Kind::{Ext, Filesystem, Member, Table, Xfs};
     let dir = tempfile::tempdir().unwrap();
     let (file, content) = (dir.path().join("disk"), dir.path().join("content"));
     fs::create_dir(&content).unwrap();
@@ -59,10 +59,10 @@ fn what_real_tools_write_is_recognised() {
     );
     let mut count = 0;
     for (package, line, input, kind, what) in [
-        ("e2fsprogs", "mke2fs -q -F FILE", "", Filesystem, "an ext2/3/4 filesystem"),
-        ("e2fsprogs", "mkfs.ext3 -q -F FILE", "", Filesystem, "an ext2/3/4 filesystem"),
-        ("e2fsprogs", "mkfs.ext4 -q -F FILE", "", Filesystem, "an ext2/3/4 filesystem"),
-        ("xfsprogs", "mkfs.xfs -q FILE", "", Filesystem, "an XFS filesystem"),
+        ("e2fsprogs", "mke2fs -q -F FILE", "", Ext, "an ext2/3/4 filesystem"),
+        ("e2fsprogs", "mkfs.ext3 -q -F FILE", "", Ext, "an ext2/3/4 filesystem"),
+        ("e2fsprogs", "mkfs.ext4 -q -F FILE", "", Ext, "an ext2/3/4 filesystem"),
+        ("xfsprogs", "mkfs.xfs -q FILE", "", Xfs, "an XFS filesystem"),
         ("btrfs-progs", "mkfs.btrfs -q FILE", "", Filesystem, "a Btrfs filesystem"),
         ("f2fs-tools", "mkfs.f2fs -q FILE", "", Filesystem, "an F2FS filesystem"),
         ("ntfs-3g", "mkntfs -F -Q -q FILE", "", Filesystem, "an NTFS filesystem"),

@@ -212,6 +212,28 @@ pub struct DiskMatch {
     pub pick: Option<Pick>,
 }
 
+impl DiskMatch {
+    /// Whether it lists this very disk, by its serial number or its world wide name.
+    pub fn lists(&self, serial: &str, wwn: &str) -> bool {
+        let has = |list: &[String], value: &str| !value.is_empty() && list.iter().any(|v| v == value);
+        has(&self.serial, serial) || has(&self.wwn, wwn)
+    }
+
+    /// Why a disk that this picks cannot be wiped, as it may be another one tomorrow: when the
+    /// first of several is missing, late or does not read, the next one is picked. `serials`
+    /// lists disks as well.
+    ///
+    /// # Errors
+    /// What is wrong, for the key `wipe`.
+    pub fn may_wipe(&self, wipe: Wipe, serials: &[String]) -> Result<(), String> {
+        let listed = !(self.serial.is_empty() && self.wwn.is_empty() && serials.is_empty());
+        if self.pick.is_none() || wipe == Wipe::Never || listed {
+            return Ok(());
+        }
+        Err("is not for a disk that is picked from several: when one is missing or late it is another".into())
+    }
+}
+
 /// Which of several disks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -236,8 +258,9 @@ pub enum Wipe {
     /// Foreign partition tables, file systems, members of a RAID and unknown data; for data
     /// disks only those whose serial numbers are listed.
     Foreign,
-    /// Everything, a sledos installation with its ROOT and data disks of other sleds
-    /// included. What is this sled's own already stays: it is not wiped at every boot.
+    /// Everything: a sledos installation with its ROOT, too, and data disks of other sleds when
+    /// their serial numbers are listed. What is this sled's own already stays: it is not wiped
+    /// at every boot.
     All,
 }
 

@@ -19,6 +19,18 @@ pub struct Found {
     pub root: Option<Partition>,
     /// The partition named OEM on the same disk.
     pub oem: Option<Partition>,
+    /// The ESP of the same disk.
+    pub esp: Option<Partition>,
+}
+
+impl Found {
+    /// Its root hash: that is what the ids of its partitions are.
+    pub fn hash(&self) -> RootHash {
+        let mut hash = [0; 32];
+        hash[..16].copy_from_slice(&self.usr.guid.to_uuid());
+        hash[16..].copy_from_slice(&self.verity.guid.to_uuid());
+        RootHash::from_bytes(hash)
+    }
 }
 
 /// Every /usr with this hash. The first is the one to boot: disks are ordered by
@@ -41,6 +53,7 @@ pub fn find(disks: &[Disk], hash: &RootHash) -> Vec<Found> {
                 verity: verity.clone(),
                 root: named("ROOT"),
                 oem: named("OEM"),
+                esp: table.partitions.iter().find(|p| p.type_guid == types::ESP).cloned(),
             });
         }
     }
@@ -96,6 +109,7 @@ mod tests {
         assert_eq!(found[0].to_string(), "USR-B on sdb");
         assert_eq!((found[0].verity.number, found[0].root.as_ref().map(|r| r.number)), (5, Some(9)));
         assert_eq!(found[0].oem, None);
+        assert_eq!(found[0].hash().bytes(), hash().bytes());
     }
 
     #[test]

@@ -1,30 +1,18 @@
 //! Looking at the disks: sysfs says which there are, the disks what is on them.
 
 use super::{Content, Disk};
+use crate::probe::EDGE;
 use formats::gpt::{self, HeaderError, Partition, ReadError};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Kernel names of block devices that hold no system: memory, loops, mappings,
-/// floppies, optical drives, network devices.
-const NOT_DISKS: [&str; 8] = ["loop", "ram", "zram", "dm-", "md", "fd", "sr", "nbd"];
-
 const CLASS: &str = "/sys/class/block";
 
 /// All disks by name, with their partition tables. Disks without a medium are left out.
 pub fn look() -> Vec<Disk> {
-    let entries = fs::read_dir(CLASS).into_iter().flatten().flatten();
-    let mut disks: Vec<_> =
-        entries.filter_map(|entry| disk(&entry.file_name().into_string().ok()?)).collect();
-    disks.sort_by(|a, b| a.name.cmp(&b.name));
-    disks
-}
-
-fn disk(name: &str) -> Option<Disk> {
-    let other = NOT_DISKS.iter().any(|kind| name.starts_with(kind));
-    if other { None } else { look_at(name) }
+    super::names(Path::new("/sys")).iter().filter_map(|name| look_at(name)).collect()
 }
 
 /// One disk by its kernel name, whatever kind of block device it is; `None` when it
@@ -76,6 +64,13 @@ pub fn device_of(disk: &str, partition: &Partition) -> io::Result<PathBuf> {
     known(disk, partition).ok_or_else(|| io::Error::other("the kernel does not show the partition"))
 }
 
+/// Whether a disk or a partition of it takes no writes, as the kernel knows.
+pub fn is_read_only(disk: &str, partition: &Partition) -> bool {
+    let flag = |name: &str| number(&Path::new(CLASS).join(name).join("ro")) == Some(1);
+    let own = known(disk, partition).and_then(|node| node.file_name()?.to_str().map(flag));
+    flag(disk) || own == Some(true)
+}
+
 /// Numbers of the partitions of a disk that the kernel knows.
 pub fn known_partitions(disk: &str) -> Vec<u32> {
     let entries = fs::read_dir(Path::new(CLASS).join(disk)).into_iter().flatten().flatten();
@@ -92,6 +87,28 @@ fn known(disk: &str, partition: &Partition) -> Option<PathBuf> {
         same.then(|| entry.file_name())
     });
     names.next().map(|name| Path::new("/dev").join(name))
+}
+
+/// The first and the last bytes of a disk or a part of it, [`EDGE`] of them or all there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edges {
+    /// From its start.
+    pub head: Vec<u8>,
+    /// Up to its end.
+    pub tail: Vec<u8>,
+}
+
+/// Reads both edges of the part of a disk that begins at `start` and has so many bytes.
+///
+/// # Errors
+/// The kernel's.
+pub fn edges(disk: &str, start: u64, bytes: u64) -> io::Result<Edges> {
+    let file = File::open(node(disk))?;
+    let len = usize::try_from(bytes.min(EDGE)).unwrap_or(0);
+    let (mut head, mut tail) = (vec![0; len], vec![0; len]);
+    file.read_exact_at(&mut head, start)?;
+    file.read_exact_at(&mut tail, start + bytes - len as u64)?;
+    Ok(Edges { head, tail })
 }
 
 /// The device node of a disk. sysfs writes `!` for a `/` in a name (`cciss!c0d0`).

@@ -28,11 +28,11 @@ fn sled() -> (tempfile::TempDir, Inventory) {
             (&format!("{sas}/vpd_pg80"), "\0\u{0}\0\u{8}ZC12ABCD"),
             (&format!("{ata}/model"), "INTEL SSDSC2BB48\n"),
             (&format!("{ata}/wwid"), "t10.ATA     INTEL\n"),
-            ("sys/block/sda/size", "7814037168\n"),
-            ("sys/block/sda/queue/rotational", "1\n"),
-            ("sys/block/sdb/size", "7814037168\n"),
-            ("sys/block/sdc/size", "937703088\n"),
-            ("sys/block/sdc/queue/rotational", "0\n"),
+            (&format!("{sas}/block/sda/size"), "7814037168\n"),
+            (&format!("{sas}/block/sda/queue/rotational"), "1\n"),
+            (&format!("{sas}/block/sdb/size"), "7814037168\n"),
+            (&format!("{ata}/block/sdc/size"), "937703088\n"),
+            (&format!("{ata}/block/sdc/queue/rotational"), "0\n"),
             ("sys/block/loop0/size", "8\n"),
             ("proc/meminfo", "MemTotal:       24683656 kB\nMemFree:        1 kB\n"),
             (
@@ -46,9 +46,10 @@ fn sled() -> (tempfile::TempDir, Inventory) {
     let link = |to: &str, at: &str| symlink(root.path().join(to), root.path().join(at)).unwrap();
     link("sys/devices/pci0000:00/0000:01:00.0", "sys/class/net/eth0/device");
     link("sys/bus/pci/drivers/ixgbe", "sys/devices/pci0000:00/0000:01:00.0/driver");
-    link(sas, "sys/block/sda/device");
-    link(sas, "sys/block/sdb/device");
-    link(ata, "sys/block/sdc/device");
+    for (disk, at) in [("sda", sas), ("sdb", sas), ("sdc", ata)] {
+        link(at, &format!("{at}/block/{disk}/device"));
+        link(&format!("{at}/block/{disk}"), &format!("sys/block/{disk}"));
+    }
     let neighbour = Neighbour { chassis: "c".into(), port: "Ethernet1/7".into(), name: Some("tor1".into()) };
     let inventory = Inventory::below(root.path(), &[("eth0".to_owned(), neighbour)].into());
     (root, inventory)
@@ -69,9 +70,12 @@ fn everything_is_read_and_what_is_not_there_is_null() {
     assert_eq!((&nic["speed"], &nic["neighbour"]["port"]), (&10000.into(), &"Ethernet1/7".into()));
     assert!(hardware["nics"][1]["speed"].is_null());
     let disk = &hardware["disks"][0];
-    assert_eq!((&disk["serial"], &disk["wwn"]), (&"ZC12ABCD".into(), &"naa.5000c500a1b2c3d4".into()));
+    assert_eq!((&disk["serial"], &disk["wwn"]), (&"ZC12ABCD".into(), &"0x5000c500a1b2c3d4".into()));
     assert_eq!((&disk["size"], &disk["transport"]), (&4_000_787_030_016_u64.into(), &"sas".into()));
-    assert_eq!(disk["path"], "pci0000:00/0000:03:00.0/host0/port-0:0/end_device-0:0/target0:0:0/0:0:0:0");
+    assert_eq!(
+        disk["path"],
+        "pci0000:00/0000:03:00.0/host0/port-0:0/end_device-0:0/target0:0:0/0:0:0:0/block/sda"
+    );
     let disk = &hardware["disks"][2];
     assert_eq!((&disk["transport"], disk["wwn"].is_null()), (&"sata".into(), true));
     assert_eq!(hardware["memory"], 24_683_656_u64 * 1024);

@@ -9,6 +9,7 @@ use crate::decide::history::History;
 use crate::disks::{self, Found};
 use crate::failure::{Code, Failure};
 use crate::fetch::Got;
+use crate::identity::Recognised;
 use crate::log::Log;
 use crate::options::RootHash;
 use crate::root;
@@ -80,7 +81,11 @@ impl<'a> Real<'a> {
 
     /// What an installation is told beside the image, which keeps the slot that runs.
     fn told<'f>(&self, install: &'f Install, conf: &'f str, running: Option<Hash>) -> Installation<'f> {
-        Installation { install, conf, running, time: self.time, random: &crate::boot::random }
+        let recognised = match self.fleet {
+            Some(fleet) => Recognised::here(&fleet.got.document.head.identity),
+            None => Recognised::Stranger,
+        };
+        Installation { install, conf, recognised, running, time: self.time, random: &crate::boot::random }
     }
 
     fn job<'j>(&self, image: &'j Image, source: &'j dyn slots::Source) -> Job<'j> {
@@ -114,8 +119,8 @@ impl<'a> Real<'a> {
                 |e: std::io::Error| Failure::new(Code::InstallFailed, format!("{}: {e}", found.disk));
             let source = slots::Other::new(&Kernel, image, found).map_err(broken)?;
             let (job, conf) = (self.job(image, &source), fleet.site.oem_text());
-            let new =
-                slots::replace(&job, &self.told(install, &conf, None), &device, found).map_err(failure)?;
+            let new = slots::replace(&job, &self.told(install, &conf, Some(*self.booted)), &device, found)
+                .map_err(failure)?;
             let files = self.boot_files(&job, std::slice::from_ref(&new))?;
             Ok(((), format!("{} takes the place of the missing disk: {new}, {files}", device.name)))
         });
@@ -216,7 +221,7 @@ impl Host for Real<'_> {
         let source = self.source(fleet, Some(UPDATE));
         let conf = fleet.site.oem_text();
         let found = self.log.step("repair", || {
-            let told = self.told(install, &conf, None);
+            let told = self.told(install, &conf, Some(*self.booted));
             let found = slots::repair(&self.job(image, &source), &told, disk).map_err(failure)?;
             let says = format!("{} {} in {found}", image.name, image.version);
             Ok((found, says))

@@ -4,10 +4,10 @@
 
 use super::mirror;
 use super::ready::say;
-use super::sled::{DISKS, DISKS_ENV, Sled};
+use super::sled::{DISKS, DISKS_ENV, DISKS_LOCK, DISKS_SEEN, Sled};
 use crate::durable;
 use crate::log::Log;
-use crate::probe::{EDGE, Kind, probe};
+use crate::probe::{Kind, probe};
 use crate::slots::classify::FRESH;
 use crate::storage::plan::{Action, Entry, Plan};
 use crate::storage::{self, execute};
@@ -21,7 +21,6 @@ use rustix::fs::FlockOperation;
 use rustix::mount::{MountFlags, UnmountFlags};
 use serde_json::{Value, json};
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc;
@@ -42,38 +41,85 @@ struct Done {
 /// What became of a disk.
 type Outcome = (Entry, Result<Done, String>, u64);
 
+/// Whether there is something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// In any case.
+    Always,
+    /// When a disk appeared since the last time.
+    New,
+}
+
 /// Makes filesystems on new partitions, mounts all, and writes down what the agent
 /// offers. What does not work is said and reported; the others serve.
 ///
 /// # Errors
 /// When there is no document, or the results cannot be written.
-pub fn run(sled: &Sled) -> Result<(), String> {
+pub fn run(sled: &Sled, when: When) -> Result<(), String> {
+    // Each disk that appears starts one: they wait for each other, and none looks at disks that
+    // another works on.
+    let _lock = only_one(sled)?;
+    let there = appearances(&sled.path("/sys"));
+    if when == When::New && sled.text(DISKS_SEEN).is_some_and(|seen| !is_news(&seen, &there)) {
+        return Ok(());
+    }
+    work(sled)?;
+    // Those that appeared meanwhile are not among them.
+    write(sled, DISKS_SEEN, &(there.join("\n") + "\n"))
+}
+
+/// Waits until no other one runs.
+fn only_one(sled: &Sled) -> Result<File, String> {
+    let fail = |e: std::io::Error| format!("{DISKS_LOCK}: {e}");
+    let file = File::create(sled.path(DISKS_LOCK)).map_err(fail)?;
+    rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(|e| fail(e.into()))?;
+    Ok(file)
+}
+
+/// The disks that are there: the name of each, and the number of its appearance, which no
+/// other one gets while this kernel runs.
+fn appearances(sys: &Path) -> Vec<String> {
+    let number = |name: &str| fs::read_to_string(sys.join("block").join(name).join("diskseq"));
+    let names = disks::names(sys).into_iter();
+    names.map(|name| format!("{name} {}", number(&name).unwrap_or_default().trim())).collect()
+}
+
+/// Whether a disk is there that was not seen.
+fn is_news(seen: &str, there: &[String]) -> bool {
+    there.iter().any(|disk| !seen.lines().any(|line| line.trim() == disk.trim()))
+}
+
+fn work(sled: &Sled) -> Result<(), String> {
     let document = sled.document()?;
     let mirror = mirror::run(sled);
     let mut plan = storage::look(&document);
     print!("{plan}");
     for entry in &plan.entries {
-        if let Action::Prepare { table, .. } = &entry.action
-            && let Err(error) = lock(&entry.disk).and_then(|_lock| {
-                execute::partition(&entry.disk, &entry.says, table).map_err(|e| Log::chain(&e))
-            })
+        if to_do(entry)
+            && let Err(error) = lock(&entry.device.name)
+                .and_then(|_lock| execute::carry_out(entry).map_err(|e| Log::chain(&e)))
         {
-            say(sled, sled.uptime_ms(), &format!("disks: {} gets no partition: {error}", entry.says));
+            say(sled, sled.uptime_ms(), &format!("disks: {} gets no partition: {error}", entry.device));
         }
     }
-    if plan.entries.iter().any(|entry| matches!(entry.action, Action::Prepare { .. })) {
+    if plan.entries.iter().any(to_do) {
         plan = storage::look(&document);
     }
     let outcomes = all(sled, &document, &plan);
     offer(sled, &document, &outcomes)?;
     let mut report = report(&plan, &outcomes);
-    if let Some(before) = sled.text(DISKS).and_then(|text| serde_json::from_str(&text).ok()) {
-        remember(&mut report, &before);
-    }
     if let Some(mirror) = mirror {
         report["mirror"] = mirror;
     }
+    if let Some(before) = sled.text(DISKS).and_then(|text| serde_json::from_str(&text).ok()) {
+        remember(&mut report, &before);
+    }
     write(sled, DISKS, &report.to_string())
+}
+
+/// Whether PID 1 would have done something, had the disk been there.
+fn to_do(entry: &Entry) -> bool {
+    matches!(entry.action, Action::Prepare { .. } | Action::Renumber { .. })
 }
 
 /// Every disk at the same time: they do not share anything that is slow.
@@ -108,18 +154,18 @@ fn all(sled: &Sled, document: &SledDocument, plan: &Plan) -> Vec<Outcome> {
     for (entry, result, took) in outcomes {
         all.push((entry, result, took));
         let (Some((entry, result, took)), n) = (all.last(), all.len()) else { continue };
-        let serial = &entry.serial;
+        let serial = &entry.device.serial;
         let text = match result {
             Ok(Done { formatted: false, .. }) => continue,
             Ok(done) => format!(
                 "{} on {} {serial} formatted with {} in {}.{} s",
                 done.mount,
-                entry.disk,
+                entry.device.name,
                 done.filesystem,
                 took / 1000,
                 took / 100 % 10
             ),
-            Err(why) => format!("{} of set {} fails: {why}", entry.says, entry.set),
+            Err(why) => format!("{} of set {} fails: {why}", entry.device, entry.set),
         };
         say(sled, sled.uptime_ms(), &format!("disks: {text} ({n} of {total})"));
     }
@@ -140,7 +186,9 @@ fn all(sled: &Sled, document: &SledDocument, plan: &Plan) -> Vec<Outcome> {
 
 fn key(entry: &Entry) -> (&str, u32) {
     match &entry.action {
-        Action::Keep { bay, .. } | Action::Prepare { bay, .. } => (&entry.set, *bay),
+        Action::Keep { bay, .. } | Action::Prepare { bay, .. } | Action::Renumber { bay, .. } => {
+            (&entry.set, *bay)
+        }
         Action::Refuse(_) => (&entry.set, u32::MAX),
     }
 }
@@ -155,11 +203,12 @@ fn lock(disk: &str) -> Result<File, String> {
 
 /// One disk, from its partition to its mount.
 fn one(entry: &Entry, set: &DiskSet, bay: u32, partition: &Partition) -> Result<Done, String> {
-    let _lock = lock(&entry.disk)?;
-    execute::still_has(&entry.disk, partition).map_err(|e| e.to_string())?;
-    let node = disks::device_of(&entry.disk, partition).map_err(|e| format!("no partition ({e})"))?;
+    let disk = &entry.device.name;
+    let _lock = lock(disk)?;
+    execute::still_has(disk, partition).map_err(|e| e.to_string())?;
+    let node = disks::device_of(disk, partition).map_err(|e| format!("no partition ({e})"))?;
     let mount = format!("{}/{bay:02}", set.directory(&entry.set));
-    let mut kind = look(&node, partition.size)?;
+    let mut kind = look(disk, partition)?;
     let mut formatted = false;
     if partition.attributes & FRESH != 0 {
         // A partition whose filesystem was never used: that of a run that was cut off is
@@ -171,9 +220,9 @@ fn one(entry: &Entry, set: &DiskSet, bay: u32, partition: &Partition) -> Result<
                 return Err(format!("the partition is new and {kind} all the same"));
             }
             format(&node, set.filesystem, &label)?;
-            kind = look(&node, partition.size)?;
+            kind = look(disk, partition)?;
         }
-        execute::formatted(&entry.disk, partition).map_err(|e| Log::chain(&e))?;
+        execute::formatted(disk, partition).map_err(|e| Log::chain(&e))?;
         formatted = true;
     }
     let Content::Filesystem(kind) = kind else { return Err(format!("the partition {kind}")) };
@@ -183,7 +232,10 @@ fn one(entry: &Entry, set: &DiskSet, bay: u32, partition: &Partition) -> Result<
             // 1: it repaired something, and all is well.
             run_tool("e2fsck", &["-p"], &node, 1)?;
         }
-        rustix::mount::mount(&node, mount.as_str(), kind.name(), MountFlags::empty(), None)
+        // What is damaged is not written to any more, and checked at the next boot. XFS shuts
+        // down by itself.
+        let options = (kind == Filesystem::Ext4).then_some(c"errors=remount-ro");
+        rustix::mount::mount(&node, mount.as_str(), kind.name(), MountFlags::empty(), options)
             .map_err(|e| format!("does not mount as {} ({e})", kind.name()))?;
     }
     let stat = rustix::fs::statvfs(mount.as_str()).map_err(|e| format!("{mount}: {e}"))?;
@@ -212,20 +264,17 @@ impl std::fmt::Display for Content {
     }
 }
 
-fn look(node: &Path, bytes: u64) -> Result<Content, String> {
-    let len = usize::try_from(bytes.min(EDGE)).unwrap_or(0);
-    let (mut head, mut tail) = (vec![0; len], vec![0; len]);
-    let read = File::open(node).and_then(|file| {
-        file.read_exact_at(&mut head, 0)?;
-        file.read_exact_at(&mut tail, bytes - len as u64)
-    });
-    read.map_err(|e| format!("does not read ({e})"))?;
-    Ok(match probe(bytes, &head, &tail) {
+fn look(disk: &str, partition: &Partition) -> Result<Content, String> {
+    let edges = disks::edges(disk, partition.start, partition.size);
+    let edges = edges.map_err(|e| format!("does not read ({e})"))?;
+    Ok(match probe(partition.size, &edges.head, &edges.tail) {
         None => Content::Nothing,
-        Some(found) if found.what == "an XFS filesystem" => Content::Filesystem(Filesystem::Xfs),
-        Some(found) if found.what == "an ext2/3/4 filesystem" => Content::Filesystem(Filesystem::Ext4),
-        Some(found) if found.kind == Kind::Unknown => Content::Unknown,
-        Some(found) => Content::Other(found.what),
+        Some(found) => match found.kind {
+            Kind::Xfs => Content::Filesystem(Filesystem::Xfs),
+            Kind::Ext => Content::Filesystem(Filesystem::Ext4),
+            Kind::Unknown => Content::Unknown,
+            Kind::Table | Kind::Filesystem | Kind::Member => Content::Other(found.what),
+        },
     })
 }
 
@@ -303,7 +352,8 @@ fn report(plan: &Plan, outcomes: &[Outcome]) -> Value {
     let mut disks: Vec<Value> = Vec::new();
     for (entry, result, took) in outcomes {
         let (set, bay) = key(entry);
-        let mut disk = json!({"set": set, "bay": bay, "disk": entry.disk, "serial": entry.serial});
+        let mut disk =
+            json!({"set": set, "bay": bay, "disk": entry.device.name, "serial": entry.device.serial});
         match result {
             Ok(done) => {
                 disk["state"] = "serves".into();
@@ -323,20 +373,31 @@ fn report(plan: &Plan, outcomes: &[Outcome]) -> Value {
     for entry in &plan.entries {
         let (state, why) = match &entry.action {
             Action::Refuse(why) => ("refused", why.as_str()),
-            Action::Prepare { .. } => ("fails", "it got no partition"),
+            Action::Prepare { .. } | Action::Renumber { .. } => ("fails", "it got no partition"),
             Action::Keep { .. } => continue,
         };
         disks.push(json!({
-            "set": entry.set, "disk": entry.disk, "serial": entry.serial, "state": state,
-            "says": entry.says, "problem": why,
+            "set": entry.set, "disk": entry.device.name, "serial": entry.device.serial, "state": state,
+            "says": entry.device.to_string(), "problem": why,
         }));
     }
     json!({"disks": disks, "warnings": plan.notes})
 }
 
-/// What an earlier run of this boot formatted stays in the report: udev starts further runs
-/// for disks that appear, and at boot all of them do.
+/// What an earlier run of this boot formatted, and the halves of a mirror that it found to have
+/// run apart, stay in the report: udev starts further runs for disks that appear, and at boot
+/// all of them do.
 fn remember(report: &mut Value, before: &Value) {
+    let apart = |all: &Value| all.get("mirror").and_then(|mirror| mirror.get("apart")).cloned();
+    if let Some(then) = apart(before).and_then(|then| Some(then.as_array()?.clone()))
+        && let Some(now) = report.get_mut("mirror").and_then(|mirror| mirror.get_mut("apart"))
+        && let Some(now) = now.as_array_mut()
+    {
+        let new: Vec<_> = then.into_iter().filter(|half| !now.contains(half)).collect();
+        now.splice(0..0, new);
+        // A half that stays as it is is found again at each run.
+        now.dedup();
+    }
     let list = |all: &Value| all.get("disks").and_then(Value::as_array).cloned().unwrap_or_default();
     let before = list(before);
     let Some(disks) = report.get_mut("disks").and_then(Value::as_array_mut) else { return };
@@ -363,6 +424,45 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_appearance_of_a_disk_is_news_once() {
+        let root = tempfile::tempdir().unwrap();
+        let sled = Sled::new(root.path());
+        let appear = |name: &str, number: &str| {
+            let dir = root.path().join("sys/block").join(name);
+            fs::create_dir_all(&dir).unwrap();
+            fs::write(dir.join("diskseq"), format!("{number}\n")).unwrap();
+        };
+        let there = || appearances(&sled.path("/sys"));
+        appear("sda", "7");
+        appear("loop0", "8");
+        assert_eq!(there(), ["sda 7"]);
+        assert!(is_news("", &there()));
+        let mut seen = there().join("\n");
+        assert!(!is_news(&seen, &there()));
+        appear("sdb", "9");
+        assert!(is_news(&seen, &there()));
+        seen = there().join("\n");
+        fs::remove_dir_all(root.path().join("sys/block/sda")).unwrap();
+        assert!(!is_news(&seen, &there()), "one that went away");
+        // Another one in its place, with its name.
+        appear("sda", "10");
+        assert!(is_news(&seen, &there()));
+    }
+
+    #[test]
+    fn they_work_one_after_the_other() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("run/sledos")).unwrap();
+        let sled = Sled::new(root.path());
+        let first = only_one(&sled).unwrap();
+        let other = File::open(sled.path(DISKS_LOCK)).unwrap();
+        let try_it = || rustix::fs::flock(&other, FlockOperation::NonBlockingLockExclusive);
+        assert!(try_it().is_err());
+        drop(first);
+        try_it().unwrap();
+    }
+
+    #[test]
     fn what_was_formatted_at_this_boot_stays_in_the_report() {
         let disk = |serial: &str, formatted: bool, took: u64| {
             json!({
@@ -379,6 +479,11 @@ mod tests {
         remember(&mut report, &all(disk("A", true, 900)));
         remember(&mut report, &json!("damaged"));
         assert_eq!(report, all(disk("B", false, 5)));
+        // Halves that ran apart were made to fit: that they did is still to be known.
+        let mirror = |apart: &[&str]| json!({"disks": [], "mirror": {"device": "md127", "apart": apart}});
+        let mut report = mirror(&["b"]);
+        remember(&mut report, &mirror(&["a", "b"]));
+        assert_eq!(report, mirror(&["a", "b"]));
         // One that fails now has no mount.
         let mut report = all(json!({"disk": "sda", "serial": "A", "state": "fails"}));
         remember(&mut report, &all(disk("A", true, 900)));

@@ -38,7 +38,8 @@ usage: sledctl COMMAND
   wait-ready        wait until Docker and the Mesos agent answer, then say and report it
   not-ready         report that this sled did not get ready; restart it if its image is on trial
   mark-good         keep the running image: it is no longer on trial
-  disks             make filesystems on new data disks, mount all, offer them to the agent
+  disks [--new]     make filesystems on new data disks, mount all, offer them to the agent;
+                    only if a disk appeared since that was done last
   bmc               make the BMC's LAN and user what the document says
   address NETWORK   the IPv4 address of a network of the sled's document
 ";
@@ -55,7 +56,8 @@ pub fn run(arguments: &[&str]) -> ExitCode {
         ["not-ready"] => ready::give_up(&sled, &post::Web::new()),
         ["bmc"] => bmc::apply(&sled),
         ["mark-good"] => mark::good(&sled),
-        ["disks"] => disks::run(&sled),
+        ["disks"] => disks::run(&sled, disks::When::Always),
+        ["disks", "--new"] => disks::run(&sled, disks::When::New),
         ["address", network] => address::show(&sled, network),
         ["--help" | "-h" | "help"] => {
             print!("{USAGE}");

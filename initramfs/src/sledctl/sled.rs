@@ -15,6 +15,10 @@ pub const READY: &str = "/run/sledos/ready.json";
 
 /// Written by `disks`: what became of each data disk.
 pub const DISKS: &str = "/run/sledos/disks.json";
+/// Written by `disks`: the disks that were there when it last looked, one a line.
+pub const DISKS_SEEN: &str = "/run/sledos/disks.seen";
+/// Held by `disks` while it works: one at a time.
+pub const DISKS_LOCK: &str = "/run/sledos/disks.lock";
 /// Written by `disks`: the agent's resources with the data disks that are mounted.
 pub const DISKS_ENV: &str = "/run/sledos/mesos-agent-disks.env";
 

@@ -2,8 +2,9 @@
 
 use super::classify::State;
 use super::device::{Device, natural};
+use crate::identity::Recognised;
 use formats::gpt::Table;
-use metadata::document::{DiskMatch, Pick, Wipe};
+use metadata::document::{DiskMatch, Install, Pick, Wipe};
 
 /// Why no disk is written to. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +32,27 @@ pub enum Refusal {
     /// It carries data the document does not give up.
     #[error("{0}: the document does not allow to wipe it (install.wipe)")]
     Data(
+        /// The disk with what is on it.
+        String,
+    ),
+    /// It carries data, and is only one of several it might have been.
+    #[error(
+        "{0}: `install.disk` picks it from several, and when one is missing or late it is another: \
+         list its serial number to wipe it"
+    )]
+    Picked(
+        /// The disk with what is on it.
+        String,
+    ),
+    /// It carries what sledos made, and the document lists neither this disk nor this sled's hardware.
+    #[error("{0}: data of a sled is wiped only when the disk's serial number is listed in `install.disk`")]
+    Unlisted(
+        /// The disk with what is on it.
+        String,
+    ),
+    /// It carries what sledos made, and the document is for another board.
+    #[error("{0}: the document is for another board: what sledos has on a disk is not written over by it")]
+    Stranger(
         /// The disk with what is on it.
         String,
     ),
@@ -121,7 +143,42 @@ pub fn pair<'a>(devices: &'a [Device], wanted: &DiskMatch) -> Result<Vec<&'a Dev
     Ok(found)
 }
 
-/// What may be done with a disk.
+/// What may be destroyed on a disk, which is no more than `install.wipe` says. `running`: the
+/// sled runs from a disk, whose other slot is free for it.
+///
+/// # Errors
+/// Why the disk is not written to at all.
+pub fn permitted(
+    device: &Device,
+    install: &Install,
+    recognised: Recognised,
+    running: bool,
+) -> Result<Wipe, Refusal> {
+    let listed = install.disk.lists(&device.serial, &device.wwn);
+    let says = || device.to_string();
+    let (wipe, why) = match (&device.state, install.wipe) {
+        (_, Wipe::Never) => (Wipe::Never, Refusal::Data(says())),
+        (State::Ours(_) | State::Data(_), _) if recognised == Recognised::Stranger => {
+            (Wipe::Never, Refusal::Stranger(says()))
+        }
+        _ if install.disk.pick.is_some() && !listed => (Wipe::Never, Refusal::Picked(says())),
+        (State::Data(_), Wipe::All) if !listed => (Wipe::Foreign, Refusal::Unlisted(says())),
+        // That is for one without room for the image.
+        (State::Ours(_), Wipe::All) if !listed && recognised != Recognised::Hardware => {
+            (Wipe::Foreign, Refusal::Unlisted(says()))
+        }
+        (_, wipe) => (wipe, Refusal::Data(says())),
+    };
+    match allowed(device, wipe) {
+        // Its ROOT would be this sled's /var, and its slots hold what another one boots.
+        Ok(Way::Slot(_)) if recognised == Recognised::Stranger && !running => Err(Refusal::Stranger(says())),
+        Ok(_) => Ok(wipe),
+        Err(Refusal::Data(_)) => Err(why),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// What is done with a disk of which so much may be destroyed, see [`permitted`].
 ///
 /// # Errors
 /// [`Refusal::Data`], [`Refusal::Unreadable`].
@@ -173,7 +230,7 @@ pub(crate) mod tests {
     use crate::slots::classify::Data;
     use formats::gpt::{Guid, Partition, Source, types};
 
-    pub(crate) const XFS: Found = Found { kind: Kind::Filesystem, what: "an XFS filesystem" };
+    pub(crate) const XFS: Found = Found { kind: Kind::Xfs, what: "an XFS filesystem" };
 
     /// A disk of so many GB.
     pub(crate) fn device(name: &str, path: &str, gb: u64) -> Device {
@@ -298,6 +355,7 @@ pub(crate) mod tests {
         const PARTITIONED: &str = "partitioned";
         const SLOT: &str = "free slot written";
         const REFUSED: &str = "refused, reported";
+        use Recognised::{Hardware, Place, Stranger};
         let table = Table { disk_guid: Guid([9; 16]), partitions: vec![], source: Source::Primary };
         let foreign = |kind| State::Foreign(Found { kind, what: "something" });
         let partition = Partition {
@@ -311,36 +369,117 @@ pub(crate) mod tests {
         };
         let data =
             Data { sled: "r1-b08".into(), set: "data".into(), bay: 3, disk_guid: Guid([8; 16]), partition };
-        let always = [PARTITIONED; 3];
-        let with_foreign = [REFUSED, PARTITIONED, PARTITIONED];
+        let columns = [
+            ("`wipe: never`", Wipe::Never, false, Hardware),
+            ("`wipe: foreign`", Wipe::Foreign, false, Hardware),
+            ("`wipe: all`", Wipe::All, false, Hardware),
+            ("`wipe: all`, serial listed", Wipe::All, true, Hardware),
+            ("`wipe: all`, sled known by its place", Wipe::All, false, Place),
+            ("`wipe: all`, board of another sled", Wipe::All, true, Stranger),
+        ];
+        let always = [PARTITIONED; 6];
+        let with_foreign = [REFUSED, PARTITIONED, PARTITIONED, PARTITIONED, PARTITIONED, PARTITIONED];
+        let listed = [REFUSED, REFUSED, REFUSED, PARTITIONED, REFUSED, REFUSED];
         let rows = [
             ("blank", State::Blank, always),
             ("a preparation that was cut off", State::Unfinished, always),
-            ("our slot: a sledos installation", State::Ours(table), [SLOT; 3]),
-            ("our data: of any sled and set", State::Data(data), [REFUSED, REFUSED, PARTITIONED]),
+            ("our slot: a sledos installation", State::Ours(table), [SLOT, SLOT, SLOT, SLOT, SLOT, REFUSED]),
+            ("our data: of any sled and set", State::Data(data), listed),
             ("foreign partition table", foreign(Kind::Table), with_foreign),
             ("foreign filesystem, swap, encrypted volume", foreign(Kind::Filesystem), with_foreign),
             ("member of RAID, LVM, ZFS, bcache, Ceph", foreign(Kind::Member), with_foreign),
             ("data of an unknown kind", foreign(Kind::Unknown), with_foreign),
-            ("unreadable", State::Unreadable("EIO".into()), [REFUSED; 3]),
+            ("unreadable", State::Unreadable("EIO".into()), [REFUSED; 6]),
         ];
-        let mut page =
-            String::from("| what is on the disk | `wipe: never` | `wipe: foreign` | `wipe: all` |\n");
-        page += "|---|---|---|---|\n";
+        let mut page = String::from("| what is on the disk |");
+        columns.iter().for_each(|(name, ..)| page += &format!(" {name} |"));
+        page += &format!("\n|{}\n", "---|".repeat(7));
         for (name, state, expected) in rows {
             let disk = Device { state, ..device("sda", "p", 10) };
-            for (wipe, cell) in [Wipe::Never, Wipe::Foreign, Wipe::All].into_iter().zip(expected) {
-                let got = match allowed(&disk, wipe) {
+            for ((column, wipe, listed, recognised), cell) in columns.into_iter().zip(expected) {
+                let serial = if listed { vec!["Ssda".to_owned()] } else { vec![] };
+                let install = Install { disk: DiskMatch { serial, ..any() }, mirror: false, wipe };
+                let done = |running| {
+                    permitted(&disk, &install, recognised, running).and_then(|wipe| allowed(&disk, wipe))
+                };
+                let got = match done(false) {
                     Ok(Way::Whole) => PARTITIONED,
                     Ok(Way::Slot(_)) => SLOT,
-                    Err(Refusal::Data(_) | Refusal::Unreadable(_)) => REFUSED,
-                    Err(other) => panic!("{name}: {other}"),
+                    Err(Refusal::NoMatch(_) | Refusal::Several { .. } | Refusal::TooSmall { .. }) => panic!(),
+                    Err(_) => REFUSED,
                 };
-                assert_eq!(got, cell, "{name}, {wipe:?}");
+                assert_eq!(got, cell, "{name}, {column}");
+                // The sled's own disk gets an update, whatever board was swapped in.
+                let update = matches!(done(true), Ok(Way::Slot(_)));
+                assert_eq!(update, matches!(disk.state, State::Ours(_)), "{name}, {column}");
             }
             page += &format!("| {name} | {} |\n", expected.join(" | "));
         }
         let documented = include_str!("../../../docs/disks.md");
         assert!(documented.contains(&page), "docs/disks.md should have:\n{page}");
+    }
+
+    #[test]
+    fn what_is_picked_from_several_is_wiped_only_when_it_is_listed() {
+        let foreign = Device { state: State::Foreign(XFS), wwn: "0x1".into(), ..device("sda", "p", 10) };
+        let with = |wipe, disk: DiskMatch| {
+            let install = Install { disk, mirror: false, wipe };
+            permitted(&foreign, &install, Recognised::Hardware, false)
+        };
+        let pick = DiskMatch { pick: Some(Pick::First), ..any() };
+        for wipe in [Wipe::Foreign, Wipe::All] {
+            assert!(matches!(with(wipe, pick.clone()), Err(Refusal::Picked(_))), "{wipe:?}");
+            let other = DiskMatch { serial: vec!["Ssdb".into()], ..pick.clone() };
+            assert!(matches!(with(wipe, other), Err(Refusal::Picked(_))), "{wipe:?}");
+            let serial = DiskMatch { serial: vec!["Ssda".into()], ..pick.clone() };
+            let wwn = DiskMatch { wwn: vec!["0x1".into()], ..pick.clone() };
+            assert_eq!(
+                (with(wipe, serial), with(wipe, wwn), with(wipe, any())),
+                (Ok(wipe), Ok(wipe), Ok(wipe))
+            );
+        }
+        // A blank one is nobody's.
+        let blank = Device { state: State::Blank, ..foreign.clone() };
+        let install = Install { disk: pick, mirror: false, wipe: Wipe::All };
+        assert_eq!(permitted(&blank, &install, Recognised::Stranger, false), Ok(Wipe::Never));
+    }
+
+    #[test]
+    fn an_installation_without_room_is_wiped_only_when_nobody_can_be_mistaken() {
+        let table = Table { disk_guid: Guid([9; 16]), partitions: vec![], source: Source::Primary };
+        let ours = Device { state: State::Ours(table), ..device("sda", "p", 10) };
+        let with = |serial: &str, recognised, running| {
+            let serial = Some(serial.to_owned()).filter(|s| !s.is_empty()).into_iter().collect();
+            let install = Install { disk: DiskMatch { serial, ..any() }, mirror: false, wipe: Wipe::All };
+            permitted(&ours, &install, recognised, running)
+        };
+        assert_eq!(with("", Recognised::Hardware, false), Ok(Wipe::All));
+        assert_eq!(with("", Recognised::Place, false), Ok(Wipe::Foreign));
+        assert_eq!(with("Ssda", Recognised::Place, false), Ok(Wipe::All));
+        assert_eq!(with("Ssda", Recognised::Stranger, true), Ok(Wipe::Never));
+    }
+
+    #[test]
+    fn a_pair_is_two_installed_ones_first_and_never_two_of_three_by_chance() {
+        let table = Table { disk_guid: Guid([9; 16]), partitions: vec![], source: Source::Primary };
+        let ours = |device| Device { state: State::Ours(table.clone()), ..device };
+        let disks = [
+            device("sda", "p1", 30),
+            device("sdb", "p2", 10),
+            ours(device("sdc", "p3", 20)),
+            device("sdd", "p4", 20),
+        ];
+        let names = |disks: &[Device], pick| {
+            let found = pair(disks, &DiskMatch { pick, ..any() });
+            found.map(|pair| pair.into_iter().map(|disk| disk.name.clone()).collect::<Vec<_>>().join(" "))
+        };
+        assert!(matches!(names(&disks, None), Err(Refusal::Several { count: 4, .. })));
+        assert!(matches!(names(&disks[..3], None), Err(Refusal::Several { count: 3, .. })));
+        assert!(matches!(names(&[], None), Err(Refusal::NoMatch(_))));
+        let ok = |text: &str| Ok(text.to_owned());
+        assert_eq!((names(&disks[..2], None), names(&disks[..1], None)), (ok("sda sdb"), ok("sda")));
+        assert_eq!(names(&disks, Some(Pick::First)), ok("sdc sda"));
+        assert_eq!(names(&disks, Some(Pick::Smallest)), ok("sdc sdb"));
+        assert_eq!(names(&disks, Some(Pick::Largest)), ok("sdc sda"));
     }
 }

@@ -88,7 +88,7 @@ pub fn classify(bytes: u64, head: &[u8], tail: &[u8], content: &Content) -> Stat
     let ours = mark.is_some_and(|mark| mark.starts_with(MARK)) && is_protective(head);
     let gpt = Found { kind: Kind::Table, what: GPT };
     match found {
-        Some(found) if matches!(found.kind, Kind::Filesystem | Kind::Member) => State::Foreign(found),
+        Some(found) if !matches!(found.kind, Kind::Table | Kind::Unknown) => State::Foreign(found),
         _ if matches!(content, Content::Gpt(_)) => State::Foreign(gpt),
         _ if ours => State::Unfinished,
         // Its table is damaged, or the disk is shown with other sectors or another size: not
@@ -218,7 +218,7 @@ mod tests {
         head[..4].copy_from_slice(b"XFSB");
         assert_eq!(
             state(&head, &edge()),
-            State::Foreign(Found { kind: Kind::Filesystem, what: "an XFS filesystem" })
+            State::Foreign(Found { kind: Kind::Xfs, what: "an XFS filesystem" })
         );
     }
 

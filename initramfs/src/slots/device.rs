@@ -1,11 +1,10 @@
 //! The disks of a sled as a document speaks of them.
 
-use super::classify::{EDGE, State, classify};
-use crate::disks::{self, Content};
+use super::classify::{State, classify};
+use crate::disks::{self, Content, Description};
 use std::cmp::Ordering;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// A disk, with all by which a document may recognise it.
@@ -51,50 +50,51 @@ impl std::fmt::Display for Device {
     }
 }
 
+impl Device {
+    /// Whether this is the disk that the other describes, with the same on it; whether it is
+    /// in use may have changed.
+    fn is(&self, other: &Self) -> bool {
+        Self { in_use: other.in_use, ..self.clone() } == *other
+    }
+}
+
 /// All disks.
 pub fn look() -> Vec<Device> {
     disks::look().iter().map(device).collect()
 }
 
-/// That a disk is the one it was when it was described, by size, model, serial number and
-/// what is on it: the kernel gives the name of one that went away to the next that comes.
+/// That a disk is the one it was when it was looked at, and has the same on it: the kernel
+/// gives the name of one that went away to the next that comes.
 ///
 /// # Errors
 /// When it is not.
-pub(crate) fn is_still(name: &str, says: &str) -> io::Result<()> {
-    match disks::look_at(name).map(|disk| device(&disk).to_string()) {
-        Some(now) if now == says => Ok(()),
+pub(crate) fn is_still(before: &Device) -> io::Result<()> {
+    match disks::look_at(&before.name).map(|disk| device(&disk)) {
+        Some(now) if now.is(before) => Ok(()),
         now => Err(io::Error::other(format!(
             "it is another disk than a moment ago, {}: nothing was written",
-            now.as_deref().unwrap_or("or gone")
+            now.map_or("or gone".to_owned(), |now| now.to_string())
         ))),
     }
 }
 
 /// All about one disk.
-pub(super) fn device(disk: &disks::Disk) -> Device {
-    let dir = Path::new("/sys/class/block").join(&disk.name);
-    let text = |file: &str| fs::read_to_string(dir.join(file)).unwrap_or_default().trim().to_owned();
-    let first = |files: &[&str]| files.iter().map(|f| text(f)).find(|t| !t.is_empty()).unwrap_or_default();
-    let path = fs::canonicalize(&dir).unwrap_or_default().display().to_string();
-    let path = path.strip_prefix("/sys/devices/").unwrap_or(&path).to_owned();
-    let mut serial = first(&["device/serial", "serial"]);
-    if serial.is_empty() {
-        serial = page_80(&fs::read(dir.join("device/vpd_pg80")).unwrap_or_default());
-    }
+pub(crate) fn device(disk: &disks::Disk) -> Device {
+    let Description { name, path, sector, model, serial, wwn, transport, rotational, bay, .. } =
+        disks::describe(Path::new("/sys"), &disk.name);
     Device {
-        name: disk.name.clone(),
-        transport: transport(&path),
         bytes: disk.bytes,
-        sector: sector(&disk.name),
-        model: disk.model.clone(),
-        serial,
-        wwn: wwn(&first(&["wwid", "device/wwid"])),
-        rotational: text("queue/rotational") == "1",
-        bay: bay(&path),
-        in_use: in_use(&dir),
+        rotational: rotational.unwrap_or(false),
+        in_use: in_use(&Path::new("/sys/block").join(&name)),
         state: state(disk),
+        name,
         path,
+        sector,
+        model,
+        serial,
+        wwn,
+        transport,
+        bay,
     }
 }
 
@@ -102,13 +102,6 @@ pub(super) fn device(disk: &disks::Disk) -> Device {
 pub(crate) fn sector(name: &str) -> u32 {
     let file = Path::new("/sys/class/block").join(name).join("queue/logical_block_size");
     fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(512)
-}
-
-/// The bay of a disk behind a SAS controller, which numbers them.
-fn bay(path: &str) -> Option<u32> {
-    let end = path.split('/').find(|part| part.starts_with("end_device-"))?;
-    let file = Path::new("/sys/class/sas_device").join(end).join("bay_identifier");
-    fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 
 /// Whether a disk or a partition of it is mounted or below another device.
@@ -125,45 +118,17 @@ fn in_use(dir: &Path) -> bool {
 
 /// What is on a disk.
 fn state(disk: &disks::Disk) -> State {
-    let edges = File::open(disks::node(&disk.name)).and_then(|file| {
-        let len = usize::try_from(disk.bytes.min(EDGE)).unwrap_or(0);
-        let (mut head, mut tail) = (vec![0; len], vec![0; len]);
-        file.read_exact_at(&mut head, 0)?;
-        file.read_exact_at(&mut tail, disk.bytes - len as u64)?;
-        Ok((head, tail))
-    });
+    let edges = disks::edges(&disk.name, 0, disk.bytes);
     match (edges, &disk.content) {
         (Err(error), _) => State::Unreadable(error.to_string()),
         // A damaged table is somebody's, and its signature is on the disk.
-        (Ok((head, tail)), content) => match classify(disk.bytes, &head, &tail, content) {
+        (Ok(edges), content) => match classify(disk.bytes, &edges.head, &edges.tail, content) {
             State::Blank if matches!(content, Content::Unreadable(_)) => {
                 State::Unreadable("its partition table does not read".to_owned())
             }
             state => state,
         },
     }
-}
-
-/// A SCSI serial number: page 0x80 has a header of four bytes.
-fn page_80(page: &[u8]) -> String {
-    String::from_utf8_lossy(page.get(4..).unwrap_or_default()).trim_matches([' ', '\0']).to_owned()
-}
-
-/// As udev's `ID_WWN` writes what the kernel calls `naa.5000c500a1b2c3d4`.
-fn wwn(wwid: &str) -> String {
-    match wwid.strip_prefix("naa.") {
-        Some(digits) => format!("0x{digits}"),
-        None => wwid.to_owned(),
-    }
-}
-
-fn transport(path: &str) -> &'static str {
-    let has = |part: &str| path.split('/').any(|p| p.starts_with(part));
-    // A USB disk is a SCSI disk behind USB; virtio and ATA are buses, too.
-    [("usb", "usb"), ("nvme", "nvme"), ("virtio", "virtio"), ("ata", "sata"), ("end_device", "sas")]
-        .iter()
-        .find(|(part, _)| has(part))
-        .map_or("", |(_, name)| name)
 }
 
 /// Orders texts with numbers in them as people do: `ata2` before `ata10`.
@@ -202,20 +167,25 @@ mod tests {
     }
 
     #[test]
-    fn transports_names_and_serials_are_as_udev_says() {
-        for (path, transport) in [
-            ("pci0000:00/0000:00:1f.2/ata3/host2/target2:0:0/2:0:0:0/block/sda", "sata"),
-            ("pci0000:00/0000:01:00.0/nvme/nvme0/nvme0n1", "nvme"),
-            ("pci0000:00/0000:00:14.0/usb2/2-1/2-1:1.0/host6/target6:0:0/6:0:0:0/block/sdb", "usb"),
-            ("pci0000:00/0000:03:00.0/host0/port-0:0/end_device-0:0/target0:0:0/0:0:0:0/block/sdc", "sas"),
-            ("pci0000:00/0000:00:05.0/virtio2/block/vda", "virtio"),
-            ("virtual/block/loop0", ""),
-        ] {
-            assert_eq!(super::transport(path), transport, "{path}");
+    fn a_disk_is_another_one_when_anything_but_its_use_differs() {
+        let one = crate::slots::choose::tests::device("sda", "pci/ata1/block/sda", 10);
+        assert!(one.is(&Device { in_use: true, ..one.clone() }));
+        let changes: [fn(&mut Device); 10] = [
+            |d| d.name = "sdb".into(),
+            |d| d.path = "pci/ata2/block/sda".into(),
+            |d| d.bytes += 4096,
+            |d| d.sector = 4096,
+            |d| d.model = "MODEL 2".into(),
+            |d| d.serial = String::new(),
+            |d| d.wwn = "0x5000c500a1b2c3d4".into(),
+            |d| d.transport = "sas",
+            |d| d.rotational = true,
+            |d| d.state = State::Unfinished,
+        ];
+        for change in changes {
+            let mut other = one.clone();
+            change(&mut other);
+            assert!(!one.is(&other) && !other.is(&one), "{other:?}");
         }
-        assert_eq!(wwn("naa.5000c500a1b2c3d4"), "0x5000c500a1b2c3d4");
-        assert_eq!(wwn("eui.0025385b21404eb1"), "eui.0025385b21404eb1");
-        assert_eq!(page_80(b"\0\x80\0\x08  WD-1234"), "WD-1234");
-        assert_eq!(page_80(b"\0"), "");
     }
 }

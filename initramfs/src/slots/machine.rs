@@ -39,6 +39,8 @@ pub trait Machine {
     fn is_still(&self, device: &Device) -> io::Result<()>;
     /// The RAID superblock in a partition.
     fn member(&self, disk: &str, root: &Partition) -> Option<Member>;
+    /// Whether there is nothing where a RAID superblock would be.
+    fn is_blank(&self, disk: &str, root: &Partition) -> bool;
 }
 
 /// The machine this runs on.
@@ -67,10 +69,14 @@ impl Machine for Kernel {
     }
 
     fn is_still(&self, device: &Device) -> io::Result<()> {
-        device::is_still(&device.name, &device.to_string())
+        device::is_still(device)
     }
 
     fn member(&self, disk: &str, root: &Partition) -> Option<Member> {
         raid::read(disk, root)
+    }
+
+    fn is_blank(&self, disk: &str, root: &Partition) -> bool {
+        raid::is_blank(disk, root)
     }
 }

@@ -14,7 +14,9 @@ use super::plan::{Ids, Plan};
 use super::{Error, Installation, Job, Refusal, Slots, Source, choose, devices, esp, install_with};
 use crate::disks::{self, Found};
 use crate::log::Log;
+use crate::options::RootHash;
 use crate::raid;
+use formats::gpt::Partition;
 use formats::layout::Role;
 use formats::md::{self, Array};
 use metadata::document::{Image, Install};
@@ -33,10 +35,15 @@ pub(super) struct Half {
     pub(super) filesystem: [[u8; 16]; 2],
 }
 
+/// The ROOT of a sledos disk.
+fn root_of(device: &Device) -> Option<&Partition> {
+    let State::Ours(table) = &device.state else { return None };
+    table.partitions.iter().find(|p| p.name == Role::Root.label())
+}
+
 /// The array that a disk's ROOT is half of.
 fn array_of(machine: &dyn Machine, device: &Device) -> Option<Array> {
-    let State::Ours(table) = &device.state else { return None };
-    let root = table.partitions.iter().find(|p| p.name == Role::Root.label() && raid::is_half(p))?;
+    let root = root_of(device).filter(|root| raid::is_half(root))?;
     Some(machine.member(&device.name, root)?.array)
 }
 
@@ -55,15 +62,17 @@ pub(super) fn install(
     devices: &[Device],
 ) -> Result<Vec<Found>, Error> {
     let chosen = choose::pair(devices, &what.install.disk)?;
-    let single =
-        |device: &&&Device| matches!(device.state, State::Ours(_)) && array_of(job.machine, device).is_none();
+    // A half without a superblock is one that waits to be added.
+    let single = |device: &&&Device| root_of(device).is_some_and(|root| !raid::is_half(root));
     if let Some(device) = chosen.iter().find(single) {
         let why = "has a ROOT of its own from before: it is used, and not mirrored";
         job.log.warn("mirror", format!("{device} {why}"));
         return install_with(job, what, device, None).map(|found| vec![found]);
     }
     let ids = Ids::new(what.random).map_err(Error::Random)?;
-    let there = chosen.iter().find_map(|device| array_of(job.machine, device));
+    // /var may be on it already.
+    let running = chosen.iter().filter(|device| device.in_use);
+    let there = running.chain(&chosen).find_map(|device| array_of(job.machine, device));
     let fresh = there.is_none();
     let array = match there {
         Some(array) => array,
@@ -75,6 +84,10 @@ pub(super) fn install(
     let mut done = Vec::new();
     let mut first = None;
     for (number, device) in (0..).zip(&chosen) {
+        if array_of(job.machine, device).is_some_and(|other| other.uuid != array.uuid) {
+            job.log.warn("mirror", format!("{device} is half of another array: it is not written to"));
+            continue;
+        }
         let half = Half {
             array: array.clone(),
             number: fresh.then_some(number),
@@ -99,7 +112,10 @@ fn new(image: &Image, what: &Installation<'_>, chosen: &[&Device], ids: &Ids) ->
     let mut size = None;
     let mut refused = None;
     for device in chosen {
-        match Plan::new(device, what.install.wipe, image, &Slots::default(), what.running, ids, what.time) {
+        let plan = what
+            .permitted(device)
+            .and_then(|wipe| Plan::new(device, wipe, image, &Slots::default(), what.running, ids, what.time));
+        match plan {
             Ok(plan) => {
                 let root = plan.table.partitions.iter().find(|p| p.name == Role::Root.label());
                 let has = root.map_or(0, |root| md::capacity(root.size));
@@ -119,24 +135,76 @@ fn new(image: &Image, what: &Installation<'_>, chosen: &[&Device], ids: &Ids) ->
     })
 }
 
-/// A disk that takes the place of one that is missing from the running array, if there is
-/// one. Nobody watches: whatever `wipe` allows for an installation, only a blank one does.
-pub fn replacement(machine: &dyn Machine, install: &Install, running: &Found) -> Option<Device> {
-    let root = running.root.as_ref().filter(|root| install.mirror && raid::is_half(root))?;
-    let array = machine.member(&running.disk, root)?.array;
-    let devices = devices(machine);
-    let members = devices.iter().filter(|d| array_of(machine, d).is_some_and(|a| a.uuid == array.uuid));
-    if members.count() >= usize::from(array.members) {
-        return None;
-    }
-    let chosen = choose::pair(&devices, &install.disk).ok()?;
-    let new = |d: &&&Device| {
-        !d.in_use
-            && d.name != running.disk
-            && matches!(d.state, State::Blank | State::Unfinished)
-            && matches!(choose::allowed(d, install.wipe), Ok(choose::Way::Whole))
+/// What a disk is to the array of the running sled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    /// Nothing yet, and blank.
+    Blank,
+    /// It has a ROOT for half of this array, which is that or waits to be added; and whether
+    /// the running image is whole on it.
+    Half { image: bool },
+    /// None of its business.
+    Other,
+}
+
+/// What a disk is to an array.
+fn side(machine: &dyn Machine, device: &Device, array: &Array, image: &RootHash) -> Side {
+    let half = |root: &&Partition| match machine.member(&device.name, root) {
+        Some(member) => member.array.uuid == array.uuid,
+        None => machine.is_blank(&device.name, root),
     };
-    chosen.iter().find(new).map(|d| (**d).clone())
+    match &device.state {
+        State::Blank | State::Unfinished if !device.in_use => Side::Blank,
+        State::Ours(_) if root_of(device).filter(|root| raid::is_half(root)).is_some_and(|r| half(&r)) => {
+            let known = machine.disk(&device.name);
+            Side::Half { image: !disks::find(&known.into_iter().collect::<Vec<_>>(), image).is_empty() }
+        }
+        _ => Side::Other,
+    }
+}
+
+/// The disk that is to be filled, of a pair with so many members: first one whose preparation
+/// was cut off before its slot was whole, then a blank one for a member that is missing. Each
+/// is given with whether the document means it. Pure.
+fn to_fill(parts: &[(Side, bool)], members: u16) -> Option<usize> {
+    let halves = parts.iter().filter(|(part, _)| matches!(part, Side::Half { .. })).count();
+    let first = |wanted| parts.iter().position(|(part, meant)| *meant && *part == wanted);
+    let missing = halves < usize::from(members);
+    first(Side::Half { image: false }).or_else(|| if missing { first(Side::Blank) } else { None })
+}
+
+/// A disk that takes the place of one that is missing from the running array, or that took
+/// it and was cut off, if there is one. Nobody watches: whatever `wipe` allows for an
+/// installation, only a blank one does.
+pub fn replacement(machine: &dyn Machine, install: &Install, running: &Found) -> Option<Device> {
+    let array = array_beside(machine, running).filter(|_| install.mirror)?;
+    let devices = devices(machine);
+    let chosen = choose::pair(&devices, &install.disk).ok()?;
+    let hash = running.hash();
+    let of = |device: &Device| {
+        let meant = device.name != running.disk && chosen.iter().any(|chosen| chosen.name == device.name);
+        // The running one is whole: its /usr is mounted.
+        let own = device.name == running.disk;
+        (if own { Side::Half { image: true } } else { side(machine, device, &array, &hash) }, meant)
+    };
+    let parts: Vec<_> = devices.iter().map(of).collect();
+    let place = to_fill(&parts, array.members)?;
+    devices.into_iter().nth(place)
+}
+
+/// The array that the ROOT of a disk is half of, or is to be: without a superblock it is that
+/// of the other disks with the same /usr.
+fn array_beside(machine: &dyn Machine, found: &Found) -> Option<Array> {
+    let array =
+        |f: &Found| f.root.as_ref().filter(|r| raid::is_half(r)).and_then(|r| machine.member(&f.disk, r));
+    found.root.as_ref().filter(|root| raid::is_half(root))?;
+    let own = array(found).map(|member| member.array);
+    own.or_else(|| {
+        let others = disks::find(&machine.disks(), &found.hash());
+        let mut arrays = others.iter().filter_map(array).map(|member| member.array);
+        let first = arrays.next()?;
+        arrays.all(|other| other.uuid == first.uuid).then_some(first)
+    })
 }
 
 /// Puts the running image on a disk that [`replacement`] named, from the other disk.
@@ -150,8 +218,7 @@ pub fn replace(
     running: &Found,
 ) -> Result<Found, Error> {
     let gone = || Error::Document("the running array has no superblock any more".to_owned());
-    let root = running.root.as_ref().ok_or_else(gone)?;
-    let array = job.machine.member(&running.disk, root).ok_or_else(gone)?.array;
+    let array = array_beside(job.machine, running).ok_or_else(gone)?;
     let half = Half { array, number: None, filesystem: [[0; 16]; 2] };
     install_with(job, what, device, Some(&half))
 }
@@ -237,19 +304,45 @@ impl Read for Part<'_> {
     }
 }
 
-/// All disks with this image whose ROOT is half of the array of this one, itself first.
+/// All disks with this image whose ROOT is half of the array of this one, or waits to be
+/// added to it; itself first.
 pub fn both(machine: &dyn Machine, found: &Found) -> Vec<Found> {
-    let array =
-        |f: &Found| f.root.as_ref().filter(|r| raid::is_half(r)).and_then(|r| machine.member(&f.disk, r));
     let mut all = vec![found.clone()];
-    if let Some(own) = array(found) {
-        let mut hash = [0; 32];
-        hash[..16].copy_from_slice(&found.usr.guid.to_uuid());
-        hash[16..].copy_from_slice(&found.verity.guid.to_uuid());
-        let hash = crate::options::RootHash::from_bytes(hash);
-        let others = disks::find(&machine.disks(), &hash).into_iter();
-        let same = |f: &Found| array(f).is_some_and(|m| m.array.uuid == own.array.uuid);
+    if let Some(array) = array_beside(machine, found) {
+        let same = |f: &Found| {
+            let root = f.root.as_ref().filter(|root| raid::is_half(root));
+            root.is_some_and(|root| match machine.member(&f.disk, root) {
+                Some(member) => member.array.uuid == array.uuid,
+                None => machine.is_blank(&f.disk, root),
+            })
+        };
+        let others = disks::find(&machine.disks(), &found.hash()).into_iter();
         all.extend(others.filter(|f| f.disk != found.disk && same(f)));
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_cut_off_is_finished_before_a_spare_takes_a_place_and_no_third_one_does() {
+        let (blank, other) = (Side::Blank, Side::Other);
+        let (whole, cut) = (Side::Half { image: true }, Side::Half { image: false });
+        for (parts, expected) in [
+            (&[(whole, false), (blank, true)][..], Some(1)),
+            (&[(whole, false), (other, true)], None),
+            (&[(whole, false), (whole, true), (blank, true)], None),
+            // The table was there, the slot was not.
+            (&[(whole, false), (cut, true)], Some(1)),
+            (&[(blank, true), (whole, false), (cut, true)], Some(2)),
+            // Not what the document means.
+            (&[(whole, false), (cut, false), (blank, true)], None),
+            (&[(whole, false), (blank, false)], None),
+            (&[], None),
+        ] {
+            assert_eq!(to_fill(parts, 2), expected, "{parts:?}");
+        }
+    }
 }

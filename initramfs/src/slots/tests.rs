@@ -2,7 +2,7 @@
 //! devices with the tools of others as judges.
 
 mod cuts;
-mod loops;
+pub(crate) mod loops;
 mod mirror;
 mod sources;
 
@@ -177,7 +177,15 @@ pub(super) fn anything() -> Install {
 }
 
 pub(super) fn installation(install: &Install) -> Installation<'_> {
-    Installation { install, conf: "report=http://seed/\n", running: None, time: NOW, random: &random }
+    let recognised = Recognised::Hardware;
+    Installation {
+        install,
+        conf: "report=http://seed/\n",
+        recognised,
+        running: None,
+        time: NOW,
+        random: &random,
+    }
 }
 
 /// What a disk carries, as PID 1 would see it.

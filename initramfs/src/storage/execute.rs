@@ -1,22 +1,33 @@
 //! Partitions a data disk. A power cut at any moment leaves a disk that the next boot
 //! recognises: as it was, as a preparation that was cut off, or as ours.
 
+use super::plan::{Action, Entry};
 use crate::disks;
-use crate::slots::classify::{EDGE, FRESH, MARK, MARK_AT};
-use crate::slots::device;
+use crate::slots::classify::{EDGE, FRESH, MARK, MARK_AT, State};
+use crate::slots::device::{self, Device};
 use crate::slots::disk::{BlockDevice, Disk};
 use crate::slots::table::{self, Failed};
 use formats::gpt;
 use std::io;
 
-/// Writes the table to a disk that nobody uses, and shows its partition to the kernel.
-/// `says` is what the plan knows of the disk: names change when disks come and go.
+/// Carries out what PID 1 does for an entry of a plan. Returns whether there was anything.
 ///
 /// # Errors
 /// When the disk is in use, does not take it, or is another one now.
-pub fn partition(name: &str, says: &str, plan: &gpt::Plan) -> Result<(), Failed> {
+pub fn carry_out(entry: &Entry) -> Result<bool, Failed> {
+    match &entry.action {
+        Action::Prepare { table, .. } => partition(&entry.device, table)?,
+        Action::Renumber { partition, .. } => renumber(&entry.device, partition)?,
+        Action::Keep { .. } | Action::Refuse(_) => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Writes the table to a disk that nobody uses, and shows its partition to the kernel.
+fn partition(device: &Device, plan: &gpt::Plan) -> Result<(), Failed> {
+    let name = &device.name;
     let disk = BlockDevice::open(&disks::node(name))?;
-    device::is_still(name, says)?;
+    device::is_still(device)?;
     disk.forget_partitions(name)?;
     write(&disk, plan)?;
     disk.reread_partitions();
@@ -25,6 +36,21 @@ pub fn partition(name: &str, says: &str, plan: &gpt::Plan) -> Result<(), Failed>
         disks::device_of(name, partition)?;
     }
     Ok(())
+}
+
+/// Gives the partition of a data disk that nobody uses another name.
+fn renumber(device: &Device, partition: &gpt::Partition) -> Result<(), Failed> {
+    let disk = BlockDevice::open(&disks::node(&device.name))?;
+    device::is_still(device)?;
+    let State::Data(data) = &device.state else { return Err(io::Error::other("it is no data disk").into()) };
+    table::write(&disk, &alone(device.bytes, device.sector, data.disk_guid, partition.clone()))
+}
+
+/// The table of a data disk.
+fn alone(bytes: u64, sector: u32, disk_guid: gpt::Guid, partition: gpt::Partition) -> gpt::Plan {
+    let size = u64::from(sector.max(1));
+    // A disk may have a part of a sector more than it can use.
+    gpt::Plan { disk_size: bytes / size * size, sector_size: sector, disk_guid, partitions: vec![partition] }
 }
 
 /// Writes the table. What was on the disk is not found any more afterwards: the places
@@ -74,14 +100,10 @@ pub fn still_has(name: &str, partition: &gpt::Partition) -> io::Result<(disks::D
 /// When the disk does not take it.
 pub fn formatted(name: &str, partition: &gpt::Partition) -> Result<(), Failed> {
     let (found, table) = still_has(name, partition)?;
-    let sector = device::sector(name);
-    let size = u64::from(sector.max(1));
-    let mut plan = gpt::Plan {
-        disk_size: found.bytes / size * size,
-        sector_size: sector,
-        disk_guid: table.disk_guid,
-        partitions: table.partitions,
-    };
-    plan.partitions.iter_mut().for_each(|p| p.attributes &= !FRESH);
+    let formatted = gpt::Partition { attributes: partition.attributes & !FRESH, ..partition.clone() };
+    let plan = alone(found.bytes, device::sector(name), table.disk_guid, formatted);
     table::write(&BlockDevice::open_shared(&disks::node(name))?, &plan)
 }
+
+#[cfg(test)]
+mod tests;

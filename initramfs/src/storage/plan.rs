@@ -2,12 +2,13 @@
 //! Pure.
 
 use super::wipe::{Outcome, Permission, What, outcome};
+use crate::identity::Recognised;
 use crate::slots::choose::matches;
 use crate::slots::classify::{Data, FRESH, State};
 use crate::slots::device::{Device, natural};
 use formats::gpt::{self, ALIGNMENT, Guid, Partition, types};
 use metadata::config::{DiskSet, partition_name};
-use metadata::document::Pick;
+use metadata::document::{Pick, Wipe};
 use std::collections::BTreeMap;
 
 /// Smallest data disk in bytes: mkfs.xfs refuses less than 300 MB.
@@ -31,12 +32,8 @@ pub struct Plan {
 pub struct Entry {
     /// The set that means it.
     pub set: String,
-    /// Kernel name.
-    pub disk: String,
-    /// Serial number. May be empty.
-    pub serial: String,
-    /// The disk for people, with what is on it.
-    pub says: String,
+    /// The disk, as it was when this was decided.
+    pub device: Device,
     /// What.
     pub action: Action,
 }
@@ -53,6 +50,16 @@ pub enum Action {
         /// GUID of the disk.
         disk_guid: Guid,
     },
+    /// Its partition gets another number: an older disk has the one it took while that was
+    /// missing.
+    Renumber {
+        /// The number it has.
+        from: u32,
+        /// The number it gets.
+        bay: u32,
+        /// Its partition, with its new name.
+        partition: Partition,
+    },
     /// It is partitioned.
     Prepare {
         /// Its number in the set.
@@ -64,9 +71,16 @@ pub enum Action {
     Refuse(String),
 }
 
-/// Plans. `ids`: two random ids for each device.
-pub fn plan(sled: &str, sets: &BTreeMap<String, DiskSet>, devices: &[Device], ids: &[[Guid; 2]]) -> Plan {
+/// Plans. `ids`: two ids for each device, of which the first says when it was made.
+pub fn plan(
+    sled: &str,
+    recognised: Recognised,
+    sets: &BTreeMap<String, DiskSet>,
+    devices: &[Device],
+    ids: &[[Guid; 2]],
+) -> Plan {
     let mut plan = Plan::default();
+    let sled = (sled, recognised);
     let mut order: Vec<(&Device, [Guid; 2])> = devices.iter().zip(ids.iter().copied()).collect();
     order.sort_unstable_by(|(a, _), (b, _)| natural(&a.path, &b.path));
     for (name, set) in sets {
@@ -85,7 +99,7 @@ pub fn plan(sled: &str, sets: &BTreeMap<String, DiskSet>, devices: &[Device], id
 impl Plan {
     fn set(
         &mut self,
-        sled: &str,
+        (sled, recognised): (&str, Recognised),
         sets: &BTreeMap<String, DiskSet>,
         name: &str,
         set: &DiskSet,
@@ -93,19 +107,36 @@ impl Plan {
     ) {
         let most = set.count.unwrap_or(if set.disk.pick.is_some() { 1 } else { BAYS });
         let mut bays: Vec<(u32, String)> = Vec::new();
-        // Disks that have a number keep it, whatever appears beside them.
-        for (device, _) in found {
-            let State::Data(data) = &device.state else { continue };
-            let Data { bay, partition, disk_guid, .. } = data;
-            if What::of(device, sled, name) != What::Own {
-                continue;
-            }
-            let twin = bays.iter().find(|(taken, _)| taken == bay).map(|(_, disk)| disk.clone());
-            let action = match twin {
-                Some(twin) => Action::Refuse(format!("{twin} is {name}-{bay:02}, too")),
+        // Disks that have a number keep it, whatever appears beside them. Of two with the same
+        // one is in use already, or was there first: a blank one took the number of one that
+        // was late.
+        let own = |(device, _): &(&'_ Device, _)| What::of(device, sled, name) == What::Own;
+        let mut owners: Vec<_> = found.iter().filter(|found| own(found)).map(|(device, _)| *device).collect();
+        owners.sort_by_key(|device| (!device.in_use, made(device)));
+        let mut twins = Vec::new();
+        for device in owners {
+            let State::Data(Data { bay, partition, disk_guid, .. }) = &device.state else { continue };
+            match bays.iter().find(|(taken, _)| taken == bay) {
+                Some((_, twin)) => twins.push((device, *bay, twin.clone())),
                 None => {
                     bays.push((*bay, device.name.clone()));
-                    Action::Keep { bay: *bay, partition: partition.clone(), disk_guid: *disk_guid }
+                    let action =
+                        Action::Keep { bay: *bay, partition: partition.clone(), disk_guid: *disk_guid };
+                    self.entry(name, device, action);
+                }
+            }
+        }
+        for (device, from, twin) in twins {
+            let State::Data(Data { partition, .. }) = &device.state else { continue };
+            let older = found.iter().any(|(other, _)| other.name == twin && made(device) < made(other));
+            let action = match number(device, &bays) {
+                // Another one is mounted in its place until the next boot.
+                _ if device.in_use || older => Action::Refuse(format!("{twin} is {name}-{from:02}, too")),
+                None => Action::Refuse(NO_NUMBER.to_owned()),
+                Some(bay) => {
+                    bays.push((bay, device.name.clone()));
+                    let partition = Partition { name: partition_name(sled, name, bay), ..partition.clone() };
+                    Action::Renumber { from, bay, partition }
                 }
             };
             self.entry(name, device, action);
@@ -121,8 +152,9 @@ impl Plan {
                 // It is listed there.
                 continue;
             }
-            let action = match (others().next(), outcome(what, Permission::of(set, &device.serial))) {
-                (_, Outcome::Refuse) => Action::Refuse(why(what, set)),
+            let permission = Permission::of(set, device);
+            let action = match (others().next(), outcome(what, permission, recognised)) {
+                (_, Outcome::Refuse) => Action::Refuse(why(what, set, permission, recognised)),
                 (Some((other, _)), _) => Action::Refuse(format!("the sets {name} and {other} both match it")),
                 (None, _) if full => Action::Refuse(format!("the set has its {most} disks")),
                 (None, _) => match table(sled, name, device, *ids, &bays) {
@@ -145,30 +177,55 @@ impl Plan {
 
     fn entry(&mut self, set: &str, device: &Device, action: Action) {
         // A disk that two sets refuse is named once.
-        if self.entries.iter().any(|entry| entry.disk == device.name) {
+        if self.entries.iter().any(|entry| entry.device.name == device.name) {
             return;
         }
-        self.entries.push(Entry {
-            set: set.to_owned(),
-            disk: device.name.clone(),
-            serial: device.serial.clone(),
-            says: device.to_string(),
-            action,
-        });
+        self.entries.push(Entry { set: set.to_owned(), device: device.clone(), action });
     }
 }
 
 /// Why a disk is refused.
-fn why(what: What, set: &DiskSet) -> String {
+fn why(what: What, set: &DiskSet, permission: Permission, recognised: Recognised) -> String {
+    let ours = matches!(what, What::System | What::OtherSet | What::OtherSled);
     match what {
         What::Unreadable => "a disk that does not read is not written to",
         What::InUse => "this system is using it",
+        _ if set.wipe == Wipe::All && permission == Permission::Nothing && set.wipe_serials.is_empty() => {
+            "`pick` may mean another disk than was meant: list its serial number in `wipe-serials`"
+        }
+        _ if ours && recognised == Recognised::Stranger => {
+            "the document is for another board: what sledos has on a disk is not wiped by it"
+        }
+        What::OtherSled => {
+            "data of another sled is wiped only with `wipe: all` and its serial number in `wipe-serials`"
+        }
+        _ if ours && permission == Permission::All => {
+            "the document knows this sled by its place only: list the disk's serial number in `wipe-serials`"
+        }
         What::System => "an installation is wiped only with `wipe: all`",
-        What::OtherData => "data of another sled or set is wiped only with `wipe: all`",
-        _ if set.wipe == metadata::document::Wipe::Never => "the document does not allow to wipe it",
+        What::OtherSet => "data of another set is wiped only with `wipe: all`",
+        _ if set.wipe == Wipe::Never => "the document does not allow to wipe it",
         _ => "the document does not list its serial number for wiping",
     }
     .to_owned()
+}
+
+/// When a data disk was prepared, in milliseconds since 1970, as its GUID says (RFC 9562,
+/// version 7); nothing for older ones, which have random ones.
+fn made(device: &Device) -> Option<u64> {
+    let State::Data(data) = &device.state else { return None };
+    let id = data.disk_guid.to_uuid();
+    let time = id.iter().take(6).fold(0, |time, byte| time << 8 | u64::from(*byte));
+    (id[6] >> 4 == 7).then_some(time)
+}
+
+const NO_NUMBER: &str = "the set has no number left";
+
+/// The number that a disk gets in a set: that of its bay, or the first one that is free.
+fn number(device: &Device, bays: &[(u32, String)]) -> Option<u32> {
+    let free = |bay: &u32| !bays.iter().any(|(taken, _)| taken == bay);
+    let told = device.bay.filter(|bay| (1..=BAYS).contains(bay) && free(bay));
+    told.or_else(|| (1..=BAYS).find(free))
 }
 
 /// The table for a disk: one partition over all of it.
@@ -179,9 +236,7 @@ fn table(
     ids: [Guid; 2],
     bays: &[(u32, String)],
 ) -> Result<(u32, gpt::Plan), String> {
-    let free = |bay: &u32| !bays.iter().any(|(taken, _)| taken == bay);
-    let told = device.bay.filter(|bay| (1..=BAYS).contains(bay) && free(bay));
-    let bay = told.or_else(|| (1..=BAYS).find(free)).ok_or("the set has no number left")?;
+    let bay = number(device, bays).ok_or(NO_NUMBER)?;
     // The last unit is for the backup of the table.
     let end = device.bytes.saturating_sub(ALIGNMENT) / ALIGNMENT * ALIGNMENT;
     if end < ALIGNMENT + LEAST {
@@ -210,8 +265,8 @@ fn table(
 impl std::fmt::Display for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let count = |wanted: fn(&Action) -> bool| self.entries.iter().filter(|e| wanted(&e.action)).count();
-        let (keep, prepare) =
-            (count(|a| matches!(a, Action::Keep { .. })), count(|a| matches!(a, Action::Prepare { .. })));
+        let keep = count(|a| matches!(a, Action::Keep { .. } | Action::Renumber { .. }));
+        let prepare = count(|a| matches!(a, Action::Prepare { .. }));
         let refused = self.entries.len() - keep - prepare;
         writeln!(f, "data disks: {keep} kept, {prepare} to prepare, {refused} refused")?;
         self.entries.iter().try_for_each(|entry| writeln!(f, "  {entry}"))?;
@@ -221,12 +276,15 @@ impl std::fmt::Display for Plan {
 
 impl std::fmt::Display for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { set, says, action, .. } = self;
+        let Self { set, device: says, action } = self;
         match action {
             Action::Keep { bay, partition, .. } if partition.attributes & FRESH != 0 => {
                 write!(f, "{set}-{bay:02}: format {says}")
             }
             Action::Keep { bay, .. } => write!(f, "{set}-{bay:02}: keep {says}"),
+            Action::Renumber { from, bay, .. } => {
+                write!(f, "{set}-{bay:02}: keep {says}, which has the number {from:02} of an older disk")
+            }
             Action::Prepare { bay, .. } => write!(f, "{set}-{bay:02}: partition and format {says}"),
             Action::Refuse(why) => write!(f, "{set}: refuse {says}: {why}"),
         }

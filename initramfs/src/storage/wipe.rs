@@ -1,7 +1,8 @@
-//! The wipe table: what is done to a disk depends on what is on it and on what the
-//! document allows, and on nothing else. `docs/disks.md` has the same table, kept equal
+//! The wipe table: what is done to a disk depends on what is on it, on what the document
+//! allows, and on how sure it is that the document is for this sled, and on nothing else. `docs/disks.md` has the same table, kept equal
 //! by a test.
 
+use crate::identity::Recognised;
 use crate::probe::Kind;
 use crate::slots::classify::{Data, State};
 use crate::slots::device::Device;
@@ -17,8 +18,10 @@ pub enum What {
     Own,
     /// A sledos installation.
     System,
-    /// Data of another sled, or of another set.
-    OtherData,
+    /// Data of this sled and another set.
+    OtherSet,
+    /// Data of another sled.
+    OtherSled,
     /// A partition table.
     Table,
     /// A filesystem, swap or an encrypted volume.
@@ -40,8 +43,10 @@ pub enum Permission {
     Nothing,
     /// `wipe: foreign`, and its serial number is listed.
     Foreign,
-    /// `wipe: all`, and its serial number is listed or there is no list.
+    /// `wipe: all`, and there is no list.
     All,
+    /// `wipe: all`, and its serial number is listed.
+    Listed,
 }
 
 /// What is done to a disk.
@@ -57,11 +62,12 @@ pub enum Outcome {
 
 impl What {
     /// All rows of the table, with their names for people.
-    pub const ALL: [(Self, &'static str); 10] = [
+    pub const ALL: [(Self, &'static str); 11] = [
         (Self::Blank, "blank, or a preparation that was cut off"),
         (Self::Own, "our data: this sled, this set"),
         (Self::System, "our slot: a sledos installation"),
-        (Self::OtherData, "our data: another sled, or another set"),
+        (Self::OtherSet, "our data: this sled, another set"),
+        (Self::OtherSled, "our data: another sled"),
         (Self::Table, "foreign partition table"),
         (Self::Filesystem, "foreign filesystem, swap, encrypted volume"),
         (Self::Member, "member of RAID, LVM, ZFS, bcache, Ceph"),
@@ -78,10 +84,11 @@ impl What {
             _ if device.in_use => Self::InUse,
             State::Blank | State::Unfinished => Self::Blank,
             State::Ours(_) => Self::System,
-            State::Data(_) => Self::OtherData,
+            State::Data(Data { sled: s, .. }) if s == sled => Self::OtherSet,
+            State::Data(_) => Self::OtherSled,
             State::Foreign(found) => match found.kind {
                 Kind::Table => Self::Table,
-                Kind::Filesystem => Self::Filesystem,
+                Kind::Xfs | Kind::Ext | Kind::Filesystem => Self::Filesystem,
                 Kind::Member => Self::Member,
                 Kind::Unknown => Self::Unknown,
             },
@@ -90,34 +97,56 @@ impl What {
 }
 
 impl Permission {
-    /// All columns of the table, with their names for people.
-    pub const ALL: [(Self, &'static str); 3] = [
-        (Self::Nothing, "no permission"),
-        (Self::Foreign, "`wipe: foreign`, serial listed"),
-        (Self::All, "`wipe: all`"),
-    ];
-
-    /// What a set allows for a disk.
-    pub fn of(set: &DiskSet, serial: &str) -> Self {
-        let listed = !serial.is_empty() && set.wipe_serials.iter().any(|s| s == serial);
+    /// What a set allows for a disk that it matches.
+    pub fn of(set: &DiskSet, device: &Device) -> Self {
+        let listed = if set.wipe_serials.is_empty() {
+            set.disk.lists(&device.serial, &device.wwn)
+        } else {
+            !device.serial.is_empty() && set.wipe_serials.contains(&device.serial)
+        };
         match set.wipe {
             Wipe::Foreign if listed => Self::Foreign,
-            Wipe::All if listed || set.wipe_serials.is_empty() => Self::All,
+            Wipe::All if listed => Self::Listed,
+            // When one is missing or late, `pick` means the next one.
+            Wipe::All if set.wipe_serials.is_empty() && set.disk.pick.is_none() => Self::All,
             _ => Self::Nothing,
         }
     }
 }
 
+/// All columns of the table, with their names for people: what the document allows, and by
+/// what it recognises the sled. Where that makes no difference every one is given.
+pub const COLUMNS: [(&[Permission], &[Recognised], &str); 6] = {
+    use Recognised::{Hardware, Place, Stranger};
+    const ANY: &[Recognised] = &[Hardware, Place, Stranger];
+    [
+        (&[Permission::Nothing], ANY, "no permission"),
+        (&[Permission::Foreign], ANY, "`wipe: foreign`, serial listed"),
+        (&[Permission::Listed], &[Hardware, Place], "`wipe: all`, serial listed"),
+        (&[Permission::All], &[Hardware], "`wipe: all`, no list"),
+        (&[Permission::All], &[Place], "`wipe: all`, no list, sled known by its place"),
+        (&[Permission::All, Permission::Listed], &[Stranger], "`wipe: all`, board of another sled"),
+    ]
+};
+
 /// The table.
-pub fn outcome(what: What, permission: Permission) -> Outcome {
+pub fn outcome(what: What, permission: Permission, recognised: Recognised) -> Outcome {
     match (what, permission) {
         (What::Own, _) => Outcome::Keep,
         (What::Unreadable | What::InUse, _) => Outcome::Refuse,
         (What::Blank, _) => Outcome::Prepare,
-        (What::System | What::OtherData, Permission::All) => Outcome::Prepare,
-        (What::System | What::OtherData, _) => Outcome::Refuse,
-        (_, Permission::Foreign | Permission::All) => Outcome::Prepare,
+        // What may be another sled's goes only when nobody can be mistaken about it.
+        (What::System | What::OtherSet | What::OtherSled, Permission::Listed)
+            if recognised != Recognised::Stranger =>
+        {
+            Outcome::Prepare
+        }
+        (What::System | What::OtherSet, Permission::All) if recognised == Recognised::Hardware => {
+            Outcome::Prepare
+        }
+        (What::System | What::OtherSet | What::OtherSled, _) => Outcome::Refuse,
         (_, Permission::Nothing) => Outcome::Refuse,
+        (_, Permission::Foreign | Permission::All | Permission::Listed) => Outcome::Prepare,
     }
 }
 

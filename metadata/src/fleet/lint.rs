@@ -153,10 +153,21 @@ fn configuration(sled: &Sled, once: &mut Once<'_>, problems: &Problems, found: &
             let diagnostic = Diagnostic::at(here(key), what);
             problems.report(if key.is_empty() { diagnostic.why(wrong) } else { diagnostic });
         }
+        if let Err(wrong) = set.disk.may_wipe(set.wipe, &set.wipe_serials) {
+            let hint = "list the disks in `wipe-serials`, or leave out `pick`";
+            problems.report(Diagnostic::at(here("wipe"), format!("`wipe` {wrong}")).hint(hint));
+        }
         if let Some(other) = crate::generate::disks::crossed(&sled.config, name) {
             let wrong = format!("the mount points of `{name}` are below those of `{other}`, or the same");
             problems.report(Diagnostic::at(here("mount"), wrong).hint("give each set a `mount` of its own"));
         }
+    }
+    if let (Some(install), Some(node)) = (&sled.install, &sled.install_node)
+        && let Err(wrong) = install.disk.may_wipe(install.wipe, &[])
+    {
+        let here = node.get("wipe").map_or(&node.place, |node| &node.place);
+        let hint = "list the disks by `serial` or `wwn` in `disk`, or leave out `pick`";
+        problems.report(Diagnostic::at(here, format!("`wipe` {wrong}")).hint(hint));
     }
     let Some(mesos) = mesos else { return };
     let here = |key: &str| at(&sled.config_node, &["mesos", key]).map_or(place(&["mesos"]), |n| &n.place);

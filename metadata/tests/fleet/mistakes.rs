@@ -79,6 +79,12 @@ fn data_disks() {
         "data: {match: {rotational: true}, wipe: foreign}",
         &["53: `wipe` is for disks that are listed: add their serial numbers to `wipe-serials`"],
     );
+    let picked =
+        "53: `wipe` is not for a disk that is picked from several: when one is missing or late it is another";
+    wrong("data: {match: {rotational: true, pick: first}, wipe: all}", &[picked]);
+    wrong("data: {match: {rotational: true, pick: first}, wipe: all, wipe-serials: [Z1]}", &[]);
+    wrong("data: {match: {serial: [Z1], pick: first}, wipe: all}", &[]);
+    wrong("data: {match: {rotational: true}, wipe: all}", &[]);
     wrong(
         "data: {match: {rotational: true}, mount: /usr/data}",
         &["53: `mount` `/usr/data` is not a place for data: use a path below /srv, /data, /var…"],
@@ -95,6 +101,17 @@ fn all_at_once() {
         FLEET.replace("lifetime:", "lifetme:").replace("mtu: 9000", "mut: 1").replace("bays: 4", "bays: x");
     let found = lines(&check(&source(&text)).errors);
     assert_eq!(found.len(), 3, "{found:?}");
+}
+
+#[test]
+fn a_system_disk_that_is_picked_is_wiped_only_when_it_is_listed() {
+    let picked =
+        "51: `wipe` is not for a disk that is picked from several: when one is missing or late it is another";
+    wrong("serial: [S45PNA0M1, S45PNA0M2], pick", "pick", &[picked]);
+    let fine = |from: &str, to: &str| assert_eq!(lines(&check(&source(&edited(from, to))).errors), [""; 0]);
+    fine("serial: [S45PNA0M1, S45PNA0M2], pick: smallest}, wipe: foreign", "pick: smallest}");
+    fine("serial: [S45PNA0M1, S45PNA0M2], pick: smallest", "min-size: 1");
+    fine("serial: [S45PNA0M1, S45PNA0M2], pick", "wwn: [eui.0025385b21404eb1], pick");
 }
 
 #[test]

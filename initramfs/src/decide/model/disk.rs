@@ -163,7 +163,10 @@ impl Disk for Memory {
     }
 
     fn zero(&self, at: u64, len: u64) -> io::Result<()> {
-        assert!(at + len <= self.size && at.is_multiple_of(SECTOR) && len.is_multiple_of(SECTOR), "{len} at {at}");
+        assert!(
+            at + len <= self.size && at.is_multiple_of(SECTOR) && len.is_multiple_of(SECTOR),
+            "{len} at {at}"
+        );
         self.power.operation()?;
         let mut bytes = self.lock();
         bytes.operations += 1;

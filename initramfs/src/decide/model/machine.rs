@@ -7,6 +7,7 @@ use crate::decide::history::History;
 use crate::decide::{Hash, Slot, Wanted};
 use crate::disks::{self, Content, Found};
 use crate::failure::{Code, Failure};
+use crate::identity::Recognised;
 use crate::log::Log;
 use crate::options::RootHash;
 use crate::slots::classify::{EDGE, classify};
@@ -341,6 +342,12 @@ impl Machine for Sled {
         self.drive(disk)?.memory.read(root.start + md::SUPERBLOCK, &mut bytes).ok()?;
         md::parse(&bytes)
     }
+
+    fn is_blank(&self, disk: &str, root: &Partition) -> bool {
+        let mut head = vec![0; 1 << 20];
+        let read = self.drive(disk).map(|drive| drive.memory.read(root.start, &mut head));
+        matches!(read, Some(Ok(()))) && head.iter().all(|byte| *byte == 0)
+    }
 }
 
 /// Servers that do not answer.
@@ -414,9 +421,16 @@ impl Real<'_> {
         let release = &self.sled.releases[self.named];
         let source: &dyn slots::Source = if self.sled.server { &release.files } else { &Nobody };
         let job = Job { image: &release.image, source, log: &self.log, machine: &*self.sled };
-        let told = Installation { install: &self.install, conf: "", running, time: NOW, random: &random };
-        work(&job, &told, self.sled.usr.path())
-            .map_err(|e| Failure::new(Code::InstallFailed, Log::chain(&e)))
+        let recognised = Recognised::Hardware;
+        let told = Installation {
+            install: &self.install,
+            conf: "",
+            recognised,
+            running,
+            time: NOW,
+            random: &random,
+        };
+        work(&job, &told, self.sled.usr.path()).map_err(|e| Failure::new(Code::InstallFailed, Log::chain(&e)))
     }
 }
 
@@ -487,7 +501,7 @@ impl Host for Real<'_> {
     }
 
     fn repair(&mut self, disk: &str) -> Result<Found, Failure> {
-        self.with(None, &|job, told, _| slots::repair(job, told, disk))
+        self.with(Some(self.booted), &|job, told, _| slots::repair(job, told, disk))
     }
 
     fn update(&mut self, disk: &str) -> Result<(), Failure> {

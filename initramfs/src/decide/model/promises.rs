@@ -117,11 +117,9 @@ fn an_update_goes_to_the_disk_the_sled_runs_from() {
 
 #[test]
 fn a_slot_that_rots_is_written_again_or_gives_way() {
-    for (server, other, end) in [
-        (true, false, Outcome::Ready(0)),
-        (true, true, Outcome::Ready(1)),
-        (false, true, Outcome::Ready(0)),
-    ] {
+    for (server, other, end) in
+        [(true, false, Outcome::Ready(0)), (true, true, Outcome::Ready(1)), (false, true, Outcome::Ready(0))]
+    {
         let mut sled = installed(&[Good]);
         let newest = usize::from(other);
         if other {
@@ -139,7 +137,10 @@ fn a_slot_that_rots_is_written_again_or_gives_way() {
 #[test]
 fn what_is_broken_on_purpose_is_found() {
     for (broken, events) in [
-        (Broken::UpdateChoosesDisk, vec![Event::Present(0, true), Event::Document(1), Event::Boot, Event::Boot]),
+        (
+            Broken::UpdateChoosesDisk,
+            vec![Event::Present(0, true), Event::Document(1), Event::Boot, Event::Boot],
+        ),
         (Broken::Forgets, vec![Event::Present(0, true), Event::Document(1), Event::Boot, Event::Boot]),
     ] {
         let all = [Good, if broken == Broken::Forgets { NeverReady } else { Good }];

@@ -153,7 +153,7 @@ pub(super) fn run(disk: &Memory, image: &Image, files: &Files, wipe: Wipe) -> Re
     let install = Install { wipe, ..anything() };
     let what = installation(&install);
     let device = look(disk);
-    choose::allowed(&device, wipe)?;
+    choose::allowed(&device, what.permitted(&device)?)?;
     if disks::find(&[seen(disk, SIZE, 512)], &hash(image)).is_empty() {
         let tree = stream::tree(files, image, &log)?;
         let plan = plan_for(&job, &what, &device, disk, None)?;
@@ -243,6 +243,12 @@ fn the_power_may_be_cut_at_any_step_of_a_first_installation() {
     let (image, files) = image("1", 150);
     let steps = cut_everywhere(&Sectors::new(), &image, &files, &|_| ());
     assert!(steps > 100, "{steps}");
+    // The mark of a preparation goes with the end of it.
+    let disk = Memory::new(Sectors::new());
+    run(&disk, &image, &files, Wipe::Never).unwrap();
+    let mut mark = [1; 4096];
+    disk.read(classify::MARK_AT, &mut mark).unwrap();
+    assert!(mark.iter().all(|byte| *byte == 0));
 }
 
 #[test]
@@ -447,7 +453,7 @@ fn data_disk() -> [gpt::Plan; 2] {
     let device = look(&Memory::new(Sectors::new()));
     let ids = [[gpt::Guid([1; 16]), gpt::Guid([2; 16])]];
     let sets = [("data".to_owned(), set)].into();
-    let entries = plan("r1-b07", &sets, &[device], &ids).entries;
+    let entries = plan("r1-b07", Recognised::Hardware, &sets, &[device], &ids).entries;
     let Action::Prepare { table, .. } = &entries[0].action else { panic!("{entries:?}") };
     let mut formatted = table.clone();
     formatted.partitions[0].attributes = 0;

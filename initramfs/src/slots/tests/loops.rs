@@ -13,13 +13,13 @@ use std::process::Command;
 use syscalls::loopdev::{self, Loop};
 
 /// A sparse file as a disk.
-pub(super) struct Sparse {
+pub(crate) struct Sparse {
     device: Loop,
     _file: tempfile::NamedTempFile,
 }
 
 impl Sparse {
-    pub(super) fn new(bytes: u64, sector: u32) -> Self {
+    pub(crate) fn new(bytes: u64, sector: u32) -> Self {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(bytes).unwrap();
         let device = loopdev::attach(file.as_file(), sector, false)
@@ -27,16 +27,16 @@ impl Sparse {
         Self { device, _file: file }
     }
 
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.device.node.file_name().unwrap().to_str().unwrap().to_owned()
     }
 
     /// Its device node.
-    pub(super) fn node(&self) -> &Path {
+    pub(crate) fn node(&self) -> &Path {
         &self.device.node
     }
 
-    pub(super) fn look(&self) -> Device {
+    pub(crate) fn look(&self) -> Device {
         devices::device(&disks::look_at(&self.name()).unwrap())
     }
 
@@ -51,7 +51,7 @@ impl Sparse {
 }
 
 /// Runs a judge, which must succeed; what it said.
-pub(super) fn judge(package: &str, tool: &str, args: &[&str]) -> String {
+pub(crate) fn judge(package: &str, tool: &str, args: &[&str]) -> String {
     let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
     let out = Command::new(tool)
         .args(args)
@@ -220,6 +220,12 @@ fn a_disk_in_use_is_not_written_to() {
     let error = install_on(&job, &installation(&install), &device).unwrap_err();
     assert_eq!(error.to_string(), format!("{} is in use or does not open", disk.name()));
     drop(held);
+    assert_eq!(disk.look().state, classify::State::Blank);
+
+    // Another disk has its name by now, with as little on it.
+    let before = Device { serial: "S1".into(), ..device };
+    let error = install_on(&job, &installation(&install), &before).unwrap_err();
+    assert_eq!(error.to_string(), format!("{} is not written to", disk.name()));
     assert_eq!(disk.look().state, classify::State::Blank);
 }
 

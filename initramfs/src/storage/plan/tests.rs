@@ -1,9 +1,11 @@
 use super::*;
 use crate::probe::{Found, Kind};
 use crate::slots::choose::tests::{XFS, device};
+use crate::storage::wipe::COLUMNS;
 use formats::gpt::{Source, Table};
 use metadata::document::{DiskMatch, Wipe};
 use proptest::prelude::*;
+use std::slice::from_ref as one;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const SLED: &str = "r1-b07";
@@ -47,7 +49,7 @@ fn ids(devices: &[Device]) -> Vec<[Guid; 2]> {
 }
 
 fn planned(sets: &BTreeMap<String, DiskSet>, devices: &[Device]) -> Plan {
-    plan(SLED, sets, devices, &ids(devices))
+    plan(SLED, Recognised::Hardware, sets, devices, &ids(devices))
 }
 
 fn foreign(kind: Kind) -> State {
@@ -61,7 +63,8 @@ fn disk_with(what: What) -> Device {
         What::Blank | What::InUse => State::Blank,
         What::Own => data(SLED, "data", 3, false),
         What::System => State::Ours(table),
-        What::OtherData => data("r1-b08", "data", 3, false),
+        What::OtherSet => data(SLED, "other", 3, false),
+        What::OtherSled => data("r1-b08", "data", 3, false),
         What::Table => foreign(Kind::Table),
         What::Filesystem => State::Foreign(XFS),
         What::Member => foreign(Kind::Member),
@@ -75,20 +78,36 @@ fn disk_with(what: What) -> Device {
 fn permitting(permission: Permission) -> Vec<DiskSet> {
     match permission {
         Permission::Nothing => {
-            vec![set(Wipe::Never, &[]), set(Wipe::Foreign, &["other"]), set(Wipe::All, &["other"])]
+            // When one is late, `pick` means another.
+            let mut picked = set(Wipe::All, &[]);
+            picked.disk.pick = Some(Pick::First);
+            vec![set(Wipe::Never, &[]), set(Wipe::Foreign, &["other"]), set(Wipe::All, &["other"]), picked]
         }
         Permission::Foreign => vec![set(Wipe::Foreign, &["other", "Ssda"])],
-        Permission::All => vec![set(Wipe::All, &[]), set(Wipe::All, &["Ssda"])],
+        Permission::All => vec![set(Wipe::All, &[])],
+        Permission::Listed => {
+            let mut matched = set(Wipe::All, &[]);
+            (matched.disk.serial, matched.disk.pick) = (vec!["Ssda".into()], Some(Pick::First));
+            vec![set(Wipe::All, &["other", "Ssda"]), matched]
+        }
     }
+}
+
+/// The one outcome of a cell, whatever of its permissions and recognitions holds.
+fn cell(what: What, permissions: &[Permission], recognised: &[Recognised]) -> Outcome {
+    let pairs = permissions.iter().flat_map(|p| recognised.iter().map(|r| outcome(what, *p, *r)));
+    let all: Vec<_> = pairs.collect();
+    assert!(all.iter().all(|outcome| *outcome == all[0]), "{what:?}: {all:?}");
+    all[0]
 }
 
 fn page() -> String {
     let mut table = String::from("| what is on the disk |");
-    Permission::ALL.iter().for_each(|(_, name)| table += &format!(" {name} |"));
-    table += "\n|---|---|---|---|\n";
+    COLUMNS.iter().for_each(|(.., name)| table += &format!(" {name} |"));
+    table += &format!("\n|{}\n", "---|".repeat(1 + COLUMNS.len()));
     for (what, name) in What::ALL {
         table += &format!("| {name} |");
-        Permission::ALL.iter().for_each(|(p, _)| table += &format!(" {} |", outcome(what, *p)));
+        COLUMNS.iter().for_each(|(p, r, _)| table += &format!(" {} |", cell(what, p, r)));
         table += "\n";
     }
     table
@@ -111,38 +130,77 @@ fn the_table_in_the_documentation_is_the_table_in_the_code() {
 fn every_cell_of_the_wipe_table() {
     use Outcome::{Keep, Prepare, Refuse};
     // Written down here a second time, so that a slip in the code is one.
+    let foreign = [Refuse, Prepare, Prepare, Prepare, Prepare, Prepare];
     let expected = [
-        [Prepare, Prepare, Prepare],
-        [Keep, Keep, Keep],
-        [Refuse, Refuse, Prepare],
-        [Refuse, Refuse, Prepare],
-        [Refuse, Prepare, Prepare],
-        [Refuse, Prepare, Prepare],
-        [Refuse, Prepare, Prepare],
-        [Refuse, Prepare, Prepare],
-        [Refuse, Refuse, Refuse],
-        [Refuse, Refuse, Refuse],
+        [Prepare; 6],
+        [Keep; 6],
+        [Refuse, Refuse, Prepare, Prepare, Refuse, Refuse],
+        [Refuse, Refuse, Prepare, Prepare, Refuse, Refuse],
+        [Refuse, Refuse, Prepare, Refuse, Refuse, Refuse],
+        foreign,
+        foreign,
+        foreign,
+        foreign,
+        [Refuse; 6],
+        [Refuse; 6],
     ];
     let mut cells = 0;
     for ((what, name), row) in What::ALL.into_iter().zip(expected) {
-        for ((permission, column), cell) in Permission::ALL.into_iter().zip(row) {
-            for set in permitting(permission) {
-                let disk = disk_with(what);
-                assert_eq!(What::of(&disk, SLED, "data"), what);
-                assert_eq!(Permission::of(&set, &disk.serial), permission);
-                let plan = planned(&sets(set), &[disk]);
-                let got = match plan.entries.as_slice() {
-                    [Entry { action: Action::Keep { .. }, .. }] => Keep,
-                    [Entry { action: Action::Prepare { .. }, .. }] => Prepare,
-                    [Entry { action: Action::Refuse(_), .. }] => Refuse,
-                    other => panic!("{name}, {column}: {other:?}"),
-                };
-                assert_eq!(got, cell, "{name}, {column}");
-                cells += 1;
+        for ((permissions, recognised, column), cell) in COLUMNS.into_iter().zip(row) {
+            for (permission, recognised) in
+                permissions.iter().flat_map(|p| recognised.iter().map(move |r| (*p, *r)))
+            {
+                for set in permitting(permission) {
+                    let disk = disk_with(what);
+                    assert_eq!(What::of(&disk, SLED, "data"), what);
+                    assert_eq!(Permission::of(&set, &disk), permission);
+                    let plan = plan(SLED, recognised, &sets(set), one(&disk), &ids(one(&disk)));
+                    let got = match plan.entries.as_slice() {
+                        [Entry { action: Action::Keep { .. }, .. }] => Keep,
+                        [Entry { action: Action::Prepare { .. }, .. }] => Prepare,
+                        [Entry { action: Action::Refuse(why), .. }] => {
+                            assert!(!why.is_empty());
+                            Refuse
+                        }
+                        other => panic!("{name}, {column}: {other:?}"),
+                    };
+                    assert_eq!(got, cell, "{name}, {column}, {recognised:?}");
+                    cells += 1;
+                }
             }
         }
     }
-    println!("{cells} cases in {} cells of the wipe table", expected.len() * 3);
+    println!("{cells} cases in {} cells of the wipe table", expected.len() * COLUMNS.len());
+}
+
+#[test]
+fn a_disk_that_is_refused_is_told_what_would_allow_it() {
+    let says = |what, set: DiskSet, recognised| {
+        let disk = disk_with(what);
+        let plan = plan(SLED, recognised, &sets(set), one(&disk), &ids(one(&disk)));
+        match plan.entries.as_slice() {
+            [Entry { action: Action::Refuse(why), .. }] => why.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (all, never) = (|| set(Wipe::All, &[]), || set(Wipe::Never, &[]));
+    let mut picked = all();
+    picked.disk.pick = Some(Pick::Largest);
+    for (what, set, recognised, word) in [
+        (What::Unreadable, all(), Recognised::Hardware, "does not read"),
+        (What::InUse, all(), Recognised::Hardware, "is using it"),
+        (What::Filesystem, picked, Recognised::Hardware, "`pick`"),
+        (What::System, all(), Recognised::Stranger, "another board"),
+        (What::OtherSled, all(), Recognised::Hardware, "its serial number"),
+        (What::System, all(), Recognised::Place, "by its place"),
+        (What::System, never(), Recognised::Hardware, "an installation"),
+        (What::OtherSet, never(), Recognised::Hardware, "another set"),
+        (What::Filesystem, never(), Recognised::Hardware, "does not allow"),
+        (What::Filesystem, set(Wipe::Foreign, &["other"]), Recognised::Hardware, "does not list"),
+    ] {
+        let said = says(what, set, recognised);
+        assert!(said.contains(word), "{what:?}: {said}");
+    }
 }
 
 #[test]
@@ -176,18 +234,54 @@ data disks: 0 kept, 3 to prepare, 0 refused
     assert_eq!(
         plan.to_string(),
         "\
-data disks: 2 kept, 1 to prepare, 4 refused
+data disks: 3 kept, 1 to prepare, 3 refused
   data-03: keep sda 6000.0 GB sata MODEL 1 Ssda (data disk data-03 of sled r1-b07)
   data-01: format sdc 6000.0 GB sata MODEL 1 Ssdc (data disk data-01 of sled r1-b07)
-  data: refuse sdf 6000.0 GB sata MODEL 1 Ssdf (data disk data-03 of sled r1-b07): sda is data-03, too
-  data-02: partition and format sdb 6000.0 GB sata MODEL 1 Ssdb (blank)
+  data-02: keep sdf 6000.0 GB sata MODEL 1 Ssdf (data disk data-03 of sled r1-b07), which has the number 03 of an older disk
+  data-04: partition and format sdb 6000.0 GB sata MODEL 1 Ssdb (blank)
   data: refuse sdd 6000.0 GB sata MODEL 1 Ssdd (has an XFS filesystem): the document does not allow to wipe it
-  data: refuse sde 6000.0 GB sata MODEL 1 Ssde (data disk data-04 of sled r1-b08): data of another sled or set is wiped only with `wipe: all`
+  data: refuse sde 6000.0 GB sata MODEL 1 Ssde (data disk data-04 of sled r1-b08): data of another sled is wiped only with `wipe: all` and its serial number in `wipe-serials`
   data: refuse sdg 6000.0 GB sata MODEL 1 Ssdg (unreadable: EIO): a disk that does not read is not written to
-  warning: set data has 3 of 8 disks
+  warning: set data has 4 of 8 disks
 "
     );
     assert_eq!(plan.missing, 1);
+}
+
+/// Of two disks with the same number the older one has it, wherever they are; while one of them
+/// is in use the other waits.
+#[test]
+fn a_spare_that_took_the_number_of_a_late_disk_gives_it_back() {
+    let disk = |name: &str, path: &str, time: Option<u8>| {
+        let mut state = data(SLED, "data", 3, false);
+        if let (State::Data(data), Some(time)) = (&mut state, time) {
+            let mut id = [0; 16];
+            (id[5], id[6], id[8]) = (time, 0x70, 0x80);
+            data.disk_guid = Guid::from_uuid(id);
+        }
+        hdd(name, path, state)
+    };
+    let says = |devices: &[Device]| {
+        let plan = planned(&sets(set(Wipe::Never, &[])), devices);
+        let says = |entry: &Entry| match &entry.action {
+            Action::Keep { bay, .. } => format!("{} keeps {bay}", entry.device.name),
+            Action::Renumber { from, bay, .. } => format!("{} {from} to {bay}", entry.device.name),
+            other => format!("{} {other:?}", entry.device.name),
+        };
+        plan.entries.iter().map(says).collect::<Vec<_>>().join(", ")
+    };
+    // From before there was a time in it, or with an earlier one.
+    for old in [None, Some(4)] {
+        for (a, b) in [("p1", "p2"), ("p2", "p1")] {
+            let (late, spare) = (disk("sda", a, old), disk("sdb", b, Some(5)));
+            assert_eq!(says(&[late.clone(), spare.clone()]), "sda keeps 3, sdb 3 to 1", "{old:?}");
+            let mounted = Device { in_use: true, ..spare.clone() };
+            let refused = "sdb keeps 3, sda Refuse(\"sdb is data-03, too\")";
+            assert_eq!(says(&[late.clone(), mounted]), refused, "{old:?}");
+            let mounted = Device { in_use: true, ..late };
+            assert_eq!(says(&[mounted, spare]), "sda keeps 3, sdb 3 to 1", "{old:?}");
+        }
+    }
 }
 
 #[test]
@@ -198,7 +292,7 @@ fn counts_picks_and_bays() {
     let pick = |pick, count| {
         let mut set = set(Wipe::Never, &[]);
         (set.disk.pick, set.count) = (Some(pick), count);
-        planned(&sets(set), &devices).entries.iter().map(|e| e.disk.clone()).collect::<Vec<_>>()
+        planned(&sets(set), &devices).entries.iter().map(|e| e.device.name.clone()).collect::<Vec<_>>()
     };
     assert_eq!(pick(Pick::Smallest, Some(2)), ["sdb", "sdd"]);
     assert_eq!(pick(Pick::Largest, None), ["sda"]);
@@ -292,15 +386,17 @@ proptest! {
         devices in prop::collection::vec(any_disk(), 0..8),
         one in any_set(),
         two in prop::option::of(any_set()),
+        recognised in 0..3_usize,
     ) {
+        let recognised = [Recognised::Hardware, Recognised::Place, Recognised::Stranger][recognised];
         let devices: Vec<_> = devices.into_iter().zip(0..).map(|(d, n)| Device { name: format!("sd{n}"), ..d }).collect();
         let mut sets = sets(one);
         sets.extend(two.map(|set| ("fast".to_owned(), set)));
-        let plan = planned(&sets, &devices);
+        let plan = plan(SLED, recognised, &sets, &devices, &ids(&devices));
         CASES.fetch_add(1, Ordering::Relaxed);
         for (n, entry) in plan.entries.iter().enumerate() {
-            prop_assert!(plan.entries[..n].iter().all(|e| e.disk != entry.disk), "{} twice", entry.disk);
-            let device = devices.iter().find(|d| d.name == entry.disk).unwrap();
+            prop_assert!(plan.entries[..n].iter().all(|e| e.device.name != entry.device.name), "{} twice", entry.device.name);
+            let device = devices.iter().find(|d| d.name == entry.device.name).unwrap();
             let set = &sets[&entry.set];
             prop_assert!(set.disk.rotational.is_none_or(|r| r == device.rotational));
             let bay = match &entry.action {
@@ -308,6 +404,14 @@ proptest! {
                 Action::Keep { bay, .. } => {
                     let State::Data(data) = &device.state else { panic!("kept {device}") };
                     prop_assert_eq!((data.sled.as_str(), data.set.as_str(), data.bay), (SLED, entry.set.as_str(), *bay));
+                    *bay
+                }
+                Action::Renumber { from, bay, partition } => {
+                    let State::Data(data) = &device.state else { panic!("renumbered {device}") };
+                    prop_assert_eq!((data.sled.as_str(), data.set.as_str(), data.bay), (SLED, entry.set.as_str(), *from));
+                    prop_assert!(!device.in_use);
+                    let named = Partition { name: data.partition.name.clone(), ..partition.clone() };
+                    prop_assert_eq!(&named, &data.partition);
                     *bay
                 }
                 Action::Prepare { bay, table } => {
@@ -319,11 +423,21 @@ proptest! {
                         State::Foreign(_) => match set.wipe {
                             Wipe::Never => false,
                             Wipe::Foreign => listed,
-                            Wipe::All => listed || set.wipe_serials.is_empty(),
+                            Wipe::All => listed || (set.wipe_serials.is_empty() && set.disk.pick.is_none()),
                         },
                         State::Data(d) if d.sled == SLED && d.set == entry.set => false,
+                        State::Data(d) if d.sled != SLED => {
+                            set.wipe == Wipe::All && listed && recognised != Recognised::Stranger
+                        }
                         State::Data(_) | State::Ours(_) => {
-                            set.wipe == Wipe::All && (listed || set.wipe_serials.is_empty())
+                            set.wipe == Wipe::All
+                                && match recognised {
+                                    Recognised::Hardware => {
+                                        listed || (set.wipe_serials.is_empty() && set.disk.pick.is_none())
+                                    }
+                                    Recognised::Place => listed,
+                                    Recognised::Stranger => false,
+                                }
                         }
                         State::Unreadable(_) => false,
                     };
@@ -340,12 +454,12 @@ proptest! {
                 }
             };
             let same = |e: &&Entry| e.set == entry.set && matches!(&e.action,
-                Action::Keep { bay: b, .. } | Action::Prepare { bay: b, .. } if *b == bay);
+                Action::Keep { bay: b, .. } | Action::Prepare { bay: b, .. } | Action::Renumber { bay: b, .. } if *b == bay);
             prop_assert_eq!(plan.entries.iter().filter(same).count(), 1, "two {}-{}", &entry.set, bay);
         }
         for (name, set) in &sets {
             let prepared = plan.entries.iter().filter(|e| e.set == *name && matches!(e.action, Action::Prepare { .. })).count();
-            let kept = plan.entries.iter().filter(|e| e.set == *name && matches!(e.action, Action::Keep { .. })).count();
+            let kept = plan.entries.iter().filter(|e| e.set == *name && matches!(e.action, Action::Keep { .. } | Action::Renumber { .. })).count();
             let most = set.count.map(|n| n as usize).unwrap_or(if set.disk.pick.is_some() { 1 } else { 99 });
             prop_assert!(prepared == 0 || prepared + kept <= most);
         }
