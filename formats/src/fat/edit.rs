@@ -5,8 +5,8 @@
 //! on the disk, one sector of the directory makes them the file. What no entry leads to any
 //! more is freed after that. So the worst that a cut leaves are clusters that are lost, two
 //! entries of one file when it is renamed, and parts of a long name that belong to nothing;
-//! firmware passes over all of them, and [`Editor::open`] makes them free. Only a sector of
-//! the filesystem has to be written as a whole.
+//! firmware passes over all of them, and [`Editor::open`] cleans up. Only 512 bytes
+//! have to be written as a whole.
 
 use super::NameReason;
 use super::bpb::{Bpb, Root};
@@ -20,6 +20,10 @@ use std::io;
 
 /// Deepest directory that is looked into: nothing that boots lies deeper, and a loop ends.
 const MAX_DEPTH: usize = 16;
+/// Bytes that a disk writes as a whole, whatever sectors it or the filesystem has.
+const UNIT: usize = 512;
+/// Entries in it.
+const PER_UNIT: usize = UNIT / ENTRY_SIZE;
 /// Entries that are looked at.
 const MAX_FILES: usize = 65_536;
 
@@ -65,6 +69,9 @@ pub enum EditError {
         /// The file.
         String,
     ),
+    /// A directory shares a cluster with something else: a write to one would destroy the other.
+    #[error("FAT: directories and files share clusters; fsck.fat repairs that")]
+    Crossed,
     /// A name that cannot be.
     #[error("FAT: the name {name} is not possible: {reason}")]
     Name {
@@ -87,8 +94,10 @@ pub struct Editor<'a> {
     layout: Layout,
     /// The tables as they are on the disk; an empty one does not read.
     on_disk: Vec<Vec<u8>>,
-    /// For each cluster whether an entry leads to it.
-    reached: Vec<bool>,
+    /// For each cluster what an entry that leads to it is of.
+    reached: Vec<Option<Of>>,
+    /// Set when a directory has a cluster that something else has, too.
+    crossed: bool,
     /// Set when every directory was read: then what is not reached is free.
     whole: bool,
     /// Every file and its length.
@@ -100,6 +109,13 @@ impl std::fmt::Debug for Editor<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Editor").field("bpb", &self.layout.bpb).finish_non_exhaustive()
     }
+}
+
+/// What a cluster is part of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Dir,
+    File,
 }
 
 /// A name to come into a directory, and what it stands for.
@@ -123,9 +139,17 @@ impl<'a> Editor<'a> {
         };
         let on_disk = layout.bpb.tables.iter().map(copy).collect();
         let stamp = Stamp::new(time);
-        let mut editor =
-            Self { medium, layout, on_disk, reached: Vec::new(), whole: false, files: Vec::new(), stamp };
-        editor.free_lost()?;
+        let mut editor = Self {
+            medium,
+            layout,
+            on_disk,
+            reached: Vec::new(),
+            crossed: false,
+            whole: false,
+            files: Vec::new(),
+            stamp,
+        };
+        editor.tidy()?;
         Ok(editor)
     }
 
@@ -171,7 +195,8 @@ impl<'a> Editor<'a> {
     }
 
     /// Writes a file, or another content of it; the directories above it are made. After a
-    /// cut it is the old one, or none, or the new one.
+    /// cut it is the old one, or none, or the new one. The room of the old content is free
+    /// after [`Self::tidy`].
     ///
     /// # Errors
     /// See [`EditError`].
@@ -197,7 +222,7 @@ impl<'a> Editor<'a> {
             }
             None => self.add(dir, path, &New { name, target: Target::File(first, len) })?,
         }
-        self.free_lost()
+        Ok(())
     }
 
     /// Gives a file another name in its directory. After a cut it has the old name, or the new
@@ -235,22 +260,26 @@ impl<'a> Editor<'a> {
             return Err(EditError::Kind(path.to_owned()));
         }
         let mut gone = content.clone();
-        if old.from / self.per_sector() != old.at / self.per_sector() {
+        if old.from / PER_UNIT != old.at / PER_UNIT {
             // The short name first: without it, what is left of the long one is nothing.
             entries::delete(&mut gone, old.at..=old.at);
             self.write_dir(dir, &content, &gone, old.at)?;
         }
         let before = gone.clone();
         entries::delete(&mut gone, old.from..=old.at);
-        self.write_dir(dir, &before, &gone, old.at)?;
-        self.free_lost()
+        self.write_dir(dir, &before, &gone, old.at)
     }
 
     /// Whether a cluster may be given out: the table says so, and nothing leads to it, whatever
     /// a damaged table says.
     fn is_free(&self, cluster: u32) -> bool {
-        let reached = usize::try_from(cluster).ok().and_then(|n| self.reached.get(n)).copied();
-        reached == Some(false) && self.layout.table.get(cluster) == Some(Link::Free)
+        self.is_lost(cluster) && self.layout.table.get(cluster) == Some(Link::Free)
+    }
+
+    /// Whether nothing leads to a cluster.
+    fn is_lost(&self, cluster: u32) -> bool {
+        let reached = usize::try_from(cluster).ok().and_then(|n| self.reached.get(n));
+        reached == Some(&None)
     }
 
     fn dir(&self, dir: u32) -> Result<(Vec<u8>, Dir), EditError> {
@@ -286,7 +315,6 @@ impl<'a> Editor<'a> {
                     cluster
                 }
             };
-            self.free_lost()?;
         }
         Ok(at)
     }
@@ -349,7 +377,7 @@ impl<'a> Editor<'a> {
 
     /// Writes the sectors of the tables that are not as they should be.
     fn write_tables(&mut self) -> Result<bool, EditError> {
-        let sector = usize::try_from(self.layout.bpb.sector).unwrap_or(512);
+        let sector = UNIT;
         let mut wrote = false;
         for (table, on_disk) in self.layout.bpb.tables.iter().zip(&mut self.on_disk) {
             for (n, wanted) in self.layout.table.bytes.chunks(sector).enumerate() {
@@ -398,11 +426,7 @@ impl<'a> Editor<'a> {
     /// Where a name of so many entries goes: in one sector if it can.
     fn room(&self, content: &[u8], entries: &Dir, count: usize) -> Option<usize> {
         let all = content.len() / ENTRY_SIZE;
-        entries.room(count, Some(self.per_sector()), all).or_else(|| entries.room(count, None, all))
-    }
-
-    fn per_sector(&self) -> usize {
-        usize::try_from(self.layout.bpb.sector).unwrap_or(512) / ENTRY_SIZE
+        entries.room(count, Some(PER_UNIT), all).or_else(|| entries.room(count, None, all))
     }
 
     /// The entries of a name; `None` when there is no short name left for it.
@@ -428,7 +452,7 @@ impl<'a> Editor<'a> {
         new: &New<'_>,
     ) -> Result<bool, EditError> {
         let Some(raw) = self.entry(entries, new) else { return Ok(false) };
-        let (count, per) = (raw.len() / ENTRY_SIZE, self.per_sector());
+        let (count, per) = (raw.len() / ENTRY_SIZE, PER_UNIT);
         if old.from / per != old.at / per || count > old.at + 1 - old.from {
             return Ok(false);
         }
@@ -464,7 +488,10 @@ impl<'a> Editor<'a> {
     /// Writes the sectors of a directory that change: the one with the entry `last` by itself,
     /// when all others are on the disk.
     fn write_dir(&self, dir: u32, old: &[u8], new: &[u8], last: usize) -> Result<(), EditError> {
-        let sector = usize::try_from(self.layout.bpb.sector).unwrap_or(512);
+        if self.crossed {
+            return Err(EditError::Crossed);
+        }
+        let sector = UNIT;
         let mut writes = Vec::new();
         let mut from = 0;
         for (at, len) in self.layout.pieces(dir)? {
@@ -493,14 +520,16 @@ impl<'a> Editor<'a> {
         Ok(())
     }
 
-    /// Looks at everything that is there, frees what no entry leads to, and makes tables and
+    /// To be called at the end: looks at everything that is there, frees what no entry leads to, and makes tables and
     /// count of free clusters say so. With a directory that does not read nothing is freed.
-    fn free_lost(&mut self) -> Result<(), EditError> {
-        self.walk();
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn tidy(&mut self) -> Result<(), EditError> {
+        self.walk()?;
         if self.whole {
             for cluster in self.layout.bpb.numbers() {
-                let reached = usize::try_from(cluster).ok().and_then(|n| self.reached.get(n)).copied();
-                if reached == Some(false) && self.layout.table.get(cluster) != Some(Link::Bad) {
+                if self.is_lost(cluster) && self.layout.table.get(cluster) != Some(Link::Bad) {
                     self.layout.table.set(cluster, Link::Free);
                 }
             }
@@ -516,7 +545,7 @@ impl<'a> Editor<'a> {
     /// The count of free clusters, of which firmware makes use.
     fn count_free(&self) -> Result<bool, EditError> {
         let Some(at) = self.layout.bpb.fs_info else { return Ok(false) };
-        let mut raw = vec![0; usize::try_from(self.layout.bpb.sector).unwrap_or(512)];
+        let mut raw = vec![0; UNIT];
         let free =
             self.layout.bpb.numbers().filter(|n| self.layout.table.get(*n) == Some(Link::Free)).count();
         let free = u32::try_from(free).unwrap_or(u32::MAX).to_le_bytes();
@@ -532,34 +561,41 @@ impl<'a> Editor<'a> {
         Ok(true)
     }
 
-    fn walk(&mut self) {
+    fn walk(&mut self) -> Result<(), EditError> {
         let clusters = usize::try_from(self.layout.bpb.clusters).unwrap_or_default();
-        (self.reached, self.files) = (vec![false; clusters + 2], Vec::new());
-        self.whole = true;
+        (self.reached, self.files) = (vec![None; clusters + 2], Vec::new());
+        (self.whole, self.crossed) = (true, false);
         if let Root::Chain(first) = self.layout.bpb.root {
-            self.reach(first);
+            self.reach(first, Of::Dir);
         }
+        let mut untidy = Vec::new();
         let mut open = vec![(String::new(), 0, 0)];
         let mut seen = 0;
         while let Some((path, dir, depth)) = open.pop() {
-            let Ok((_, entries)) = self.dir(dir) else {
+            let Ok((bytes, entries)) = self.dir(dir) else {
                 self.whole = false;
                 continue;
             };
+            let mut tidy = bytes.clone();
+            let parts = entries.taken.iter().enumerate().filter(|(_, taken)| !**taken);
+            parts.for_each(|(place, _)| entries::delete(&mut tidy, place..=place));
+            if tidy != bytes {
+                untidy.push((dir, bytes, tidy));
+            }
             for slot in entries.slots {
                 seen += 1;
                 if seen > MAX_FILES || depth > MAX_DEPTH {
                     self.whole = false;
-                    return;
+                    return Ok(());
                 }
                 let name = format!("{path}{}", slot.name);
-                let before = usize::try_from(slot.first).ok().and_then(|n| self.reached.get(n)).copied();
+                let before = self.is_lost(slot.first);
                 if slot.first != 0 || slot.is_dir || slot.len != 0 {
-                    self.reach(slot.first);
+                    self.reach(slot.first, if slot.is_dir { Of::Dir } else { Of::File });
                 }
                 if !slot.is_dir {
                     self.files.push((name, slot.len));
-                } else if before == Some(false) {
+                } else if before {
                     open.push((name + "/", slot.first, depth + 1));
                 } else {
                     // A directory in two places, or in itself.
@@ -567,15 +603,22 @@ impl<'a> Editor<'a> {
                 }
             }
         }
+        for (dir, bytes, tidy) in untidy.into_iter().filter(|_| self.whole && !self.crossed) {
+            self.write_dir(dir, &bytes, &tidy, usize::MAX)?;
+        }
+        Ok(())
     }
 
     /// Marks a chain.
-    fn reach(&mut self, first: u32) {
+    fn reach(&mut self, first: u32, of: Of) {
         let (chain, whole) = self.layout.table.as_far_as_it_goes(&self.layout.bpb, first, usize::MAX);
         self.whole &= whole;
         for cluster in chain {
             let reached = usize::try_from(cluster).ok().and_then(|n| self.reached.get_mut(n));
-            reached.into_iter().for_each(|reached| *reached = true);
+            if let Some(reached) = reached {
+                self.crossed |= reached.is_some_and(|other| Of::Dir == other || Of::Dir == of);
+                *reached = Some(of);
+            }
         }
     }
 }

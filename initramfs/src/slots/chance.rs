@@ -68,3 +68,78 @@ pub fn decide(all: &[OnEsp], image: &Image, variables: &Variables) -> Chance {
         _ => Chance::NotChosen(variables.instead(all.iter().map(|e| e.esp))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use formats::gpt::Guid;
+    use metadata::document::Artefact;
+    use metadata::values::Hash32;
+
+    fn image() -> Image {
+        let artefact = || Artefact { file: "x".into(), size: 1, sha256: Hash32([0; 32]) };
+        Image {
+            name: "compute".into(),
+            version: "2".into(),
+            root_hash: Hash32([0xab; 32]),
+            urls: vec![],
+            usr: artefact(),
+            verity: artefact(),
+            uki: artefact(),
+        }
+    }
+
+    fn of(all: &[(Standing, bool)], variables: &Variables) -> Chance {
+        let on = |(standing, first): &(Standing, bool)| OnEsp {
+            disk: "sda".into(),
+            esp: Guid([1; 16]),
+            standing: *standing,
+            first: *first,
+        };
+        decide(&all.iter().map(on).collect::<Vec<_>>(), &image(), variables)
+    }
+
+    const NEW: Standing = Standing::OnTrial { left: 3, done: 0 };
+    const TRIED: Standing = Standing::OnTrial { left: 2, done: 1 };
+
+    #[test]
+    fn of_one_disk_and_of_two() {
+        use Standing::{Exhausted, Good, Missing};
+        let none = Variables::default();
+        let not_chosen = |chance: Chance| matches!(chance, Chance::NotChosen(_));
+        for first in [false, true] {
+            assert_eq!(of(&[(Missing, first)], &none), Chance::Choose);
+            assert_eq!(of(&[(Exhausted, first)], &none), Chance::Exhausted);
+        }
+        for standing in [NEW, TRIED, Good] {
+            assert_eq!(of(&[(standing, false)], &none), Chance::Choose);
+            // A cut between the two ESPs of a mirror, on either side.
+            for other in [(Missing, true), (standing, false)] {
+                assert_eq!(of(&[(standing, true), other], &none), Chance::Choose);
+                assert_eq!(of(&[other, (standing, true)], &none), Chance::Choose);
+            }
+        }
+        assert!(not_chosen(of(&[(NEW, true)], &none)) && not_chosen(of(&[(Good, true), (NEW, true)], &none)));
+        assert_eq!(of(&[(TRIED, true)], &none), Chance::Failed(1));
+        assert_eq!(of(&[(NEW, true), (TRIED, true)], &none), Chance::Failed(1));
+        // Tries that are used up on one disk are used up, unless it got ready on the other.
+        assert_eq!(of(&[(NEW, false), (Exhausted, true)], &none), Chance::Exhausted);
+        assert_eq!(of(&[(Exhausted, true), (Missing, false)], &none), Chance::Exhausted);
+        assert_eq!(of(&[(Good, false), (Exhausted, true)], &none), Chance::Choose);
+    }
+
+    #[test]
+    fn a_variable_that_stands_before_it_means_that_it_was_not_chosen() {
+        let default = |text: &str| Variables { default: Some(text.into()), ..Variables::default() };
+        assert_eq!(of(&[(NEW, true)], &default("compute_1.efi")), Chance::Choose);
+        assert!(matches!(
+            of(&[(NEW, true)], &default("compute_2_abababababababab+3.efi")),
+            Chance::NotChosen(_)
+        ));
+        let timeout = |text: &str| Variables { timeout: Some(text.into()), ..Variables::default() };
+        assert_eq!(of(&[(NEW, true)], &timeout("menu-force")), Chance::Choose);
+        assert!(matches!(of(&[(NEW, true)], &timeout("20")), Chance::NotChosen(_)));
+        // What is used up is not tried again, whatever stood before it.
+        assert_eq!(of(&[(Standing::Exhausted, true)], &default("compute_1.efi")), Chance::Exhausted);
+    }
+}

@@ -31,9 +31,9 @@ const RESERVED: u32 = 32;
 const NAMED: usize = 5;
 
 /// An ESP as something a filesystem is on.
-struct Esp<'a> {
-    disk: &'a dyn Disk,
-    at: &'a Partition,
+pub(super) struct Esp<'a> {
+    pub(super) disk: &'a dyn Disk,
+    pub(super) at: &'a Partition,
 }
 
 impl fat::Medium for Esp<'_> {
@@ -348,7 +348,8 @@ fn at(file: &str) -> String {
 }
 
 fn remove(fs: &mut fat::Editor<'_>, paths: Vec<String>) -> Result<(), EditError> {
-    paths.iter().try_for_each(|path| fs.remove(path))
+    paths.iter().try_for_each(|path| fs.remove(path))?;
+    fs.tidy()
 }
 
 /// The job's UKI, from its source.

@@ -211,3 +211,6 @@ fn settle_below(
     }
     Ok(says)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //! devices with the tools of others as judges.
 
 mod cuts;
+mod esp_cuts;
 pub(crate) mod loops;
 mod mirror;
 mod sources;

@@ -25,7 +25,7 @@ pub(super) struct Memory {
     pub(super) lasting: RefCell<Sectors>,
     /// In the order they were written; `None` is a zeroed range.
     cache: RefCell<Vec<Write>>,
-    view: RefCell<Sectors>,
+    pub(super) view: RefCell<Sectors>,
     /// Operations until the power is cut.
     pub(super) left: Cell<u64>,
     flushes: Cell<u64>,
