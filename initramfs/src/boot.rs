@@ -17,7 +17,7 @@ use crate::search::Search;
 use crate::site::{OEM_FILE, Site};
 use crate::uevent::Uevents;
 use crate::watchdog::{self, Watchdog};
-use crate::{disks, inventory, raid, root, storage, usr};
+use crate::{disks, inventory, raid, root, shutdown, storage, usr};
 use formats::initconf::{self, InitConf};
 use formats::modules::index::{self, Index};
 use std::convert::Infallible;
@@ -46,6 +46,7 @@ fn boot(log: &'static Log, options: &mut Options) -> Result<Infallible, Failure>
     let warnings;
     (*options, warnings) = Options::parse(&line);
     guard(log, options.on_fail);
+    early::restart_after_panic(&line);
     warnings.iter().for_each(|warning| log.warn("command line", warning));
     let conf = configuration(log);
     log.step("image", || Ok(((), format!("{} {}", conf.image, conf.version))))?;
@@ -299,6 +300,15 @@ impl Boot<'_> {
                 Code::UsrCorrupt,
                 "a block that was read does not match; the kernel log has its number",
             ));
+        }
+        if let Err(error) = usr::panic_when_corrupt() {
+            log.warn("verity", format!("a /usr that rots while it runs only gives errors ({error})"));
+        }
+        if let Err(error) = shutdown::leave_behind() {
+            log.warn(
+                "hand-over",
+                format!("/var and /usr stay in use at a shutdown: {} ({error})", shutdown::PATH),
+            );
         }
         log.step("hand-over", || Ok(((), format!("to {}", options.init))))?;
         let json = self.report(&outcome, "boot", None);

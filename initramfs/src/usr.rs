@@ -6,11 +6,11 @@
 
 use crate::failure::{Code, Failure};
 use crate::options::RootHash;
-use formats::verity::{Superblock, hex};
+use formats::verity::{Superblock, Tree, device_bytes, hex};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use syscalls::dm::{Mapper, Table};
+use syscalls::dm::{self, Mapper, Table};
 
 /// Name of the mapping, as a Discoverable Partitions system calls it.
 pub const NAME: &str = "usr";
@@ -63,6 +63,62 @@ pub fn open(data: &Path, verity: &Path, bytes: u64, hash: &RootHash) -> Result<S
         })
         .map_err(|e| Failure::new(Code::VerityDevice, e))?;
     Ok(format!("/dev/dm-{}", device.minor))
+}
+
+/// The option of dm-verity that ends a machine whose /usr does not match, in place of an
+/// error to whoever read it: programs that die one by one leave a sled that looks alive.
+///
+/// Source: Linux `Documentation/admin-guide/device-mapper/verity.rst`, `<opt_params>`.
+const PANIC: &str = "panic_on_corruption";
+
+/// From now on a block that does not match ends in a panic, which the watchdog or `panic=`
+/// turns into a restart. Until then it is an error, so that the boot can say which /usr is
+/// damaged and try another one.
+///
+/// # Errors
+/// The device then goes on as it was.
+pub fn panic_when_corrupt() -> Result<(), dm::Error> {
+    let mapper = Mapper::open()?;
+    let (sectors, params) = mapper.table(NAME)?;
+    mapper.reload_read_only(NAME, &Table { sectors, target: "verity", params: &strict(&params) })
+}
+
+/// A verity table with [`PANIC`]. Pure.
+fn strict(params: &str) -> String {
+    // Ten fixed parameters, then a number of options and these.
+    let words: Vec<_> = params.split_ascii_whitespace().collect();
+    let (fixed, options) = words.split_at(words.len().min(10));
+    let mut options: Vec<_> = options.iter().skip(1).copied().filter(|option| *option != PANIC).collect();
+    options.push(PANIC);
+    format!("{} {} {}", fixed.join(" "), options.len(), options.join(" "))
+}
+
+/// Reads a whole /usr against its tree: the first block that does not match or does not
+/// read, or nothing when all is as the root hash says.
+///
+/// # Errors
+/// [`Code::VeritySuperblock`] when the tree itself cannot be used.
+pub fn rot(data: &Path, verity: &Path, bytes: u64, hash: &RootHash) -> Result<Option<u64>, Failure> {
+    let fail = |what: &dyn std::fmt::Display| {
+        Failure::new(Code::VeritySuperblock, format!("{}: {what}", verity.display()))
+    };
+    // What the superblock says it covers is not believed beyond the partition.
+    let blocks = bytes / formats::verity::BLOCK;
+    let open =
+        |path: &Path| File::open(path).map_err(|e| fail(&format!("{} does not open ({e})", path.display())));
+    let mut block = [0; 512];
+    let tree = open(verity)?;
+    tree.read_exact_at(&mut block, 0).map_err(|e| fail(&e))?;
+    let covered = Superblock::parse(&block).map_err(|e| fail(&e))?.data_blocks;
+    let length = Some(covered).filter(|covered| *covered <= blocks).and_then(device_bytes);
+    let length = length.and_then(|length| usize::try_from(length).ok());
+    let length = length.ok_or_else(|| fail(&format!("covers {covered} blocks of {blocks}")))?;
+    let mut all = vec![0; length];
+    tree.read_exact_at(&mut all, 0).map_err(|e| fail(&e))?;
+    let tree = Tree::verify(all, hash.bytes()).map_err(|e| fail(&e))?;
+    let data = open(data)?;
+    let good = tree.good_blocks(&|at, buffer| data.read_exact_at(buffer, at));
+    Ok((good < tree.blocks()).then_some(good))
 }
 
 /// Takes the mapping away again, to try another partition.
