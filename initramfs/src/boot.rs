@@ -16,7 +16,7 @@ use crate::report::{self, Memory, Report};
 use crate::search::Search;
 use crate::site::{OEM_FILE, Site};
 use crate::uevent::Uevents;
-use crate::watchdog::{self, Watchdog};
+use crate::watchdog::{self, Feeding, Watchdog};
 use crate::{disks, inventory, raid, root, shutdown, storage, usr};
 use formats::initconf::{self, InitConf};
 use formats::modules::index::{self, Index};
@@ -67,6 +67,14 @@ fn boot(log: &'static Log, options: &mut Options) -> Result<Infallible, Failure>
     let loader = Loader::new(&index, &params, &insert);
     let requests = modules::Requests::answer();
     let mut coldplug = modules::Coldplug::new(&loader);
+    // Before the first module: a driver may hang in a device that is broken.
+    let watchdog = Watchdog::start(
+        Box::new(|| watchdog::open(watchdog::PATH)),
+        early::uptime,
+        Box::new(|line| log.say(&format!("watchdog: {line}"))),
+    );
+    let watchdog = watchdog.map_err(|e| Failure::new(Code::Mounts, format!("no thread ({e})")))?;
+    let loading = watchdog.phase("modules", STEP);
     log.step("modules", || {
         modules::check_kernel(&index)?;
         coldplug.start(&conf.load);
@@ -78,14 +86,8 @@ fn boot(log: &'static Log, options: &mut Options) -> Result<Infallible, Failure>
     }
     root::plan_root().run(log, options.debug)?;
     let mut devices = Devices { uevents: &uevents, coldplug: &mut coldplug };
-    let watchdog = Watchdog::start(
-        Box::new(|| watchdog::open(watchdog::PATH)),
-        early::uptime,
-        Box::new(|line| log.say(&format!("watchdog: {line}"))),
-    );
-    let watchdog = watchdog.map_err(|e| Failure::new(Code::Mounts, format!("no thread ({e})")))?;
     let boot = Boot { log, options, conf: &conf, line: &line, hash: &hash, watchdog: &watchdog };
-    let prepared = boot.prepare(&mut devices);
+    let prepared = boot.prepare(&mut devices, loading);
     drop(requests);
     match prepared.and_then(|outcome| boot.leave(outcome)) {
         Ok(()) => {
@@ -129,9 +131,9 @@ struct Outcome {
 
 impl Boot<'_> {
     /// /usr, the sled's document, /etc and /var.
-    fn prepare(&self, devices: &mut Devices<'_, '_, '_>) -> Result<Outcome, Failure> {
+    fn prepare(&self, devices: &mut Devices<'_, '_, '_>, loading: Feeding) -> Result<Outcome, Failure> {
         let mut outcome = Outcome::default();
-        match self.system(devices, &mut outcome) {
+        match self.system(devices, &mut outcome, loading) {
             Ok(()) => Ok(outcome),
             Err(failure) => {
                 self.report(&outcome, "failed", Some(&failure));
@@ -140,10 +142,16 @@ impl Boot<'_> {
         }
     }
 
-    fn system(&self, devices: &mut Devices<'_, '_, '_>, outcome: &mut Outcome) -> Result<(), Failure> {
+    fn system(
+        &self,
+        devices: &mut Devices<'_, '_, '_>,
+        outcome: &mut Outcome,
+        loading: Feeding,
+    ) -> Result<(), Failure> {
         let Self { log, options, conf, line, hash, watchdog } = *self;
         // Whatever does not wait for others is done long before.
         let step = watchdog.phase("disks", options.wait.saturating_add(STEP));
+        drop(loading);
         outcome.site = self.site(None);
         // Cards need seconds for a link: they begin while disks are looked for.
         outcome.sled = outcome.site.asks().then(|| Sled::start(log, line));
@@ -166,7 +174,7 @@ impl Boot<'_> {
         let time = u32::try_from(conf.time).unwrap_or(u32::MAX);
         if let Some(sled) = &outcome.sled {
             let store = Store::new(var.as_deref());
-            let waits = watchdog.waits("network and servers");
+            let waits = watchdog.waits("network and servers", sled.client.pulse());
             drop(step);
             let got = sled.document(site, devices.coldplug, &store, options.patience, conf.time)?;
             let from_server = matches!(got.source, Source::Server { .. });

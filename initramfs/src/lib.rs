@@ -49,6 +49,7 @@ pub mod options;
 pub mod power;
 pub mod probe;
 pub mod provision;
+pub mod pulse;
 pub mod raid;
 pub mod report;
 pub mod reporter;

@@ -154,6 +154,48 @@ mod tests {
     }
 
     #[test]
+    fn a_table_read_back_gets_the_option_once() {
+        let table = "1 254:2 254:3 4096 4096 10 1 sha256 cd ff";
+        let armed = format!("{table} 1 panic_on_corruption");
+        assert_eq!(strict(table), armed);
+        assert_eq!(strict(&armed), armed);
+        let other = format!("{table} 1 check_at_most_once");
+        assert_eq!(strict(&other), format!("{table} 2 check_at_most_once panic_on_corruption"));
+    }
+
+    #[test]
+    fn a_slot_read_whole_says_where_it_rots() {
+        let dir = tempfile::tempdir().unwrap();
+        let (usr, verity) = (dir.path().join("usr"), dir.path().join("verity"));
+        let data: Vec<u8> = (0..200_u8).flat_map(|n| [n; 4096]).collect();
+        let built = formats::verity::build(&data[..], [9; 32], [1; 16]).unwrap();
+        let mut tree = Vec::new();
+        built.write(&mut tree).unwrap();
+        let hash = RootHash::from_bytes(built.root);
+        let look = |data: &[u8], tree: &[u8]| {
+            std::fs::write(&usr, data).unwrap();
+            std::fs::write(&verity, tree).unwrap();
+            // The partition is larger than the image.
+            rot(&usr, &verity, data.len() as u64 + 8192, &hash)
+        };
+        assert_eq!(look(&data, &tree).unwrap(), None);
+        for block in [0, 63, 64, 199] {
+            let mut rotten = data.clone();
+            rotten[block * 4096 + 100] ^= 1;
+            assert_eq!(look(&rotten, &tree).unwrap(), Some(block as u64));
+        }
+        // A disk that ends too early.
+        assert_eq!(look(&data[..4096 * 150], &tree).unwrap_err().code, Code::VeritySuperblock);
+        // A tree that was damaged, or makes promises of more than there is.
+        let mut bent = tree.clone();
+        bent[4096 + 5] ^= 1;
+        assert_eq!(look(&data, &bent).unwrap_err().code, Code::VeritySuperblock);
+        let mut huge = tree.clone();
+        huge[72..80].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert_eq!(look(&data, &huge).unwrap_err().code, Code::VeritySuperblock);
+    }
+
+    #[test]
     fn a_superblock_that_covers_more_than_the_partition_is_refused() {
         for data_blocks in [11, u64::MAX] {
             let sb = Superblock { data_blocks, ..SUPERBLOCK };

@@ -16,6 +16,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+/// How long to wait at one time.
+const LOOK_UP: Duration = Duration::from_secs(60);
+
 /// A boot's own network, clock and console.
 pub struct Real<'a, 'l, 'm> {
     log: &'static Log,
@@ -128,7 +131,9 @@ impl World for Real<'_, '_, '_> {
         // A card whose driver comes late is plugged in now.
         self.coldplug.again();
         self.network.rescan();
-        self.seen = self.network.wait_change(before, at_most);
+        // Who waits shows that it lives; asked again, it waits on.
+        self.client.pulse().beat();
+        self.seen = self.network.wait_change(before, at_most.min(LOOK_UP));
         self.seen != before
     }
 
