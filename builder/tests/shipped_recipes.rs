@@ -95,8 +95,10 @@ fn logins_are_trimmed_to_the_last_records() {
     const RECORD: usize = 384;
     let dir = tempfile::tempdir().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../overlays/base/usr/lib/sledos/trim-logins");
-    let run = || assert!(std::process::Command::new("sh").arg(&script).arg(dir.path()).status().unwrap().success());
-    let records = |n: usize| (0..n).flat_map(|n| [u8::try_from(n % 251).unwrap(); RECORD]).collect::<Vec<_>>();
+    let run =
+        || assert!(std::process::Command::new("sh").arg(&script).arg(dir.path()).status().unwrap().success());
+    let records =
+        |n: usize| (0..n).flat_map(|n| [u8::try_from(n % 251).unwrap(); RECORD]).collect::<Vec<_>>();
     let (wtmp, btmp) = (dir.path().join("wtmp"), dir.path().join("btmp"));
     // Nothing there, then too little, then too much.
     run();

@@ -112,13 +112,12 @@ fn host(guest: &Guest) {
     assert_eq!(show("docker", "Restart"), "always");
     assert_eq!(show("docker", "StartLimitIntervalUSec"), "0");
     assert_eq!(show("docker.socket", "TriggerLimitIntervalUSec"), "0");
-    assert_eq!(guest.run("cat /proc/$(pidof dockerd)/oom_score_adj").trim(), "-500");
-    assert_eq!(
-        guest
-            .run("grep 'core file' /proc/$(pidof sshd | tr ' ' '\n' | tail -n1)/limits | cut -c27-32")
-            .trim(),
-        "0"
-    );
+    assert_eq!(guest.run("cat /proc/$(pgrep -x dockerd)/oom_score_adj").trim(), "-500");
+    for program in ["chronyd", "lldpd"] {
+        let limits = guest.run(&format!("cat /proc/$(pgrep -ox {program})/limits"));
+        let core = limits.lines().find(|line| line.starts_with("Max core file size"));
+        assert_eq!(core.and_then(|line| line.split_whitespace().nth(4)), Some("0"), "{program}: {limits}");
+    }
     let tmp = guest.run("findmnt -no FSTYPE,OPTIONS /tmp");
     assert!(["tmpfs", "nosuid", "nodev", "size="].iter().all(|word| tmp.contains(word)), "{tmp}");
     // What is in the image is what the lock has.
