@@ -120,6 +120,11 @@ fn host(guest: &Guest) {
     }
     let tmp = guest.run("findmnt -no FSTYPE,OPTIONS /tmp");
     assert!(["tmpfs", "nosuid", "nodev", "size="].iter().all(|word| tmp.contains(word)), "{tmp}");
+    // A twentieth of /var is not for containers, which are root without this capability.
+    let limited = "setpriv --bounding-set -sys_resource --inh-caps -sys_resource";
+    guest
+        .run(&format!("! {limited} fallocate -l $(($(stat -fc '%f * %S' /var) - (64 << 20))) /var/too-much"));
+    guest.run("rm -f /var/too-much && findmnt -no OPTIONS /var | grep -q resuid=65533");
     // What is in the image is what the lock has.
     let packages = guest.run("grep -c ^Package: /var/lib/dpkg/status");
     let manifest = boot::manifest(compute()).expect("the image has one");
