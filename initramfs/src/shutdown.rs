@@ -127,7 +127,8 @@ fn let_go(world: &dyn World, say: &dyn Fn(String)) -> State {
     }
     for action in state.rest() {
         match world.run(&action) {
-            Ok(()) => say(action.to_string()),
+            Ok(()) if matches!(action, Action::ReadOnly(_)) => say(action.to_string()),
+            Ok(()) => {}
             Err(error) => say(format!("{action}: {error}")),
         }
     }
