@@ -86,3 +86,28 @@ fn scripts_and_json_of_the_overlays_can_be_parsed() {
     }
     assert!(scripts >= 2 && json >= 1, "{scripts} scripts, {json} JSON files: the overlays have moved?");
 }
+
+/// wtmp and btmp keep whole records, the last ones, and stay the same file for whoever
+/// has it open.
+#[test]
+fn logins_are_trimmed_to_the_last_records() {
+    use std::os::unix::fs::MetadataExt as _;
+    const RECORD: usize = 384;
+    let dir = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../overlays/base/usr/lib/sledos/trim-logins");
+    let run =
+        || assert!(std::process::Command::new("sh").arg(&script).arg(dir.path()).status().unwrap().success());
+    let records =
+        |n: usize| (0..n).flat_map(|n| [u8::try_from(n % 251).unwrap(); RECORD]).collect::<Vec<_>>();
+    let (wtmp, btmp) = (dir.path().join("wtmp"), dir.path().join("btmp"));
+    // Nothing there, then too little, then too much.
+    run();
+    std::fs::write(&wtmp, records(8192)).unwrap();
+    std::fs::write(&btmp, records(8193)).unwrap();
+    let before = std::fs::metadata(&btmp).unwrap().ino();
+    run();
+    assert_eq!(std::fs::read(&wtmp).unwrap(), records(8192));
+    assert_eq!(std::fs::read(&btmp).unwrap(), records(8193)[(8193 - 4096) * RECORD..]);
+    assert_eq!(std::fs::metadata(&btmp).unwrap().ino(), before);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is left over");
+}

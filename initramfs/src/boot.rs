@@ -22,8 +22,8 @@ use crate::search::{self, Search};
 use crate::site::{OEM_FILE, Site};
 use crate::slots::{self, machine::Kernel};
 use crate::uevent::Uevents;
-use crate::watchdog::{self, Watchdog};
-use crate::{disks, inventory, raid, root, storage, usr};
+use crate::watchdog::{self, Feeding, Watchdog};
+use crate::{disks, inventory, raid, root, shutdown, storage, usr};
 use formats::initconf::{self, InitConf};
 use formats::modules::index::{self, Index};
 use std::convert::Infallible;
@@ -55,6 +55,7 @@ fn boot(log: &'static Log, options: &mut Options) -> Result<Infallible, Failure>
     let warnings;
     (*options, warnings) = Options::parse(&line);
     guard(log, options.on_fail);
+    early::restart_after_panic(&line);
     warnings.iter().for_each(|warning| log.warn("command line", warning));
     let conf = configuration(log);
     log.step("image", || Ok(((), format!("{} {}", conf.image, conf.version))))?;
@@ -75,6 +76,14 @@ fn boot(log: &'static Log, options: &mut Options) -> Result<Infallible, Failure>
     let loader = Loader::new(&index, &params, &insert);
     let requests = modules::Requests::answer();
     let mut coldplug = modules::Coldplug::new(&loader);
+    // Before the first module: a driver may hang in a device that is broken.
+    let watchdog = Watchdog::start(
+        Box::new(|| watchdog::open(watchdog::PATH)),
+        early::uptime,
+        Box::new(|line| log.say(&format!("watchdog: {line}"))),
+    );
+    let watchdog = watchdog.map_err(|e| Failure::new(Code::Mounts, format!("no thread ({e})")))?;
+    let loading = watchdog.phase("modules", STEP);
     log.step("modules", || {
         modules::check_kernel(&index)?;
         coldplug.start(&conf.load);
@@ -86,14 +95,8 @@ fn boot(log: &'static Log, options: &mut Options) -> Result<Infallible, Failure>
     }
     root::plan_root().run(log, options.debug)?;
     let mut devices = Devices { uevents: &uevents, coldplug: &mut coldplug };
-    let watchdog = Watchdog::start(
-        Box::new(|| watchdog::open(watchdog::PATH)),
-        early::uptime,
-        Box::new(|line| log.say(&format!("watchdog: {line}"))),
-    );
-    let watchdog = watchdog.map_err(|e| Failure::new(Code::Mounts, format!("no thread ({e})")))?;
     let boot = Boot { log, options, conf: &conf, line: &line, hash: &hash, watchdog: &watchdog };
-    let prepared = boot.prepare(&mut devices);
+    let prepared = boot.prepare(&mut devices, loading);
     drop(requests);
     match prepared.and_then(|outcome| boot.leave(outcome)) {
         Ok(()) => {
@@ -154,9 +157,9 @@ impl Default for Usr {
 
 impl Boot<'_> {
     /// /usr, the sled's document, /etc and /var.
-    fn prepare(&self, devices: &mut Devices<'_, '_, '_>) -> Result<Outcome, Failure> {
+    fn prepare(&self, devices: &mut Devices<'_, '_, '_>, loading: Feeding) -> Result<Outcome, Failure> {
         let mut outcome = Outcome::default();
-        match self.system(devices, &mut outcome) {
+        match self.system(devices, &mut outcome, loading) {
             Ok(()) => Ok(outcome),
             Err(failure) => {
                 self.report(&outcome, "failed", Some(&failure));
@@ -165,10 +168,16 @@ impl Boot<'_> {
         }
     }
 
-    fn system(&self, devices: &mut Devices<'_, '_, '_>, outcome: &mut Outcome) -> Result<(), Failure> {
+    fn system(
+        &self,
+        devices: &mut Devices<'_, '_, '_>,
+        outcome: &mut Outcome,
+        loading: Feeding,
+    ) -> Result<(), Failure> {
         let Self { log, options, conf, line, hash, watchdog } = *self;
         // Whatever does not wait for others is done long before.
         let step = watchdog.phase("disks", options.wait.saturating_add(STEP));
+        drop(loading);
         outcome.site = self.site(None);
         // Cards need seconds for a link: they begin while disks are looked for.
         outcome.sled = outcome.site.asks().then(|| Sled::start(log, line));
@@ -185,7 +194,7 @@ impl Boot<'_> {
         }
         let mut waits = None;
         if let Some(sled) = &outcome.sled {
-            waits = Some(watchdog.waits("network and servers"));
+            waits = Some(watchdog.waits("network and servers", sled.client.pulse()));
             drop(step);
             let mut appeared = Vec::new();
             let got = loop {
@@ -421,6 +430,15 @@ impl Boot<'_> {
                 Code::UsrCorrupt,
                 "a block that was read does not match; the kernel log has its number",
             ));
+        }
+        if let Err(error) = usr::panic_when_corrupt() {
+            log.warn("verity", format!("a /usr that rots while it runs only gives errors ({error})"));
+        }
+        if let Err(error) = shutdown::leave_behind() {
+            log.warn(
+                "hand-over",
+                format!("/var and /usr stay in use at a shutdown: {} ({error})", shutdown::PATH),
+            );
         }
         log.step("hand-over", || Ok(((), format!("to {}", options.init))))?;
         let json = self.report(&outcome, "boot", None);

@@ -26,6 +26,17 @@ pub fn plan_mounts() -> Step {
     Step { name: "mounts", code: Code::Mounts, says: String::new(), actions }
 }
 
+/// A kernel that panics restarts the sled after this many seconds, unless the command line
+/// says otherwise (`panic=`): with a /usr that no longer matches it would stay for ever.
+const PANIC_SECONDS: &str = "30";
+
+/// Tells the kernel so. One that does not take it stays as it is.
+pub fn restart_after_panic(line: &str) {
+    if !formats::cmdline::params(line).any(|param| param.is("panic")) {
+        let _ = std::fs::write("/proc/sys/kernel/panic", PANIC_SECONDS);
+    }
+}
+
 /// The console the kernel was told to use, if it works.
 pub fn open_console() -> Option<File> {
     // Not read from: opening it for that could wait for a carrier.

@@ -4,6 +4,9 @@
 //! beside a bare TCP socket in the static binary, httparse is 4 KB, minreq 248 KB and
 //! ureq 430 KB; 177 KB of these are glibc's `getaddrinfo`, which [`names`] replaces.
 //!
+//! No TLS: rustls would be 1 MB, and a clock and authorities that have to be right before
+//! there is a document. Documents are signed, images verified block by block.
+//!
 //! One connection per request, no proxy, no cookies, no compression. Every wait has
 //! an end, see [`Limits`]; the length of a body is bounded by who reads it.
 //! Source: RFC 9110 and RFC 9112; numbers in comments are their sections.
@@ -12,21 +15,18 @@ mod body;
 mod date;
 mod head;
 pub mod names;
-mod stream;
-#[cfg(feature = "tls")]
-mod tls;
-mod url;
+pub(crate) mod url;
 mod wire;
 
 pub use body::Response;
 pub use names::Names;
 
+use crate::pulse::Pulse;
 use head::Head;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use stream::Stream;
 use url::Url;
 use wire::Wire;
 
@@ -128,9 +128,6 @@ pub enum Error {
     /// Redirected once too often.
     #[error("redirected more than {MAX_REDIRECTS} times, last to {0}")]
     Redirects(String),
-    /// The certificate or the handshake is not acceptable.
-    #[error("no TLS: {0}")]
-    Tls(String),
     /// Anything else the kernel says.
     #[error("the connection broke")]
     Broken(#[source] io::Error),
@@ -158,8 +155,7 @@ impl Error {
 pub struct Client {
     limits: Limits,
     names: Arc<Names>,
-    #[cfg(feature = "tls")]
-    tls: tls::Tls,
+    pulse: Pulse,
 }
 
 impl Client {
@@ -178,14 +174,9 @@ impl Client {
         &self.names
     }
 
-    /// Trusts the certificate authorities in a file of PEM certificates, besides
-    /// those of earlier calls. Returns their number.
-    ///
-    /// # Errors
-    /// [`Error::Tls`] when there are none to be read.
-    #[cfg(feature = "tls")]
-    pub fn trust(&mut self, bundle: &std::path::Path) -> Result<usize, Error> {
-        self.tls.trust(bundle)
+    /// Beats with every answer and every piece of one.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// Asks for a URL, from a byte on (14.2). A server that does not do ranges
@@ -257,30 +248,17 @@ impl Client {
         Response::new(&head, reader, now)
     }
 
-    fn open(&self, url: &Url, end: Option<Instant>) -> Result<Stream, Error> {
+    fn open(&self, url: &Url, end: Option<Instant>) -> Result<Wire, Error> {
         let addresses = self.names.resolve(&url.host, end)?;
         let mut last = None;
         for address in addresses.into_iter().map(|ip| SocketAddr::new(ip, url.port)) {
+            self.pulse.beat();
             match connect(address, self.limits.connect, end) {
-                Ok(socket) => return self.secure(url, Wire::new(socket, self.limits, end)?),
+                Ok(socket) => return Wire::new(socket, self.limits, end, self.pulse.clone()),
                 Err(error) => last = Some(error),
             }
         }
         Err(last.unwrap_or(Error::Name { name: url.host.clone(), why: "it has no address".into() }))
-    }
-
-    #[cfg(feature = "tls")]
-    fn secure(&self, url: &Url, wire: Wire) -> Result<Stream, Error> {
-        if url.tls { self.tls.secure(&url.host, wire) } else { Ok(Stream::Plain(wire)) }
-    }
-
-    #[cfg(not(feature = "tls"))]
-    #[expect(clippy::unused_self, reason = "with TLS it is used")]
-    fn secure(&self, url: &Url, wire: Wire) -> Result<Stream, Error> {
-        if url.tls {
-            return Err(Error::Tls("this image is built without it".into()));
-        }
-        Ok(Stream::Plain(wire))
     }
 }
 

@@ -22,6 +22,7 @@
 //! | telling the servers | [`reporter`] |
 //! | a reset when it hangs | [`watchdog`] |
 //! | switching over, or giving up | [`handover`], [`failure`] |
+//! | letting go of everything at the end of the run | [`shutdown`] |
 //!
 //! Assumed: the kernel unpacked the initramfs into a root file system in memory
 //! and started this as PID 1. Given to the image's init: /dev, /proc, /sys and
@@ -49,12 +50,14 @@ pub mod options;
 pub mod power;
 pub mod probe;
 pub mod provision;
+pub mod pulse;
 pub mod raid;
 pub mod report;
 pub mod reporter;
 pub mod retry;
 pub mod root;
 pub mod search;
+pub mod shutdown;
 pub mod site;
 pub mod sledctl;
 pub mod slots;

@@ -131,7 +131,11 @@ impl Options {
             };
             if !understood {
                 let value = param.value.map(|v| format!("={v}")).unwrap_or_default();
-                warnings.push(format!("{}{value} is not understood and ignored", param.name));
+                let why = match param.value {
+                    Some(value) if value.starts_with("https://") => crate::http::url::HTTPS,
+                    _ => "is not understood and ignored",
+                };
+                warnings.push(format!("{}{value} {why}", param.name));
             }
         }
         options.on_fail = if halt { OnFail::Halt } else { OnFail::Reboot(delay) };
@@ -147,8 +151,7 @@ fn add(list: &mut Vec<String>, value: &str) -> bool {
 }
 
 fn add_url(list: &mut Vec<String>, value: &str) -> bool {
-    let web = value.starts_with("http://") || value.starts_with("https://");
-    web && add(list, value.trim_end_matches('/'))
+    value.starts_with("http://") && add(list, value.trim_end_matches('/'))
 }
 
 /// The dm-verity root hash of a /usr: what is to be booted.
@@ -215,7 +218,7 @@ mod tests {
     fn every_option_is_read() {
         let line = "quiet sledos.usrhash=ab sledos.onfail=halt sledos.onfail_delay=5 sledos.wait=9 \
                     sledos.var=tmpfs sledos.init=/bin/x sledos.debug root=LABEL=x \
-                    sledos.trust=RWx sledos.metadata=http://a/ sledos.metadata=https://b/c sledos.metadata=http://a \
+                    sledos.trust=RWx sledos.metadata=http://a/ sledos.metadata=http://b/c sledos.metadata=http://a \
                     sledos.report=http://r sledos.image=http://i/compute/1/ sledos.identify=mac,board \
                     sledos.location=r/1/7 sledos.patience=3";
         let (options, warnings) = Options::parse(line);
@@ -227,7 +230,7 @@ mod tests {
             init: "/bin/x".into(),
             debug: true,
             trust: vec!["RWx".into()],
-            metadata: vec!["http://a".into(), "https://b/c".into()],
+            metadata: vec!["http://a".into(), "http://b/c".into()],
             report: vec!["http://r".into()],
             image: vec!["http://i/compute/1".into()],
             identify: vec!["mac".into(), "board".into()],

@@ -319,7 +319,7 @@ pub fn read_whole(machine: &dyn Machine, found: &Found, hash: &[u8; 32]) -> Resu
         block,
     };
     let tree = esp::tree(&*disk, &found.verity, hash).ok_or_else(|| wrong(&found.verity, 0))?;
-    let right = stream::present(&tree, &|at, buffer: &mut [u8]| disk.read(found.usr.start + at, buffer));
+    let right = tree.good_blocks(&|at, buffer: &mut [u8]| disk.read(found.usr.start + at, buffer));
     if right < tree.blocks() { Err(wrong(&found.usr, right)) } else { Ok(right) }
 }
 
@@ -328,7 +328,7 @@ pub fn read_whole(machine: &dyn Machine, found: &Found, hash: &[u8; 32]) -> Resu
 #[cfg(test)]
 pub(crate) fn opens(disk: &dyn Disk, found: &Found, hash: &[u8; 32]) -> bool {
     let Some(tree) = esp::tree(disk, &found.verity, hash) else { return false };
-    stream::present(&tree, &|at, buffer: &mut [u8]| disk.read(found.usr.start + at, buffer)) > 0
+    tree.good_blocks(&|at, buffer: &mut [u8]| disk.read(found.usr.start + at, buffer)) > 0
 }
 
 /// The slot with the job's image on a disk.

@@ -6,11 +6,11 @@
 
 use crate::failure::{Code, Failure};
 use crate::options::RootHash;
-use formats::verity::{Superblock, hex};
+use formats::verity::{Superblock, Tree, device_bytes, hex};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use syscalls::dm::{Mapper, Table};
+use syscalls::dm::{self, Mapper, Table};
 
 /// Name of the mapping, as a Discoverable Partitions system calls it.
 pub const NAME: &str = "usr";
@@ -65,6 +65,62 @@ pub fn open(data: &Path, verity: &Path, bytes: u64, hash: &RootHash) -> Result<S
     Ok(format!("/dev/dm-{}", device.minor))
 }
 
+/// The option of dm-verity that ends a machine whose /usr does not match, in place of an
+/// error to whoever read it: programs that die one by one leave a sled that looks alive.
+///
+/// Source: Linux `Documentation/admin-guide/device-mapper/verity.rst`, `<opt_params>`.
+const PANIC: &str = "panic_on_corruption";
+
+/// From now on a block that does not match ends in a panic, which the watchdog or `panic=`
+/// turns into a restart. Until then it is an error, so that the boot can say which /usr is
+/// damaged and try another one.
+///
+/// # Errors
+/// The device then goes on as it was.
+pub fn panic_when_corrupt() -> Result<(), dm::Error> {
+    let mapper = Mapper::open()?;
+    let (sectors, params) = mapper.table(NAME)?;
+    mapper.reload_read_only(NAME, &Table { sectors, target: "verity", params: &strict(&params) })
+}
+
+/// A verity table with [`PANIC`]. Pure.
+fn strict(params: &str) -> String {
+    // Ten fixed parameters, then a number of options and these.
+    let words: Vec<_> = params.split_ascii_whitespace().collect();
+    let (fixed, options) = words.split_at(words.len().min(10));
+    let mut options: Vec<_> = options.iter().skip(1).copied().filter(|option| *option != PANIC).collect();
+    options.push(PANIC);
+    format!("{} {} {}", fixed.join(" "), options.len(), options.join(" "))
+}
+
+/// Reads a whole /usr against its tree: the first block that does not match or does not
+/// read, or nothing when all is as the root hash says.
+///
+/// # Errors
+/// [`Code::VeritySuperblock`] when the tree itself cannot be used.
+pub fn rot(data: &Path, verity: &Path, bytes: u64, hash: &RootHash) -> Result<Option<u64>, Failure> {
+    let fail = |what: &dyn std::fmt::Display| {
+        Failure::new(Code::VeritySuperblock, format!("{}: {what}", verity.display()))
+    };
+    // What the superblock says it covers is not believed beyond the partition.
+    let blocks = bytes / formats::verity::BLOCK;
+    let open =
+        |path: &Path| File::open(path).map_err(|e| fail(&format!("{} does not open ({e})", path.display())));
+    let mut block = [0; 512];
+    let tree = open(verity)?;
+    tree.read_exact_at(&mut block, 0).map_err(|e| fail(&e))?;
+    let covered = Superblock::parse(&block).map_err(|e| fail(&e))?.data_blocks;
+    let length = Some(covered).filter(|covered| *covered <= blocks).and_then(device_bytes);
+    let length = length.and_then(|length| usize::try_from(length).ok());
+    let length = length.ok_or_else(|| fail(&format!("covers {covered} blocks of {blocks}")))?;
+    let mut all = vec![0; length];
+    tree.read_exact_at(&mut all, 0).map_err(|e| fail(&e))?;
+    let tree = Tree::verify(all, hash.bytes()).map_err(|e| fail(&e))?;
+    let data = open(data)?;
+    let good = tree.good_blocks(&|at, buffer| data.read_exact_at(buffer, at));
+    Ok((good < tree.blocks()).then_some(good))
+}
+
 /// Takes the mapping away again, to try another partition.
 pub fn close() {
     // If it stays, making the next one fails and says so.
@@ -95,6 +151,48 @@ mod tests {
         let (root, salt) = ("cd".repeat(32), "ff".repeat(32));
         let expected = format!("1 /dev/vda2 /dev/vda3 4096 4096 10 1 sha256 {root} {salt}");
         assert_eq!(planned.params, expected);
+    }
+
+    #[test]
+    fn a_table_read_back_gets_the_option_once() {
+        let table = "1 254:2 254:3 4096 4096 10 1 sha256 cd ff";
+        let armed = format!("{table} 1 panic_on_corruption");
+        assert_eq!(strict(table), armed);
+        assert_eq!(strict(&armed), armed);
+        let other = format!("{table} 1 check_at_most_once");
+        assert_eq!(strict(&other), format!("{table} 2 check_at_most_once panic_on_corruption"));
+    }
+
+    #[test]
+    fn a_slot_read_whole_says_where_it_rots() {
+        let dir = tempfile::tempdir().unwrap();
+        let (usr, verity) = (dir.path().join("usr"), dir.path().join("verity"));
+        let data: Vec<u8> = (0..200_u8).flat_map(|n| [n; 4096]).collect();
+        let built = formats::verity::build(&data[..], [9; 32], [1; 16]).unwrap();
+        let mut tree = Vec::new();
+        built.write(&mut tree).unwrap();
+        let hash = RootHash::from_bytes(built.root);
+        let look = |data: &[u8], tree: &[u8]| {
+            std::fs::write(&usr, data).unwrap();
+            std::fs::write(&verity, tree).unwrap();
+            // The partition is larger than the image.
+            rot(&usr, &verity, data.len() as u64 + 8192, &hash)
+        };
+        assert_eq!(look(&data, &tree).unwrap(), None);
+        for block in [0, 63, 64, 199] {
+            let mut rotten = data.clone();
+            rotten[block * 4096 + 100] ^= 1;
+            assert_eq!(look(&rotten, &tree).unwrap(), Some(block as u64));
+        }
+        // A disk that ends too early.
+        assert_eq!(look(&data[..4096 * 150], &tree).unwrap_err().code, Code::VeritySuperblock);
+        // A tree that was damaged, or makes promises of more than there is.
+        let mut bent = tree.clone();
+        bent[4096 + 5] ^= 1;
+        assert_eq!(look(&data, &bent).unwrap_err().code, Code::VeritySuperblock);
+        let mut huge = tree.clone();
+        huge[72..80].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert_eq!(look(&data, &huge).unwrap_err().code, Code::VeritySuperblock);
     }
 
     #[test]

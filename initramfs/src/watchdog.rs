@@ -2,7 +2,8 @@
 //!
 //! It is fed by a thread, and only while somebody has said what is waited for
 //! ([`Watchdog::phase`], [`Watchdog::waits`]). A phase has an end; waiting for a
-//! network or a server has none, because a reset would not bring it back.
+//! network or a server has none, because a reset would not bring it back, but who waits
+//! shows a [`Pulse`]: a thread that hangs in a disk that is dying has none.
 //!
 //! Hand-over: closing the device without writing `V` first leaves the timer running
 //! (watchdog-api.rst, "magic close"), and it goes on running while systemd takes the
@@ -16,6 +17,7 @@ mod systemd;
 pub use device::{Device, open};
 pub use systemd::systemd_takes_over;
 
+use crate::pulse::Pulse;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -23,8 +25,13 @@ use std::time::Duration;
 
 /// Where the first watchdog is.
 pub const PATH: &str = "/dev/watchdog";
-/// Seconds without food until the reset. systemd has to be there in this time.
+/// Seconds without food until the reset.
 const TIMEOUT: u32 = 60;
+/// The same from the hand-over on, the first that the hardware takes: systemd feeds it only
+/// once its generators have run, and on a starved machine those need minutes.
+const HAND_OVER: [u32; 3] = [300, 180, TIMEOUT];
+/// How long who waits may show no pulse: longer than reading the largest slot takes.
+const NO_PULSE: Duration = Duration::from_secs(600);
 /// How often it is fed, and looked for while it is not there.
 const PERIOD: Duration = Duration::from_secs(5);
 
@@ -48,22 +55,44 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     next: u64,
-    /// Each with its end; without one it may take as long as it takes.
-    reasons: Vec<(u64, &'static str, Option<Duration>)>,
+    reasons: Vec<(u64, &'static str, Until)>,
     end: bool,
 }
 
+/// How long something may be waited for.
+#[derive(Debug)]
+enum Until {
+    /// Up to this time.
+    Time(Duration),
+    /// As long as there is a pulse: its count, and when it was first seen.
+    Pulse { pulse: Pulse, count: u64, seen: Duration },
+}
+
+impl Until {
+    fn good(&mut self, now: Duration) -> bool {
+        match self {
+            Self::Time(until) => now < *until,
+            Self::Pulse { pulse, count, seen } => {
+                if pulse.count() != *count {
+                    (*count, *seen) = (pulse.count(), now);
+                }
+                now < seen.saturating_add(NO_PULSE)
+            }
+        }
+    }
+}
+
 impl State {
-    fn add(&mut self, what: &'static str, until: Option<Duration>) -> u64 {
+    fn add(&mut self, what: &'static str, until: Until) -> u64 {
         self.next += 1;
         self.reasons.push((self.next, what, until));
         self.next
     }
 
     /// Whether it is to be fed. If not: which phases took too long.
-    fn verdict(&self, now: Duration) -> Result<(), Vec<&'static str>> {
-        let good = |until: &Option<Duration>| until.is_none_or(|until| now < until);
-        if self.reasons.iter().any(|(_, _, until)| good(until)) {
+    fn verdict(&mut self, now: Duration) -> Result<(), Vec<&'static str>> {
+        // Not `any`: each has to look at its pulse.
+        if self.reasons.iter_mut().filter_map(|(_, _, until)| until.good(now).then_some(())).count() > 0 {
             return Ok(());
         }
         Err(self.reasons.iter().map(|(_, what, _)| *what).collect())
@@ -117,15 +146,17 @@ impl Watchdog {
 
     /// Something begins that has to be over after this time.
     pub fn phase(&self, what: &'static str, at_most: Duration) -> Feeding {
-        self.reason(what, Some((self.shared.now)().saturating_add(at_most)))
+        self.reason(what, Until::Time((self.shared.now)().saturating_add(at_most)))
     }
 
-    /// Something is waited for that a reset would not bring: a network, a server.
-    pub fn waits(&self, what: &'static str) -> Feeding {
-        self.reason(what, None)
+    /// Something is waited for that a reset would not bring: a network, a server. Whoever
+    /// waits beats.
+    pub fn waits(&self, what: &'static str, pulse: &Pulse) -> Feeding {
+        let (pulse, seen) = (pulse.clone(), (self.shared.now)());
+        self.reason(what, Until::Pulse { count: pulse.count(), pulse, seen })
     }
 
-    fn reason(&self, what: &'static str, until: Option<Duration>) -> Feeding {
+    fn reason(&self, what: &'static str, until: Until) -> Feeding {
         let id = self.shared.state().add(what, until);
         Feeding { shared: Arc::clone(&self.shared), id }
     }
@@ -137,9 +168,12 @@ impl Watchdog {
         self.shared.state().end = true;
         self.shared.changed.notify_all();
         let mut device = self.thread.take()?.join().ok()??;
+        let longest = HAND_OVER.iter().filter(|_| taken_over).find_map(|s| device.set_timeout(*s).ok());
         let done = if taken_over { device.feed() } else { device.disarm() };
         Some(match (done, taken_over) {
-            (Ok(()), true) => format!("stays armed: systemd feeds it within {TIMEOUT} s"),
+            (Ok(()), true) => {
+                format!("stays armed: systemd feeds it within {} s", longest.unwrap_or(TIMEOUT))
+            }
             (Ok(()), false) => "stopped: the image's systemd has no RuntimeWatchdogSec=".into(),
             (Err(error), _) => format!("cannot be handed over ({error})"),
         })

@@ -1,7 +1,7 @@
 //! Trouble that a console shows although a test would pass.
 
 /// What never belongs on the console of a healthy boot.
-const TROUBLE: [&str; 9] = [
+const TROUBLE: [&str; 13] = [
     "Kernel panic",
     "Oops:",
     "BUG:",
@@ -10,6 +10,10 @@ const TROUBLE: [&str; 9] = [
     "Out of memory",
     "Failed to start",
     "Dependency failed",
+    "Failed unmounting",
+    "Failed to unmount",
+    "Could not detach",
+    "Failed to finalize",
     "SLED-",
 ];
 

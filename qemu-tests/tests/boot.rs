@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use qemu_tests::guest::{Guest, Key};
+use qemu_tests::guest::{Guest, Key, POWER_OFF};
 use qemu_tests::turn::Turn;
 use qemu_tests::{console, docker, image};
 use sledos::cli::boot::{self, FirmwareKind};
@@ -55,6 +55,9 @@ fn healthy(guest: &Guest) {
     let manifest = boot::manifest(compute()).expect("the image has one");
     assert!(table.contains(&manifest.root_hash), "{table}");
     assert!(guest.run("dmsetup status usr").trim_end().ends_with('V'));
+    // What no longer matches restarts the sled.
+    assert!(table.trim_end().ends_with(" 1 panic_on_corruption"), "{table}");
+    assert_ne!(guest.run("cat /proc/sys/kernel/panic").trim(), "0");
     let mount = guest.run("findmnt -no FSTYPE,OPTIONS /usr");
     assert!(mount.starts_with("squashfs") && mount.contains("ro"), "{mount}");
     assert!(!guest.try_run("touch /usr/x", &[]).0, "/usr can be written");
@@ -62,6 +65,87 @@ fn healthy(guest: &Guest) {
     assert_eq!(guest.run("stat -fc %T /sys/fs/cgroup").trim(), "tmpfs");
     assert_eq!(guest.run("findmnt -no FSTYPE /sys/fs/cgroup/memory").trim(), "cgroup");
     assert_eq!(guest.run("docker info --format '{{.CgroupVersion}} {{.Driver}}'").trim(), "1 overlay2");
+    host(guest);
+}
+
+/// Sockets of a compute sled: protocol, address without the interface, and why.
+const LISTENS: [(&str, &str, &str); 10] = [
+    ("tcp", "0.0.0.0:22", "sshd"),
+    ("tcp", "[::]:22", "sshd"),
+    ("tcp", "127.0.0.53:53", "resolved, for this sled"),
+    ("tcp", "127.0.0.54:53", "resolved, for this sled"),
+    ("udp", "127.0.0.53:53", "resolved, for this sled"),
+    ("udp", "127.0.0.54:53", "resolved, for this sled"),
+    ("udp", "127.0.0.1:323", "chronyc"),
+    ("udp", "[::1]:323", "chronyc"),
+    ("udp", "10.0.2.15:68", "DHCP, IPv4"),
+    ("udp", "link-local:546", "DHCP, IPv6"),
+];
+
+/// What a good host does, whatever runs on it.
+fn host(guest: &Guest) {
+    for line in guest.run("ss -Hlntu").lines() {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let [protocol, _, _, _, address, ..] = words[..] else { panic!("{line}") };
+        let (place, port) = address.rsplit_once(':').expect("ss prints a port");
+        let place = match place.split_once('%') {
+            Some((link, _)) if link.starts_with("[fe80:") => "link-local",
+            Some((place, _)) => place,
+            None if place.starts_with("[fe80:") => "link-local",
+            None => place,
+        };
+        let is = (protocol, format!("{place}:{port}"));
+        let known = LISTENS.iter().any(|(protocol, address, _)| (*protocol, (*address).to_owned()) == is);
+        assert!(known, "a socket nobody asked for: {line}");
+    }
+    for unit in ["docker", "docker.socket", "ssh", "chrony", "sledos-ready", "tmp.mount"] {
+        assert_eq!(guest.run(&format!("systemctl is-enabled {unit}")).trim(), "enabled", "{unit}");
+    }
+    let show = |unit: &str, property: &str| {
+        guest.run(&format!("systemctl show --value -p {property} {unit}")).trim().to_owned()
+    };
+    // The console's login waits for no device; Docker comes back however often it failed.
+    for property in ["BindsTo", "Requires", "After"] {
+        let units = show("serial-getty@ttyS0", property);
+        assert!(!units.contains(".device"), "{property}: {units}");
+    }
+    assert_eq!(show("docker", "Restart"), "always");
+    assert_eq!(show("docker", "StartLimitIntervalUSec"), "0");
+    assert_eq!(show("docker.socket", "TriggerLimitIntervalUSec"), "0");
+    assert_eq!(guest.run("cat /proc/$(pgrep -x dockerd)/oom_score_adj").trim(), "-500");
+    for program in ["chronyd", "lldpd"] {
+        let limits = guest.run(&format!("cat /proc/$(pgrep -ox {program})/limits"));
+        let core = limits.lines().find(|line| line.starts_with("Max core file size"));
+        assert_eq!(core.and_then(|line| line.split_whitespace().nth(4)), Some("0"), "{program}: {limits}");
+    }
+    let tmp = guest.run("findmnt -no FSTYPE,OPTIONS /tmp");
+    assert!(["tmpfs", "nosuid", "nodev", "size="].iter().all(|word| tmp.contains(word)), "{tmp}");
+    // A twentieth of /var is not for containers, which are root without this capability.
+    let limited = "setpriv --bounding-set -sys_resource --inh-caps -sys_resource";
+    guest
+        .run(&format!("! {limited} fallocate -l $(($(stat -fc '%f * %S' /var) - (64 << 20))) /var/too-much"));
+    guest.run("rm -f /var/too-much && findmnt -no OPTIONS /var | grep -q resuid=65533");
+    // What is in the image is what the lock has.
+    let packages = guest.run("grep -c ^Package: /var/lib/dpkg/status");
+    let manifest = boot::manifest(compute()).expect("the image has one");
+    assert_eq!(packages.trim(), manifest.packages.len().to_string());
+    guest.run("grep -q CONFIG_DM_VERITY=m /usr/lib/modules/$(uname -r)/config");
+    guest.run("test -d /usr/local/bin && test -x /usr/bin/editor && tcpdump --version && lsof -v");
+    guest.run("test ! -e /etc/modules-load.d/modules.conf");
+    // The status of the sled, then what lasts on it.
+    let motd = guest.run("cat /run/motd.dynamic /etc/motd");
+    assert!(motd.contains("image ") && motd.contains("/var stays"), "{motd}");
+}
+
+/// Whether ext4 on ROOT was left as if the power had been cut: its journal is to be
+/// replayed (`EXT4_FEATURE_INCOMPAT_RECOVER`, Linux `Documentation/filesystems/ext4`, super).
+fn needs_recovery(dir: &Path) -> bool {
+    let manifest = boot::manifest(compute()).expect("the image has one");
+    let root = manifest.partitions.iter().find(|p| p.label == "ROOT").expect("it has a /var");
+    let disk = File::open(dir.join("disk.raw")).expect("the copy is there");
+    let mut incompatible = [0; 4];
+    disk.read_exact_at(&mut incompatible, root.start + 1024 + 0x60).expect("within the disk");
+    u32::from_le_bytes(incompatible) & 4 != 0
 }
 
 #[test]
@@ -88,8 +172,13 @@ fn uefi_boot_to_docker_and_back_with_the_same_identity() {
     );
     let identity = "cat /etc/machine-id /var/lib/sledos/ssh/*.pub";
     let first = guest.run(identity);
+    // Something that never lets go of /var by itself.
+    guest.run("cd /var && exec 3>held && (setsid sleep 1d </dev/null >/dev/null 2>&1 &)");
+    assert!(needs_recovery(&dir), "/var is in use");
     let said = guest.power_off().expect("goes off");
     assert_eq!(console::trouble(&said), Vec::<&str>::new());
+    assert!(said.contains("sledos: shutdown: let go of "), "{said}");
+    assert!(!needs_recovery(&dir), "{said}");
 
     let guest = Guest::boot("second", &spec, &key, &dir).expect("boots again");
     healthy(&guest);
@@ -121,21 +210,23 @@ fn flip(dir: &Path, at: u64) {
 }
 
 #[test]
-fn a_flipped_byte_in_usr_is_an_error_and_never_data() {
+fn a_flipped_byte_in_usr_restarts_the_sled_and_is_never_data() {
     let _turn = Turn::take();
     let dir = scratch("flipped");
     let key = Key::new(&dir);
-    let spec = spec(FirmwareKind::Bios, &dir, Some(&key));
+    let mut spec = spec(FirmwareKind::Bios, &dir, Some(&key));
+    // The last one counts.
+    append(&mut spec, |line| format!("{line} panic=1"));
     let size = std::fs::metadata(compute().join("usr.squashfs")).expect("the image has it").len();
     // The middle is firmware and modules that this machine has no device for.
     let block = size / 2 / 4096;
     flip(&dir, block * 4096 + 17);
     let guest = Guest::boot("flipped", &spec, &key, &dir).expect("boots: nothing there is read");
-    let (whole, _, _) = guest.try_run("dd if=/dev/mapper/usr of=/dev/null bs=4k", &[]);
-    assert!(!whole, "the damaged block was read");
-    let log = guest.run("dmesg");
-    assert!(log.contains(&format!("data block {block} is corrupted")), "{log}");
-    assert!(guest.run("dmsetup status usr").trim_end().ends_with('C'));
+    let (whole, read, _) = guest.try_run(&format!("dd if=/dev/mapper/usr bs=4k skip={block} count=1"), &[]);
+    assert!(!whole && read.is_empty(), "the damaged block was read");
+    let said = guest.machine.wait_off(POWER_OFF).expect("panics and restarts");
+    assert!(said.contains(&format!("data block {block} is corrupted")), "{said}");
+    assert!(said.contains("dm-verity device has been corrupted"), "{said}");
 }
 
 /// Starts PID 1 and waits for the machine to end with its verdict.

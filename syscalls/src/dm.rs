@@ -127,7 +127,35 @@ impl Mapper {
     pub fn status(&self, name: &str) -> Result<String, Error> {
         let mut request = Request::named(name).ok_or(Error::Argument("name"))?;
         request.call::<{ raw::TABLE_STATUS }>(&self.control).map_err(Error::Status)?;
+        request.status().map(|(_, text)| text).ok_or(Error::Status(Errno::NODATA))
+    }
+
+    /// Length in sectors and parameters of the device's only target, as they were loaded;
+    /// the kernel tells devices by their numbers.
+    ///
+    /// # Errors
+    /// When there is no such device.
+    pub fn table(&self, name: &str) -> Result<(u64, String), Error> {
+        let mut request = Request::named(name).ok_or(Error::Argument("name"))?;
+        request.ask_for_table();
+        request.call::<{ raw::TABLE_STATUS }>(&self.control).map_err(Error::Status)?;
         request.status().ok_or(Error::Status(Errno::NODATA))
+    }
+
+    /// Puts another read-only table in the place of a running device's; who uses the
+    /// device sees nothing of it.
+    ///
+    /// # Errors
+    /// [`Error::Load`], [`Error::Resume`]; the device goes on with the table it has.
+    pub fn reload_read_only(&self, name: &str, table: &Table<'_>) -> Result<(), Error> {
+        let mut load = Request::named(name).ok_or(Error::Argument("name"))?;
+        if !load.set_table(table.sectors, table.target, table.params) {
+            return Err(Error::Argument("table"));
+        }
+        load.call::<{ raw::TABLE_LOAD }>(&self.control).map_err(Error::Load)?;
+        // Resuming a device that runs exchanges the tables (do_resume() in drivers/md/dm-ioctl.c).
+        let mut resume = Request::named(name).ok_or(Error::Argument("name"))?;
+        resume.call::<{ raw::DEV_SUSPEND }>(&self.control).map_err(Error::Resume)
     }
 
     /// Removes a device.
@@ -164,6 +192,10 @@ mod tests {
         );
         assert_eq!(make("a", "u", &table), Err(Error::Create(Errno::NOTTY)));
         assert_eq!(mapper.status("a"), Err(Error::Status(Errno::NOTTY)));
+        assert_eq!(mapper.table("a"), Err(Error::Status(Errno::NOTTY)));
+        assert_eq!(mapper.reload_read_only("a", &table), Err(Error::Load(Errno::NOTTY)));
+        let long = Table { params: &params, ..table };
+        assert_eq!(mapper.reload_read_only("a", &long), Err(Error::Argument("table")));
     }
 
     #[test]

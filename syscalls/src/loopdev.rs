@@ -14,6 +14,7 @@ use std::path::PathBuf;
 const CONTROL: &str = "/dev/loop-control";
 
 const LOOP_CTL_GET_FREE: Opcode = 0x4c82;
+const LOOP_CLR_FD: Opcode = 0x4c01;
 const LOOP_CONFIGURE: Opcode = 0x4c0a;
 const FLAG_READ_ONLY: u32 = 1;
 const FLAG_AUTOCLEAR: u32 = 4;
@@ -80,6 +81,15 @@ pub struct Loop {
     pub node: PathBuf,
     /// Keeps it alive.
     _device: File,
+}
+
+/// Takes the file from an open loop device; when others use the device, once they no longer do.
+///
+/// # Errors
+/// `ENXIO` when it has none, `ENOTTY` when the descriptor is no loop device.
+pub fn detach(device: impl AsFd) -> rustix::io::Result<()> {
+    // SAFETY: LOOP_CLR_FD has no argument.
+    unsafe { ioctl::ioctl(device, ioctl::NoArg::<LOOP_CLR_FD>::new()) }
 }
 
 /// Makes a device of a file. `sector_size` is its logical sector size in bytes, a

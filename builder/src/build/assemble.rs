@@ -77,7 +77,8 @@ pub(super) fn assemble(
         overlay::apply(&mut tree, overlay, &ids, &matches)?;
     }
     let boot = take_boot_parts(&mut tree)?;
-    fixups::apply(&mut tree, &Context { recipe, ids: &ids, version })?;
+    let controls: Vec<_> = packages.iter().map(|package| &package.control).collect();
+    fixups::apply(&mut tree, &Context { recipe, ids: &ids, version, packages: &controls })?;
 
     let catalog = Catalog::scan(&tree)?;
     let usr = kernel::select::usr(&catalog, &tree, &recipe.kernel);
@@ -110,9 +111,11 @@ fn globs(patterns: &[String]) -> Vec<Glob> {
 /// Paths that the build itself reads; no `exclude` takes them away.
 fn needed_for_boot(path: &TreePath) -> bool {
     let path = path.as_bytes();
-    path.starts_with(b"boot/vmlinuz-") || path.starts_with(EFI.as_bytes())
+    path.starts_with(b"boot/vmlinuz-") || path.starts_with(KERNEL_CONFIG) || path.starts_with(EFI.as_bytes())
 }
 
+/// How the kernel was configured; the rest of the name is its release.
+const KERNEL_CONFIG: &[u8] = b"boot/config-";
 const EFI: &str = "usr/lib/systemd/boot/efi";
 const STUB: &str = "usr/lib/systemd/boot/efi/linuxx64.efi.stub";
 
@@ -141,8 +144,29 @@ fn take_boot_parts(tree: &mut Tree) -> Result<BootParts, Error> {
     for path in &unused {
         tree.remove(path);
     }
+    keep_kernel_config(tree);
     tree.remove(&path("boot"));
     Ok(parts)
+}
+
+/// The kernel's configuration, beside its modules: what checks a host looks for it there
+/// when /boot has none. A kernel without one is none the worse.
+fn keep_kernel_config(tree: &mut Tree) {
+    let boot = TreePath::parse(b"boot").expect("a constant without `..`");
+    let found: Vec<_> = tree
+        .children(&boot)
+        .filter_map(|(path, node)| {
+            let release = path.as_bytes().strip_prefix(KERNEL_CONFIG)?;
+            let to = [b"usr/lib/modules/", release, b"/config"].concat();
+            Some((TreePath::parse(&to).ok()?, node.clone()))
+        })
+        .collect();
+    for (to, node) in found {
+        // Only where there are modules of that kernel: nothing else can be in the way.
+        if to.parent().is_some_and(|dir| tree.get(&dir).is_some()) {
+            let _ = tree.insert(to, node);
+        }
+    }
 }
 
 /// The content of a regular file.

@@ -1,6 +1,8 @@
 //! Configuration that a postinst makes from nothing or copies from a template.
 //! What an overlay or a package has already put there stays.
 
+use formats::tree::Node;
+
 use super::edit::Edit;
 use super::{Context, Error};
 
@@ -34,6 +36,9 @@ const LINKS: &[(&str, &str)] = &[
     ("etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf"),
 ];
 
+/// Empty directories: PATH and ldconfig look there, and nothing may appear there later.
+const LOCAL: [&str; 4] = ["usr/local/bin", "usr/local/lib", "usr/local/sbin", "usr/local/share"];
+
 pub(super) fn run(edit: &mut Edit<'_>, context: &Context<'_>) -> Result<(), Error> {
     for (from, to, group, mode) in COPIES {
         if edit.has(to) {
@@ -52,6 +57,12 @@ pub(super) fn run(edit: &mut Edit<'_>, context: &Context<'_>) -> Result<(), Erro
     for (path, mode) in EMPTY {
         if !edit.has(path) {
             edit.write(path, "", *mode)?;
+        }
+    }
+    for path in LOCAL {
+        if !edit.has(path) {
+            let node = Node::dir(edit.origin());
+            edit.insert(edit.path(path)?, node)?;
         }
     }
     for (path, target) in LINKS {
@@ -81,6 +92,7 @@ mod tests {
         assert_eq!(text(&f.tree, "etc/machine-id"), "");
         assert_eq!(text(&f.tree, "etc/resolv.conf"), "-> ../run/systemd/resolve/stub-resolv.conf");
         assert!(!f.has("etc/profile"));
+        assert!(f.has("usr/local/sbin"));
     }
 
     #[test]

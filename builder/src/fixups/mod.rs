@@ -11,6 +11,7 @@ mod accounts;
 mod alternatives;
 mod ca_certificates;
 mod defaults;
+mod dpkg;
 mod edit;
 mod elf;
 mod etc;
@@ -30,6 +31,7 @@ use formats::tree::{NotADirectory, PathError, Tree, TreePath};
 
 use crate::accounts::Ids;
 use crate::recipe::Recipe;
+use crate::unpack::control::Control;
 
 /// What fix-ups know besides the tree.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +42,8 @@ pub struct Context<'a> {
     pub ids: &'a Ids,
     /// Version of the image, as in `IMAGE_VERSION=` of os-release(5).
     pub version: &'a str,
+    /// What the packages of the image say of themselves.
+    pub packages: &'a [&'a Control],
 }
 
 /// What one fix-up did.
@@ -151,6 +155,7 @@ const FIXUPS: &[Fixup] = &[
         why: "ldconfig: libraries are found at once, those of /usr/local, too",
         run: ld_so_cache::run,
     },
+    Fixup { name: "dpkg-status", why: "what is installed, for inventories and scanners", run: dpkg::run },
     Fixup { name: "os-release", why: "the image says its own name and version", run: os_release::run },
     Fixup { name: "no-var", why: "/var is a partition; tmpfiles and StateDirectory= fill it", run: var::run },
     Fixup {

@@ -112,7 +112,7 @@ impl Fixture {
     ) -> Result<usize, Error> {
         let ids = Ids::from_masters(PASSWD_MASTER, GROUP_MASTER).unwrap();
         let ids = ids.with(&self.recipe.users, &self.recipe.groups).unwrap();
-        let context = Context { recipe: &self.recipe, ids: &ids, version: "1.2.3" };
+        let context = Context { recipe: &self.recipe, ids: &ids, version: "1.2.3", packages: &[] };
         let mut edit = Edit::new(&mut self.tree, "test");
         fixup(&mut edit, &context)?;
         Ok(edit.changed())

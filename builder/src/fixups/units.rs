@@ -1,12 +1,13 @@
 //! `systemctl enable` and `systemctl mask`.
 //!
-//! Enabled units get their links below /usr: what is on is a property of the
-//! image, verified with it. Masks go to /etc, where one wins over any unit file.
+//! Both are links in /etc, where `systemctl` looks for them: what is on is `enabled` to
+//! everybody who asks. That /etc is the image's own, verified with it.
 
 use super::edit::Edit;
 use super::{Context, Error};
 
 const UNITS: &str = "usr/lib/systemd/system";
+const LINKS: &str = "etc/systemd/system";
 
 pub(super) fn run(edit: &mut Edit<'_>, context: &Context<'_>) -> Result<(), Error> {
     for (unit, targets) in &context.recipe.enable {
@@ -17,17 +18,16 @@ pub(super) fn run(edit: &mut Edit<'_>, context: &Context<'_>) -> Result<(), Erro
             return Err(edit.unexpected(&path, problem));
         };
         for target in targets {
-            edit.link(&format!("{UNITS}/{target}.wants/{unit}"), &format!("../{file}"))?;
+            edit.link(&format!("{LINKS}/{target}.wants/{unit}"), &format!("/{path}"))?;
         }
         for alias in aliases(&text) {
-            let link = format!("{UNITS}/{alias}");
-            if !edit.has(&link) {
-                edit.link(&link, unit)?;
+            if !edit.has(&format!("{UNITS}/{alias}")) {
+                edit.link(&format!("{LINKS}/{alias}"), &format!("/{UNITS}/{unit}"))?;
             }
         }
     }
     for unit in &context.recipe.mask {
-        edit.link(&format!("etc/systemd/system/{unit}"), "/dev/null")?;
+        edit.link(&format!("{LINKS}/{unit}"), "/dev/null")?;
     }
     Ok(())
 }
@@ -74,10 +74,11 @@ mod tests {
         }
         f.recipe.mask.insert("systemd-firstboot.service".into());
         assert_eq!(f.run(run).unwrap(), 4);
-        let link = |path: &str| text(&f.tree, &format!("{UNITS}/{path}"));
-        assert_eq!(link("multi-user.target.wants/ssh.service"), "-> ../ssh.service");
-        assert_eq!(link("sshd.service"), "-> ssh.service");
-        assert_eq!(link("getty.target.wants/serial-getty@ttyS1.service"), "-> ../serial-getty@.service");
+        let link = |path: &str| text(&f.tree, &format!("{LINKS}/{path}"));
+        assert_eq!(link("multi-user.target.wants/ssh.service"), format!("-> /{UNITS}/ssh.service"));
+        assert_eq!(link("sshd.service"), format!("-> /{UNITS}/ssh.service"));
+        let getty = link("getty.target.wants/serial-getty@ttyS1.service");
+        assert_eq!(getty, format!("-> /{UNITS}/serial-getty@.service"));
         assert_eq!(text(&f.tree, "etc/systemd/system/systemd-firstboot.service"), "-> /dev/null");
     }
 

@@ -25,9 +25,10 @@ pub(super) fn statement(manifest: &Manifest, lock: &Lock, sums: &[(&str, &str)])
         json!({"name": "lock", "digest": digest(&inputs.lock)}),
         json!({"name": "init", "digest": digest(&inputs.init)}),
     ];
+    let distro = sbom::distro(lock);
     dependencies.extend(lock.packages.iter().map(|package| {
         let archive = lock.releases.get(package.release).map_or("debian", |release| &release.archive);
-        let purl = sbom::deb_purl(archive, package);
+        let purl = sbom::deb_purl(archive, package, distro.as_deref());
         json!({"name": package.name, "uri": purl, "digest": digest(&hex(&package.sha256))})
     }));
     dependencies.extend(

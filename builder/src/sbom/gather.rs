@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use formats::tree::TreePath;
 
-use super::{Bom, Package, copyright, crates, deb_purl, id, purl_part};
+use super::{Bom, Package, copyright, crates, deb_purl, distro, id, purl_part};
 use crate::digest::hex;
 use crate::image::ImagePlan;
 use crate::image::manifest::ComponentEntry;
@@ -21,6 +21,7 @@ pub fn gather(
     components: &BTreeMap<String, ComponentEntry>,
     init: &[u8],
 ) -> Bom {
+    let distro = distro(lock);
     let mut found: Vec<Package> = lock
         .packages
         .iter()
@@ -33,7 +34,7 @@ pub fn gather(
             Package {
                 id: id("deb", &name, &version),
                 // Packages of other archives have the archive's name in place of Debian's.
-                purl: Some(deb_purl(archive, locked)),
+                purl: Some(deb_purl(archive, locked, distro.as_deref())),
                 sha256: Some(hex(&locked.sha256)),
                 supplier: control.maintainer.clone(),
                 homepage: control.homepage.clone(),

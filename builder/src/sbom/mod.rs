@@ -20,7 +20,7 @@ mod spdx;
 pub use crates::{Crate, crates};
 pub use gather::gather;
 
-use crate::lock;
+use crate::lock::{self, Lock};
 
 /// The name of the SPDX file.
 pub const SPDX: &str = "sbom.spdx.json";
@@ -100,10 +100,19 @@ fn purl_part(text: &str) -> String {
     escaped.collect()
 }
 
-/// The package URL of a locked package of this archive.
-pub(crate) fn deb_purl(archive: &str, package: &lock::model::Package) -> String {
+/// The package URL of a locked package of this archive. Scanners look up known faults by
+/// `distro` (purl-spec, "deb").
+pub(crate) fn deb_purl(archive: &str, package: &lock::model::Package, distro: Option<&str>) -> String {
     let [archive, name, version] = [archive, &package.name, &package.version].map(purl_part);
-    format!("pkg:deb/{archive}/{name}@{version}?arch={}", package.arch)
+    let distro = distro.map(|distro| format!("&distro={distro}")).unwrap_or_default();
+    format!("pkg:deb/{archive}/{name}@{version}?arch={}{distro}", package.arch)
+}
+
+/// The Debian that packages are of, `debian-12`: base-files has its number in its version.
+pub(crate) fn distro(lock: &Lock) -> Option<String> {
+    let base = lock.packages.iter().find(|package| package.name == "base-files")?;
+    let major = base.version.split(['.', '+']).next()?;
+    major.bytes().all(|b| b.is_ascii_digit()).then(|| format!("debian-{major}"))
 }
 
 /// An id from names: other characters become `-`.

@@ -1,5 +1,6 @@
 //! Reads a hash tree: verified once from the root hash, then asked about blocks.
 
+use std::io;
 use std::ops::Range;
 
 use sha2::{Digest as _, Sha256};
@@ -8,6 +9,8 @@ use super::{BLOCK, Hash, Superblock, SuperblockError};
 
 /// Bytes of a block, in memory.
 const SIZE: usize = 4096;
+/// Blocks read at one time.
+const AT_ONCE: usize = 64;
 /// Hashes in a block.
 const FAN_OUT: u64 = BLOCK / 32;
 
@@ -129,6 +132,30 @@ impl Tree {
         };
         leaf.is_some_and(|leaf| hash(&self.superblock.salt, block) == *leaf)
     }
+
+    /// How many data blocks from the start are right. `read` fills a buffer from a
+    /// position in bytes; reads until a block is not right, or does not read.
+    pub fn good_blocks(&self, read: &dyn Fn(u64, &mut [u8]) -> io::Result<()>) -> u64 {
+        let mut buffer = vec![0; AT_ONCE * SIZE];
+        let mut next = 0;
+        while next < self.blocks() {
+            let left = usize::try_from(self.blocks() - next).unwrap_or(usize::MAX).min(AT_ONCE);
+            let part = &mut buffer[..left * SIZE];
+            // What does not read is not right. A disk that is damaged in one place reads up to it.
+            let whole = read(next * BLOCK, part).is_ok();
+            let (blocks, _) = part.as_chunks_mut::<SIZE>();
+            let right = |n: u64, block: &mut [u8; SIZE]| {
+                (whole || read(n * BLOCK, block).is_ok()) && self.check_block(n, block)
+            };
+            let good =
+                (next..).zip(&mut *blocks).map(|(n, block)| right(n, block)).take_while(|good| *good).count();
+            next += good as u64;
+            if good < left {
+                break;
+            }
+        }
+        next
+    }
 }
 
 #[cfg(test)]
@@ -169,6 +196,35 @@ mod tests {
             assert!(!tree.check_block(blocks.into(), &data[0]));
             assert!(blocks == 1 || !tree.check_block(1, &data[0]));
             assert!(!tree.check_block(u64::MAX, &data[0]));
+        }
+    }
+
+    #[test]
+    fn blocks_count_as_far_as_they_read_and_are_right() {
+        for blocks in [1, 63, 64, 65, 300] {
+            let (data, bytes, root) = device(blocks);
+            let tree = Tree::verify(bytes, &root).unwrap();
+            let data = data.as_flattened();
+            // From this byte on the disk has an error, or a bit that is wrong.
+            let good = |ends: usize, flips: usize| {
+                tree.good_blocks(&|at, buffer| {
+                    let at = usize::try_from(at).unwrap();
+                    if at + buffer.len() > ends {
+                        return Err(io::Error::other("bad sector"));
+                    }
+                    buffer.copy_from_slice(&data[at..at + buffer.len()]);
+                    if (at..at + buffer.len()).contains(&flips) {
+                        buffer[flips - at] ^= 1;
+                    }
+                    Ok(())
+                })
+            };
+            let whole = data.len();
+            assert_eq!(good(whole, usize::MAX), blocks.into());
+            for at in [0, whole / 2, whole - 1] {
+                assert_eq!(good(at, usize::MAX), (at / SIZE) as u64);
+                assert_eq!(good(whole, at), (at / SIZE) as u64);
+            }
         }
     }
 

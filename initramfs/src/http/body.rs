@@ -2,7 +2,7 @@
 
 use super::Error;
 use super::head::Head;
-use super::stream::Stream;
+use super::wire::Wire;
 use std::io::{self, BufRead, BufReader, Read};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub struct Response {
     /// How long the server asks to be left alone.
     pub retry_after: Option<Duration>,
     pub(super) location: Option<String>,
-    reader: BufReader<Stream>,
+    reader: BufReader<Wire>,
     rest: Rest,
     got: u64,
 }
@@ -38,7 +38,7 @@ enum Rest {
 }
 
 impl Response {
-    pub(super) fn new(head: &Head, reader: BufReader<Stream>, now: u64) -> Result<Self, Error> {
+    pub(super) fn new(head: &Head, reader: BufReader<Wire>, now: u64) -> Result<Self, Error> {
         let rest = match (head.status, head.chunked, head.length) {
             (204 | 304, ..) => Rest::Bytes(0),
             (_, true, _) => Rest::NextChunk,

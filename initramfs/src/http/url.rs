@@ -3,11 +3,13 @@
 use super::Error;
 use std::fmt;
 
+/// Why not: there is no TLS here, see [`super`].
+pub(crate) const HTTPS: &str =
+    "is https://, which sleds do not speak: documents are signed and images are verified; give http://";
+
 /// Whom to ask for what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Url {
-    /// `https`.
-    pub(super) tls: bool,
     /// Name or address, an IPv6 address without brackets.
     pub(super) host: String,
     pub(super) port: u16,
@@ -23,11 +25,11 @@ impl Url {
             return Err(fail("has characters that no URL has"));
         }
         let (scheme, rest) = text.split_once("://").ok_or_else(|| fail("is not a URL (http://…)"))?;
-        let tls = match scheme.to_ascii_lowercase().as_str() {
-            "http" => false,
-            "https" => true,
-            _ => return Err(fail("is neither http:// nor https://")),
-        };
+        match scheme.to_ascii_lowercase().as_str() {
+            "http" => {}
+            "https" => return Err(fail(HTTPS)),
+            _ => return Err(fail("is not an http:// URL")),
+        }
         let rest = rest.split('#').next().unwrap_or_default();
         let at = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(at);
@@ -40,50 +42,45 @@ impl Url {
         };
         let port = match port.strip_prefix(':') {
             Some(digits) => digits.parse().map_err(|_| fail("has no such port"))?,
-            None if port.is_empty() => 80 + 363 * u16::from(tls),
+            None if port.is_empty() => 80,
             None => return Err(fail("has no such port")),
         };
         if host.is_empty() {
             return Err(fail("has no host"));
         }
         let slash = if path.starts_with('/') { "" } else { "/" };
-        Ok(Self { tls, host: host.to_owned(), port, path: format!("{slash}{path}") })
+        Ok(Self { host: host.to_owned(), port, path: format!("{slash}{path}") })
     }
 
     /// Where a `Location` (10.2.2) leads from here.
     pub(super) fn join(&self, to: &str) -> Result<Self, Error> {
-        let scheme = if self.tls { "https" } else { "http" };
         let authority = self.authority();
-        let next = if to.contains("://") {
-            Self::parse(to)?
+        if to.contains("://") {
+            Self::parse(to)
         } else if to.starts_with("//") {
-            Self::parse(&format!("{scheme}:{to}"))?
+            Self::parse(&format!("http:{to}"))
         } else if to.starts_with('/') {
-            Self::parse(&format!("{scheme}://{authority}{to}"))?
+            Self::parse(&format!("http://{authority}{to}"))
         } else {
             let path = self.path.split('?').next().unwrap_or_default();
             let dir = path.rfind('/').map_or("/", |at| &path[..=at]);
-            Self::parse(&format!("{scheme}://{authority}{dir}{to}"))?
-        };
-        if self.tls && !next.tls {
-            return Err(Error::Url { url: to.to_owned(), why: "is a redirect from https:// to http://" });
+            Self::parse(&format!("http://{authority}{dir}{to}"))
         }
-        Ok(next)
     }
 
     /// Host and port, as the Host header has them (7.2).
     pub(super) fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        match (self.tls, self.port) {
-            (false, 80) | (true, 443) => host,
-            (_, port) => format!("{host}:{port}"),
+        match self.port {
+            80 => host,
+            port => format!("{host}:{port}"),
         }
     }
 }
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http{}://{}{}", if self.tls { "s" } else { "" }, self.authority(), self.path)
+        write!(f, "http://{}{}", self.authority(), self.path)
     }
 }
 
@@ -96,7 +93,7 @@ mod tests {
         for (text, host, port, path) in [
             ("http://10.0.0.1", "10.0.0.1", 80, "/"),
             ("HTTP://a.b:8080/x/y?z=1#f", "a.b", 8080, "/x/y?z=1"),
-            ("https://[fd00::1]/x", "fd00::1", 443, "/x"),
+            ("http://[fd00::1]/x", "fd00::1", 80, "/x"),
             ("http://[fd00::1]:81?q", "fd00::1", 81, "/?q"),
         ] {
             let url = Url::parse(text).unwrap();
@@ -137,6 +134,14 @@ mod tests {
         ] {
             assert_eq!(from.join(to).unwrap().to_string(), expected);
         }
-        assert!(Url::parse("https://a/").unwrap().join("http://a/").is_err());
+    }
+
+    #[test]
+    fn a_server_that_wants_tls_is_named_with_what_to_do() {
+        let from = Url::parse("http://a/x").unwrap();
+        for error in [Url::parse("HTTPS://a/x").unwrap_err(), from.join("https://a/x").unwrap_err()] {
+            let says = error.to_string();
+            assert!(says.contains("https://") && says.ends_with("give http://"), "{says}");
+        }
     }
 }

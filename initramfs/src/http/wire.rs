@@ -1,6 +1,7 @@
 //! A TCP connection whose every wait has an end.
 
 use super::{Error, Limits};
+use crate::pulse::Pulse;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -14,12 +15,18 @@ pub(super) struct Wire {
     /// Time spent waiting and bytes received in the window that runs.
     waited: Duration,
     bytes: u64,
+    pulse: Pulse,
 }
 
 impl Wire {
-    pub(super) fn new(socket: TcpStream, limits: Limits, end: Option<Instant>) -> Result<Self, Error> {
+    pub(super) fn new(
+        socket: TcpStream,
+        limits: Limits,
+        end: Option<Instant>,
+        pulse: Pulse,
+    ) -> Result<Self, Error> {
         socket.set_nodelay(true).map_err(Error::Broken)?;
-        Ok(Self { socket, limits, end, waited: Duration::ZERO, bytes: 0 })
+        Ok(Self { socket, limits, end, waited: Duration::ZERO, bytes: 0, pulse })
     }
 
     /// How long the next wait may be.
@@ -63,6 +70,7 @@ impl Read for Wire {
         loop {
             self.socket.set_read_timeout(Some(self.patience()?))?;
             let start = Instant::now();
+            self.pulse.beat();
             match self.socket.read(buffer) {
                 Ok(0) => return Ok(0),
                 Ok(bytes) => {

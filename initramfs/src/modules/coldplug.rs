@@ -52,7 +52,8 @@ impl<'l, 'a> Coldplug<'l, 'a> {
                 self.seen.insert(alias);
             }
         }
-        let all: Vec<_> = wanted.into_iter().chain(names.iter().copied()).collect();
+        let mut all: Vec<_> = wanted.into_iter().chain(names.iter().copied()).collect();
+        self.loader.watchdogs_first(&mut all);
         self.loader.load(&all, THREADS);
         !all.is_empty()
     }

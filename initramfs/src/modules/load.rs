@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// How a module is put into the kernel: path below the modules directory, parameters.
 pub type Insert<'f> = &'f (dyn Fn(&str, &str) -> rustix::io::Result<()> + Sync);
 
+/// Drivers of Intel's chipsets that make the device which `iTCO_wdt` drives.
+const WATCHDOG_BUSES: [&str; 2] = ["i2c_i801", "lpc_ich"];
+
 /// Loads modules, each once, whatever thread asks first.
 pub struct Loader<'a> {
     index: &'a Index<'a>,
@@ -29,6 +32,15 @@ impl<'a> Loader<'a> {
     pub fn for_alias(&self, modalias: &str) -> Vec<&'a str> {
         let serving = self.index.modules_for_alias(modalias);
         serving.into_iter().map(|m| m.name).filter(|name| !self.params.excludes(name)).collect()
+    }
+
+    /// Puts watchdogs first: the others load under their eyes.
+    pub fn watchdogs_first(&self, names: &mut [&str]) {
+        let watches = |name: &str| {
+            let module = self.index.modules().iter().find(|module| module.name == name);
+            WATCHDOG_BUSES.contains(&name) || module.is_some_and(|m| m.path.contains("/drivers/watchdog/"))
+        };
+        names.sort_by_key(|name| !watches(name));
     }
 
     /// Loads modules with all they need, on up to `threads` threads: a driver
@@ -139,6 +151,22 @@ alias virtio:d00000001v*
                 at("jbd2.ko") < at("ext4.ko") && at("jbd2.ko") < at("net.ko") && at("crc.ko") < at("ext4.ko")
             );
         }
+    }
+
+    #[test]
+    fn watchdogs_come_first_and_all_others_stay_in_order() {
+        const INDEX: &[u8] = b"sledos-modules 1
+kernel 6.1.0
+module i2c_i801 kernel/drivers/i2c/busses/i2c-i801.ko
+module i6300esb kernel/drivers/watchdog/i6300esb.ko
+module megaraid_sas kernel/drivers/scsi/megaraid/megaraid_sas.ko
+";
+        let index = Index::parse(INDEX).unwrap();
+        let params = Params::parse("");
+        let loader = Loader::new(&index, &params, &|_, _| Ok(()));
+        let mut names = ["megaraid_sas", "unknown", "i6300esb", "i2c_i801"];
+        loader.watchdogs_first(&mut names);
+        assert_eq!(names, ["i6300esb", "i2c_i801", "megaraid_sas", "unknown"]);
     }
 
     #[test]

@@ -9,6 +9,9 @@ use std::io::{self, Read};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+/// How long to sleep at one time: who waits shows that it lives.
+const LOOK_UP: Duration = Duration::from_secs(60);
+
 /// The servers of an image.
 pub struct Download<'a> {
     client: &'a Client,
@@ -72,7 +75,8 @@ impl Source for Download<'_> {
             if self.until.is_some_and(|until| next > until) {
                 return Err("no server gave it in time".into());
             }
-            std::thread::sleep(next.saturating_sub(self.log.now()));
+            self.client.pulse().beat();
+            std::thread::sleep(next.saturating_sub(self.log.now()).min(LOOK_UP));
         }
     }
 }

@@ -135,6 +135,8 @@ impl World for Real<'_, '_, '_> {
             // A card or a disk whose driver comes late is plugged in now.
             self.coldplug.again();
             self.network.rescan();
+            // Who waits shows that it lives.
+            self.client.pulse().beat();
             let left = until.saturating_sub(self.log.now());
             self.seen = self.network.wait_change(before, left.min(LOOK_AGAIN));
             if self.seen != before {

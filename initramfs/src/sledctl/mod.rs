@@ -5,6 +5,7 @@
 //! | what PID 1 left: document and boot report | [`sled`] |
 //! | requests to Docker, the agent, report servers | [`http`] |
 //! | Docker and the agent answer | [`ready`] |
+//! | how full /var is | [`room`] |
 //! | reports | [`post`] |
 //! | boot counting | [`mark`] |
 //! | data disks | [`disks`] |
@@ -24,6 +25,7 @@ pub mod mark;
 mod mirror;
 pub mod post;
 pub mod ready;
+pub mod room;
 pub mod sled;
 pub mod status;
 

@@ -130,6 +130,8 @@ fn report(
     set("uptime_ms", sled.uptime_ms().into());
     let disks = sled.text(super::sled::DISKS).and_then(|text| serde_json::from_str(&text).ok());
     disks.into_iter().for_each(|disks: Value| drop(set("data-disks", disks)));
+    let room = super::room::Room::at(&sled.path("/var"));
+    room.into_iter().for_each(|room| drop(set("var", room.json())));
     let bmc = sled.text(super::bmc::OUTCOME).and_then(|text| serde_json::from_str(&text).ok());
     bmc.into_iter().for_each(|bmc: Value| drop(set("bmc", bmc)));
     ready.into_iter().for_each(|ready| drop(set("ready", ready)));

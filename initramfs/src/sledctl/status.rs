@@ -2,6 +2,7 @@
 
 use super::mark::{self, Trial};
 use super::ready::{self, Answer, Look};
+use super::room::Room;
 use super::sled::{DISKS, READY, Sled};
 use serde_json::{Map, Value, json};
 
@@ -53,6 +54,9 @@ fn collect(
     all.insert("networks".into(), networks.into());
     let disks = sled.text(DISKS).and_then(|text| serde_json::from_str::<Value>(&text).ok());
     disks.into_iter().for_each(|disks| drop(all.insert("data-disks".into(), disks)));
+    if let Some(room) = Room::at(&sled.path("/var")) {
+        all.insert("var".into(), room.json());
+    }
     if let Value::Object(parts) = look.json() {
         all.extend(parts);
     }
@@ -91,6 +95,9 @@ fn table(all: &Map<String, Value>) -> String {
     }
     if let Some(says) = all.get("data-disks").and_then(disks) {
         row("disks", says);
+    }
+    if let Some(says) = inner("var", "problem") {
+        row("var", says);
     }
     for (part, key, before) in [("docker", "server", "answers as "), ("mesos", "id", "agent ")] {
         let up = inner(part, key).map(|says| format!("{before}{says}"));
@@ -161,6 +168,10 @@ mod tests {
         };
         let trial = Ok(Some(Trial::OnTrial { file: String::new(), left: 2, other: false }));
         let all = collect(&sled, &look, &trial, &[("mgmt".into(), "eth0 10.0.0.2".into())]);
+        assert!(!all.contains_key("var"), "this one has no /var");
+        let mut full = all.clone();
+        full.insert("var".into(), Room { used: 96, free: 1 << 20 }.json());
+        assert!(table(&full).contains("\nvar        96 % used, 1 MiB left: "), "{}", table(&full));
         let expected = "\
 sled       r12-b07, role compute
 document   generation 7, from http://10.0.0.1

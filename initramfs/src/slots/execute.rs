@@ -90,7 +90,7 @@ fn fill(plan: &Plan, disk: &dyn Disk, tree: &verity::Tree, job: &Job<'_>) -> Res
     let verity = plan.partition(plan.verity).ok_or_else(missing)?;
     let read = |at, buffer: &mut [u8]| disk.read(usr.start + at, buffer);
     // What an earlier run left and is right need not be fetched again.
-    let from = stream::present(tree, &read);
+    let from = tree.good_blocks(&read);
     if from > 0 {
         let says =
             format!("install: {from} of {} blocks of /usr are on {} already", tree.blocks(), plan.disk);
@@ -102,7 +102,7 @@ fn fill(plan: &Plan, disk: &dyn Disk, tree: &verity::Tree, job: &Job<'_>) -> Res
     disk.write(verity.start, tree.bytes())
         .and_then(|()| disk.flush())
         .map_err(on(&plan.disk, "is not written to"))?;
-    let right = stream::present(tree, &read);
+    let right = tree.good_blocks(&read);
     if right < tree.blocks() {
         return Err(Error::ReadBack { disk: plan.disk.clone(), partition: usr.name.clone(), block: right });
     }

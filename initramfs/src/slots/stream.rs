@@ -190,26 +190,3 @@ pub(super) fn usr(
     }
     Ok(())
 }
-
-/// How many blocks from the start are right already. Reads until one is not.
-pub(super) fn present(tree: &verity::Tree, read: &dyn Fn(u64, &mut [u8]) -> io::Result<()>) -> u64 {
-    let mut buffer = vec![0; BUFFER];
-    let mut next = 0;
-    while next < tree.blocks() {
-        let blocks = (tree.blocks() - next).min(64);
-        let Some(part) = usize::try_from(blocks * BLOCK).ok().and_then(|len| buffer.get_mut(..len)) else {
-            break;
-        };
-        // What does not read is not there.
-        if read(next * BLOCK, part).is_err() {
-            break;
-        }
-        let (blocks, _) = part.as_chunks::<SIZE>();
-        let good = (next..).zip(blocks).take_while(|(n, block)| tree.check_block(*n, block)).count();
-        next += good as u64;
-        if good < blocks.len() {
-            break;
-        }
-    }
-    next
-}

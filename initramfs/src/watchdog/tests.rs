@@ -45,21 +45,64 @@ fn it_is_fed_while_something_in_time_is_waited_for() {
     let now = Duration::from_secs;
     let mut state = State::default();
     assert_eq!(state.verdict(now(0)), Err(vec![]));
-    state.add("disks", Some(now(10)));
+    state.add("disks", Until::Time(now(10)));
     assert_eq!(state.verdict(now(9)), Ok(()));
     assert_eq!(state.verdict(now(10)), Err(vec!["disks"]));
-    state.add("server", None);
-    assert_eq!(state.verdict(now(1_000_000)), Ok(()));
+}
+
+#[test]
+fn who_waits_for_a_server_may_take_for_ever_but_not_hang() {
+    let now = Duration::from_secs;
+    let pulse = Pulse::default();
+    let mut state = State::default();
+    state.add("server", Until::Pulse { pulse: pulse.clone(), count: 0, seen: now(0) });
+    for minute in 0..1000 {
+        pulse.beat();
+        assert_eq!(state.verdict(now(60 * minute)), Ok(()), "{minute}");
+    }
+    // From here on the thread hangs.
+    let last = now(60 * 999);
+    assert_eq!(state.verdict(last + NO_PULSE - now(1)), Ok(()));
+    assert_eq!(state.verdict(last + NO_PULSE), Err(vec!["server"]));
+    pulse.beat();
+    assert_eq!(state.verdict(last + NO_PULSE), Ok(()));
+}
+
+#[test]
+fn the_hand_over_takes_the_longest_time_that_the_hardware_has() {
+    #[derive(Debug)]
+    struct Short(Sender<u32>);
+    impl Device for Short {
+        fn name(&self) -> String {
+            "short".into()
+        }
+        fn set_timeout(&mut self, seconds: u32) -> io::Result<u32> {
+            let _ = self.0.send(seconds);
+            if seconds > 255 { Err(io::ErrorKind::InvalidInput.into()) } else { Ok(seconds) }
+        }
+        fn feed(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+        fn disarm(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (asked, said) = channel();
+    let open = move || Ok(Box::new(Short(asked.clone())) as Box<dyn Device>);
+    let watchdog = Watchdog::start(Box::new(open), || Duration::ZERO, Box::new(|_| ())).unwrap();
+    assert_eq!(said.recv().unwrap(), TIMEOUT);
+    assert_eq!(watchdog.hand_over(true).unwrap(), "stays armed: systemd feeds it within 180 s");
+    assert_eq!(said.iter().collect::<Vec<_>>(), [300, 180]);
 }
 
 #[test]
 fn it_is_fed_from_a_reason_on_and_stays_armed_for_systemd() {
     let (watchdog, did, said) = start();
     assert_eq!(said.recv().unwrap(), "test, resets after 60 s without food");
-    let waits = watchdog.waits("server");
+    let waits = watchdog.waits("server", &Pulse::default());
     assert_eq!((did.recv().unwrap(), did.recv().unwrap()), ("feed", "feed"));
     drop(waits);
-    assert_eq!(watchdog.hand_over(true).unwrap(), "stays armed: systemd feeds it within 60 s");
+    assert_eq!(watchdog.hand_over(true).unwrap(), "stays armed: systemd feeds it within 300 s");
     let rest: Vec<_> = did.iter().collect();
     assert!(rest.ends_with(&["feed", "close"]) && !rest.contains(&"disarm"), "{rest:?}");
 }

@@ -29,6 +29,7 @@ const FORMATS: &[(&str, Check)] = &[
     ("network-address", network_address),
     ("port-range", port_range),
     ("public-key", |t| TrustedKey::parse(t).map(drop).map_err(|e| Wrong::new(e.to_string()))),
+    ("server-url", server_url),
     ("ssh-key", ssh_key),
     ("text", text),
     ("time-span", |t| t.parse::<super::file::Lifetime>().map(drop).map_err(|e| is(t, e))),
@@ -198,6 +199,17 @@ fn url(text: &str) -> Result<(), Wrong> {
     )
 }
 
+/// A URL that a sled asks. PID 1 has no TLS, which would be a third of it: documents are
+/// signed and every block of an image is checked against its root hash.
+fn server_url(text: &str) -> Result<(), Wrong> {
+    url(text)?;
+    ok_or(
+        text.starts_with("http://"),
+        text,
+        "an https:// URL, and sleds speak HTTP only: documents are signed and images are verified; write http://",
+    )
+}
+
 fn uuid(text: &str) -> Result<(), Wrong> {
     let shape = text.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
     let good = shape && text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit());
@@ -235,6 +247,9 @@ mod tests {
             ("time-span", "90d", "90"),
             ("unit", "a@b.service", "a.servise"),
             ("url", "http://10.0.0.2:8080", "10.0.0.2:8080"),
+            ("url", "https://registry.example/v2", "ftp://registry.example"),
+            ("server-url", "http://10.0.0.2:8080", "https://10.0.0.2:8443"),
+            ("server-url", "http://[fd00::1]/v1", "10.0.0.2:8080"),
             ("uuid", "4c4c4544-0042-3510-8051-b7c04f333832", "4c4c4544"),
             ("zone", "Europe/Berlin", "../etc/passwd"),
         ] {

@@ -12,6 +12,8 @@ pub(super) const MAX_PARAMS: usize = SIZE - size_of::<Header>() - TARGET_SPEC;
 const TARGET_SPEC: usize = 40;
 
 const READONLY: u32 = 1 << 0;
+/// Ask for the table in place of the state (`DM_STATUS_TABLE_FLAG`).
+const STATUS_TABLE: u32 = 1 << 4;
 /// The kernel had more to say than fits.
 const BUFFER_FULL: u32 = 1 << 8;
 
@@ -104,6 +106,11 @@ impl Request {
         set_text(&mut spec[24..40], target) && set_text(text, params)
     }
 
+    /// Makes [`TABLE_STATUS`] tell the table.
+    pub(super) fn ask_for_table(&mut self) {
+        self.header.flags |= STATUS_TABLE;
+    }
+
     /// Minor number of the device, after a call that tells it.
     pub(super) fn minor(&self) -> u32 {
         let [a, b, c, d, ..] = self.header.dev.to_le_bytes();
@@ -111,15 +118,17 @@ impl Request {
         (low & 0xff) | ((low >> 12) & 0xfff00)
     }
 
-    /// The first target's text, after [`TABLE_STATUS`].
-    pub(super) fn status(&self) -> Option<String> {
+    /// Length and text of the first target, after [`TABLE_STATUS`].
+    pub(super) fn status(&self) -> Option<(u64, String)> {
         if self.header.target_count == 0 || self.header.flags & BUFFER_FULL != 0 {
             return None;
         }
         let start = usize::try_from(self.header.data_start).ok()?.checked_sub(size_of::<Header>())?;
-        let text = self.payload.get(start.checked_add(TARGET_SPEC)?..)?;
+        let answer = self.payload.get(start..)?;
+        let (spec, text) = answer.split_at_checked(TARGET_SPEC)?;
+        let length = spec.get(8..)?.first_chunk().copied().map(u64::from_ne_bytes)?;
         let text = text.split(|b| *b == 0).next()?;
-        Some(String::from_utf8_lossy(text).into_owned())
+        Some((length, String::from_utf8_lossy(text).into_owned()))
     }
 
     /// Hands the request to the kernel, which writes its answer into it.
@@ -153,7 +162,14 @@ mod tests {
         assert_eq!(request.payload[8..16], 0x0102u64.to_ne_bytes());
         assert_eq!(&request.payload[24..32], b"verity\0\0");
         assert_eq!(&request.payload[40..52], b"1 /dev/vda1\0");
-        assert_eq!(request.status().as_deref(), Some("1 /dev/vda1"));
+        assert_eq!(request.status(), Some((0x0102, "1 /dev/vda1".into())));
+    }
+
+    #[test]
+    fn the_flag_that_asks_for_the_table_is_the_kernels() {
+        let mut request = Request::named("usr").unwrap();
+        request.ask_for_table();
+        assert_eq!(request.header.flags, 0x10);
     }
 
     #[test]
