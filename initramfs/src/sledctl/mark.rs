@@ -5,7 +5,7 @@
 //! Source: Boot Loader Specification, "Boot counting" (`uapi-group.org`):
 //! `NAME+LEFT-DONE.efi` or `NAME+LEFT.efi`.
 
-use super::sled::Sled;
+use super::sled::{GIVEN_BACK, Sled};
 use crate::disks::{self, Content};
 use crate::options::{Options, RootHash};
 use crate::slots;
@@ -91,6 +91,37 @@ pub fn good(sled: &Sled) -> Result<(), String> {
         }
     );
     Ok(())
+}
+
+/// Gives an image on trial back the try that this boot took, once in a boot.
+///
+/// # Errors
+/// When no ESP can be changed.
+pub fn give_back(sled: &Sled) -> Result<(), String> {
+    // Before: a boot must not give back two.
+    match File::options().write(true).create_new(true).open(sled.path(GIVEN_BACK)) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        made => made.map(drop).map_err(|e| format!("{GIVEN_BACK}: {e}"))?,
+    }
+    let says = on_esps(sled, MountFlags::empty(), &|dir, trial, _| {
+        let Trial::OnTrial { file, .. } = trial else { return Ok(()) };
+        let Some(before) = before(file) else { return Ok(()) };
+        fs::rename(dir.join(file), dir.join(before))?;
+        File::open(dir)?.sync_all()
+    })?;
+    if matches!(says, Some(Trial::OnTrial { .. })) {
+        println!("the image has its try back");
+    }
+    Ok(())
+}
+
+/// The name of an entry before this boot's try was taken: of `+2-1` it is `+3`.
+fn before(file: &str) -> Option<String> {
+    let (name, counter) = file.strip_suffix(".efi")?.rsplit_once('+')?;
+    let (left, done) = counter.split_once('-')?;
+    let (left, done): (u32, u32) = (left.parse().ok()?, done.parse().ok()?);
+    let (left, done) = (left.checked_add(1)?, done.checked_sub(1)?);
+    Some(if done == 0 { format!("{name}+{left}.efi") } else { format!("{name}+{left}-{done}.efi") })
 }
 
 /// How the running image stands; `None` when it runs from memory. Of a pair of disks it is
@@ -247,6 +278,20 @@ mod tests {
             (&[], Trial::Absent),
         ] {
             assert_eq!(of(names), expected, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_try_that_was_taken_is_given_back_and_no_other() {
+        for (now, then) in [
+            ("compute_2+2-1.efi", Some("compute_2+3.efi")),
+            ("compute_2+0-3.efi", Some("compute_2+1-2.efi")),
+            ("compute_2+deb12+1-2.efi", Some("compute_2+deb12+2-1.efi")),
+            ("compute_2+3.efi", None),
+            ("compute_2+3-0.efi", None),
+            ("compute_2.efi", None),
+        ] {
+            assert_eq!(before(now).as_deref(), then, "{now}");
         }
     }
 

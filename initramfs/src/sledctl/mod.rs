@@ -4,7 +4,9 @@
 //! |---|---|
 //! | what PID 1 left: document and boot report | [`sled`] |
 //! | requests to Docker, the agent, report servers | [`http`] |
-//! | Docker and the agent answer | [`ready`] |
+//! | Docker and the agent answer | [`ready`], [`mesos`] |
+//! | what systemd and the journal say of a service | [`unit`] |
+//! | whether others are away | [`outside`] |
 //! | reports | [`post`] |
 //! | boot counting | [`mark`] |
 //! | data disks | [`disks`] |
@@ -21,11 +23,14 @@ pub mod bmc;
 pub mod disks;
 pub mod http;
 pub mod mark;
+pub mod mesos;
 mod mirror;
+pub mod outside;
 pub mod post;
 pub mod ready;
 pub mod sled;
 pub mod status;
+pub mod unit;
 
 use sled::Sled;
 use std::process::ExitCode;
