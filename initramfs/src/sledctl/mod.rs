@@ -10,6 +10,7 @@
 //! | reports | [`post`] |
 //! | boot counting | [`mark`] |
 //! | data disks | [`disks`] |
+//! | places of data disks that are missing | [`places`] |
 //! | the mirrored ROOT | `mirror` |
 //! | which address a network has | [`address`] |
 //! | the BMC's LAN and user | [`bmc`] |
@@ -26,6 +27,7 @@ pub mod mark;
 pub mod mesos;
 mod mirror;
 pub mod outside;
+pub mod places;
 pub mod post;
 pub mod ready;
 pub mod sled;

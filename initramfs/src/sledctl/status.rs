@@ -115,7 +115,12 @@ fn table(all: &Map<String, Value>) -> String {
 fn disks(all: &Value) -> Option<String> {
     let list = all.get("disks")?.as_array().filter(|list| !list.is_empty())?;
     let count = |state: &str| list.iter().filter(|d| d.get("state").is_some_and(|s| s == state)).count();
-    Some(format!("{} serve, {} fail, {} refused", count("serves"), count("fails"), count("refused")))
+    let missing = match count("missing") {
+        0 => String::new(),
+        n => format!(", {n} missing: their places are kept for the agent"),
+    };
+    let (serve, fail, refused) = (count("serves"), count("fails"), count("refused"));
+    Some(format!("{serve} serve, {fail} fail, {refused} refused{missing}"))
 }
 
 fn slot(slot: Option<&Value>) -> String {
