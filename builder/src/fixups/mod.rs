@@ -12,7 +12,7 @@ mod alternatives;
 mod ca_certificates;
 mod defaults;
 mod edit;
-mod elf;
+pub(crate) mod elf;
 mod etc;
 mod ld_so_cache;
 mod nsswitch;

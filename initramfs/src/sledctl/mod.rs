@@ -5,6 +5,7 @@
 //! | what PID 1 left: document and boot report | [`sled`] |
 //! | requests to Docker, the agent, report servers | [`http`] |
 //! | Docker and the agent answer | [`ready`], [`mesos`] |
+//! | an agent that is not Mesos | [`agent`] |
 //! | what systemd and the journal say of a service | [`unit`] |
 //! | whether others are away | [`outside`] |
 //! | reports | [`post`] |
@@ -20,6 +21,7 @@
 //! does not know what it was asked.
 
 pub mod address;
+pub mod agent;
 pub mod bmc;
 pub mod disks;
 pub mod http;
@@ -46,6 +48,7 @@ usage: sledctl COMMAND
   not-ready         report that this sled did not get ready; restart it if its image is on trial
   mark-good         keep the running image: it is no longer on trial
   disks             make filesystems on new data disks, mount all, offer them to the agent
+  drain             run the document's command that moves this sled's work away
   bmc               make the BMC's LAN and user what the document says
   address NETWORK   the IPv4 address of a network of the sled's document
 ";
@@ -60,6 +63,7 @@ pub fn run(arguments: &[&str]) -> ExitCode {
         ["report", "--keep-trying"] => post::keep_reporting(&sled, &post::Web::new(), &std::thread::sleep),
         ["wait-ready"] => ready::wait(&sled, &post::Web::new()),
         ["not-ready"] => ready::give_up(&sled, &post::Web::new()),
+        ["drain"] => agent::drain(&sled),
         ["bmc"] => bmc::apply(&sled),
         ["mark-good"] => mark::good(&sled),
         ["disks"] => disks::run(&sled),

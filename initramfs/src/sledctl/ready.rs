@@ -2,6 +2,7 @@
 //! has started them says neither.
 
 use super::address;
+use super::agent;
 use super::http;
 use super::mark::{self, Trial};
 use super::mesos::{self, Asking};
@@ -42,6 +43,8 @@ pub struct Look {
     pub docker: Answer,
     /// The Mesos agent.
     pub mesos: Answer,
+    /// Another agent.
+    pub agent: Answer,
 }
 
 impl Look {
@@ -52,12 +55,12 @@ impl Look {
 
     /// The same for who asks more than once.
     fn again(sled: &Sled, asking: &mut Asking) -> Self {
-        Self { docker: docker(sled), mesos: mesos::look(sled, asking) }
+        Self { docker: docker(sled), mesos: mesos::look(sled, asking), agent: agent::look(sled) }
     }
 
     /// Whether the image may be why the sled is not ready.
     fn blames_image(&self) -> bool {
-        [&self.docker, &self.mesos].into_iter().any(|answer| matches!(answer, Answer::Down(_)))
+        [&self.docker, &self.mesos, &self.agent].into_iter().any(|answer| matches!(answer, Answer::Down(_)))
     }
 
     /// Why the sled is not ready; empty when it is.
@@ -66,7 +69,7 @@ impl Look {
             Answer::Down(why) | Answer::Away(why) => Some(format!("{name} {why}")),
             _ => None,
         };
-        let all = [("docker", &self.docker), ("mesos agent", &self.mesos)];
+        let all = [("docker", &self.docker), ("mesos agent", &self.mesos), ("agent", &self.agent)];
         all.into_iter().filter_map(down).collect::<Vec<_>>().join("; ")
     }
 
@@ -78,7 +81,11 @@ impl Look {
             Answer::Down(why) => json!({ "problem": why }),
             Answer::Away(why) => json!({ "problem": why, "away": true }),
         };
-        json!({"docker": part(&self.docker, "server"), "mesos": part(&self.mesos, "id")})
+        let mut json = json!({"docker": part(&self.docker, "server"), "mesos": part(&self.mesos, "id")});
+        if self.agent != Answer::Unused {
+            json["agent"] = part(&self.agent, "says");
+        }
+        json
     }
 }
 
@@ -137,6 +144,9 @@ fn with(look: &Look) -> String {
     }
     if let Answer::Up(id) = &look.mesos {
         text += &format!(", mesos agent {id}");
+    }
+    if let Answer::Up(says) = &look.agent {
+        text += &format!(", {says}");
     }
     text
 }

@@ -198,6 +198,33 @@ fn only_an_image_on_trial_that_can_be_replaced_restarts() {
 }
 
 #[test]
+fn another_agent_is_a_service_and_what_its_commands_say() {
+    let root = root();
+    fs::remove_file(root.path().join("usr/sbin/dockerd")).unwrap();
+    let sled = Sled::new(root.path());
+    let mut document = document();
+    document["config"]["agent"] = json!({
+        "unit": "nomad.service", "ready": ["/usr/bin/nomad", "ready"], "drain": ["/usr/bin/nomad", "drain"],
+    });
+    write(root.path(), "run/sledos/document.json", &document.to_string());
+    assert!(Look::at(&sled).problems().starts_with("agent nomad.service is not known: systemctl: "));
+    script(root.path(), "usr/bin/systemctl", "echo ActiveState=failed; echo SubState=failed");
+    assert_eq!(Look::at(&sled).problems(), "agent nomad.service does not run (failed, failed)");
+    script(root.path(), "usr/bin/systemctl", "echo ActiveState=active; test \"$3\" = nomad.service");
+    let nomad = |text: &str| script(root.path(), "usr/bin/nomad", text);
+    nomad("echo no servers; exit 1");
+    let problem = "agent nomad.service runs, but is not ready (exit status: 1) no servers";
+    assert_eq!(Look::at(&sled).problems(), problem);
+    assert_eq!(agent::drain(&sled).unwrap_err(), "/usr/bin/nomad drain: exit status: 1 no servers");
+    nomad(&format!("echo \"$1\" >>{}; echo node 7 of 9", root.path().join("asked").display()));
+    let taken = Taken::default();
+    wait(&sled, &taken).unwrap();
+    assert_eq!(taken.0.into_inner().unwrap()[0].2["ready"]["agent"]["says"], "nomad.service node 7 of 9");
+    agent::drain(&sled).unwrap();
+    assert_eq!(fs::read_to_string(root.path().join("asked")).unwrap(), "ready\ndrain\n");
+}
+
+#[test]
 fn an_image_that_is_not_to_blame_is_not_given_up_and_keeps_its_tries() {
     let trial = |left, other| Ok(Some(Trial::OnTrial { file: String::new(), left, other }));
     for (left, other) in [(2, false), (2, true), (0, true), (0, false)] {
@@ -209,7 +236,7 @@ fn an_image_that_is_not_to_blame_is_not_given_up_and_keeps_its_tries() {
         assert_eq!(next(&stays, false), Next::Wait { give_back: false });
         assert_eq!(next(&stays, true), Next::Wait { give_back: false });
     }
-    let look = |docker, mesos| Look { docker, mesos }.blames_image();
+    let look = |docker, mesos| Look { docker, mesos, agent: Answer::Unused }.blames_image();
     let (up, away) = (Answer::Up(String::new()), Answer::Away("x".into()));
     assert!(!look(up.clone(), away.clone()) && !look(Answer::Unused, away.clone()));
     assert!(look(Answer::Down("y".into()), away) && look(up, Answer::Down("y".into())));
