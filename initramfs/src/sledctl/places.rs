@@ -222,7 +222,8 @@ pub fn make_room(sled: &Sled, wanted: &[String]) {
             let real = mount.source.starts_with("/dev/");
             real && !sled.path(&format!("/sys/dev/block/{}", mount.device)).exists()
         };
-        if wanted.iter().any(|at| at == mount.point) && (mount.source == SOURCE || gone()) {
+        let in_the_way = wanted.iter().any(|at| sled.path(at) == Path::new(mount.point));
+        if in_the_way && (mount.source == SOURCE || gone()) {
             // Who still has a file open there keeps that one.
             let _ = rustix::mount::unmount(mount.point, UnmountFlags::DETACH);
         }

@@ -116,3 +116,55 @@ fn mounts_are_read_as_the_kernel_writes_them() {
     let all: Vec<_> = mounts(text).map(|m| (m.device, m.point, m.source)).collect();
     assert_eq!(all, [("8:17", "/data/03", "/dev/sdb1"), ("0:40", "/data/04", "sledos-place")]);
 }
+
+/// Takes away what a test has mounted, however it ends.
+struct Mounted<'s>(&'s Sled);
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        make_room(self.0, &["/data/01".into(), "/data/02".into()]);
+    }
+}
+
+/// As root, on the kernel.
+#[test]
+fn a_place_is_mounted_once_and_goes_when_its_disk_comes() {
+    let root = tempfile::tempdir().unwrap();
+    let sled = Sled::new(root.path());
+    fs::create_dir_all(sled.path("/proc/self")).unwrap();
+    std::os::unix::fs::symlink("/proc/self/mountinfo", sled.path("/proc/self/mountinfo")).unwrap();
+    fs::create_dir_all(sled.path("/var/lib/mesos/meta/resources")).unwrap();
+    fs::write(sled.path("/var/lib/mesos/meta/resources/resources.info"), "a volume").unwrap();
+    let mut document = crate::sledctl::ready::tests::document();
+    document["config"]["disks"] = json!({"data": {"match": {"rotational": true}, "mount": "/data"}});
+    let document: SledDocument = serde_json::from_value(document).unwrap();
+    let both = [place(1, "S1", 4000), place(2, "S2", 4000)];
+    let mounted = Mounted(&sled);
+    let ours = || {
+        let all = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        mounts(&all).filter(|m| m.source == SOURCE && Path::new(m.point).starts_with(root.path())).count()
+    };
+
+    assert_eq!(settle(&sled, &document, &both), Decision { offered: both.to_vec(), ..Decision::default() });
+    for _ in 0..2 {
+        let without = settle(&sled, &document, &both[..1]);
+        assert_eq!((without.kept.as_slice(), without.notes.len()), (&both[1..], 1));
+        assert_eq!(ours(), 1);
+        let error = fs::write(sled.path("/data/02/x"), "").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ReadOnlyFilesystem);
+        let mut report = json!({"disks": [], "warnings": []});
+        without.report(&mut report);
+        assert_eq!(
+            (&report["disks"][0]["state"], &report["disks"][0]["serial"]),
+            (&"missing".into(), &"S2".into())
+        );
+    }
+    make_room(&sled, &["/data/02".into()]);
+    assert_eq!(ours(), 0);
+    assert_eq!(settle(&sled, &document, &both).kept, []);
+    // A set that the document has no more.
+    let mut none = document;
+    none.config.disks.clear();
+    assert_eq!(settle(&sled, &none, &both[..1]).kept, []);
+    drop(mounted);
+}
