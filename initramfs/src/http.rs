@@ -248,13 +248,25 @@ impl Client {
         Response::new(&head, reader, now)
     }
 
+    /// Connects to the server of a URL and hangs up: whether it is there.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn reach(&self, url: &str) -> Result<(), Error> {
+        self.dial(&Url::parse(url)?, self.end()).map(drop)
+    }
+
     fn open(&self, url: &Url, end: Option<Instant>) -> Result<Wire, Error> {
+        Wire::new(self.dial(url, end)?, self.limits, end, self.pulse.clone())
+    }
+
+    fn dial(&self, url: &Url, end: Option<Instant>) -> Result<TcpStream, Error> {
         let addresses = self.names.resolve(&url.host, end)?;
         let mut last = None;
         for address in addresses.into_iter().map(|ip| SocketAddr::new(ip, url.port)) {
             self.pulse.beat();
             match connect(address, self.limits.connect, end) {
-                Ok(socket) => return Wire::new(socket, self.limits, end, self.pulse.clone()),
+                Ok(socket) => return Ok(socket),
                 Err(error) => last = Some(error),
             }
         }

@@ -5,6 +5,7 @@
 //! "leave it as the image has it".
 
 mod accounts;
+mod agent;
 mod disks;
 mod docker;
 mod mesos;
@@ -12,6 +13,7 @@ mod network;
 mod system;
 
 pub use accounts::Account;
+pub use agent::Agent;
 pub use disks::{DiskSet, Filesystem, parse_partition_name, partition_name};
 pub use docker::Docker;
 pub use mesos::{Credential, FaultDomain, Mesos, Resources};
@@ -52,6 +54,9 @@ pub struct Config {
     /// The Mesos agent; without it the agent does not start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mesos: Option<Mesos>,
+    /// Another agent than Mesos: a service that gives the sled its work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Agent>,
     /// Extra files, directories and links, by absolute path.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, FileEntry>,

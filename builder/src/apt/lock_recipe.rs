@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::fetch::{Client, Patience, Progress};
 use super::release::Clock;
+use super::resolve::Need;
 use super::sources::{self, Mirrors};
 use crate::lock::{self, Lock};
 use crate::recipe::model::Recipe;
@@ -25,6 +26,8 @@ pub struct LockRequest<'a> {
     pub patience: Patience,
     /// The lock file; [`lock::path_of`] the recipe when not given.
     pub output: Option<&'a Path>,
+    /// What components depend on that are given as files.
+    pub needs: &'a [Need],
 }
 
 /// Resolves a recipe against its archives and writes the lock beside it.
@@ -45,7 +48,7 @@ pub fn resolve_recipe(request: &LockRequest<'_>, progress: &dyn Progress) -> Res
     let mirrors = mirrors(request.recipe, request.mirrors, request.etc_apt)?;
     let client = Client::new(request.patience);
     let archives = lock::Archives { mirrors: &mirrors, client: &client, cache: request.cache };
-    lock::make(request.recipe, &archives, request.clock, progress)
+    lock::make(request.recipe, &archives, request.clock, request.needs, progress)
 }
 
 /// The mirrors a build or a lock of `recipe` uses. The host's apt sources are

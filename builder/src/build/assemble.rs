@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use formats::layout;
 use formats::tree::{Content, Kind, Tree, TreePath};
 
-use super::Error;
 use super::components::Components;
+use super::{Error, needs, units};
 use crate::accounts::Ids;
 use crate::fixups::{self, Context};
 use crate::image::manifest::ComponentEntry;
@@ -64,6 +64,7 @@ pub(super) fn assemble(
     let wanted = |path: &TreePath| needed_for_boot(path) || any(&keep, path) || !any(&exclude, path);
     let mut tree = unpack::merge::merge(packages, &ids, &wanted)?;
 
+    let given = components.packages();
     let (components, missing_components) = components.add(&mut tree, &ids, require_components)?;
     for overlay in &recipe.overlays {
         let patterns: BTreeMap<&str, Glob> = overlay
@@ -76,6 +77,7 @@ pub(super) fn assemble(
         };
         overlay::apply(&mut tree, overlay, &ids, &matches)?;
     }
+    let mut notes = units::settle(&mut tree);
     let boot = take_boot_parts(&mut tree)?;
     let controls: Vec<_> = packages.iter().map(|package| &package.control).collect();
     fixups::apply(&mut tree, &Context { recipe, ids: &ids, version, packages: &controls })?;
@@ -84,11 +86,16 @@ pub(super) fn assemble(
     let usr = kernel::select::usr(&catalog, &tree, &recipe.kernel);
     let initramfs = kernel::select::initramfs(&catalog, &recipe.kernel, &recipe.nics)?;
     let contract = kernel::contract::check(&catalog, &recipe.nics, &usr.selection, &initramfs)?;
-    let notes = usr
-        .unused_drops
-        .iter()
-        .map(|dir| format!("`kernel: drop:` names {dir}, but this kernel has no modules there"))
-        .collect();
+    notes.extend(
+        usr.unused_drops
+            .iter()
+            .map(|dir| format!("`kernel: drop:` names {dir}, but this kernel has no modules there")),
+    );
+    let needs = needs::missing(recipe, packages, &given, &tree);
+    if require_components && !needs.is_empty() {
+        return Err(Error::ComponentNeeds { needs });
+    }
+    notes.extend(needs);
     kernel::indexes::write(&mut tree, &catalog, &usr.selection)?;
     Ok(Assembled {
         tree,

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use formats::tree::Tree;
+use formats::tree::{Origin, Tree};
 
 use super::{Error, pinned};
 use crate::accounts::Ids;
 use crate::apt::fetch::Patience;
+use crate::apt::resolve::Need;
 use crate::cache::Cache;
 use crate::digest::hex;
 use crate::image::manifest::ComponentEntry;
 use crate::recipe::Recipe;
 use crate::recipe::model::Component;
-use crate::unpack::component::{self, Given, Opened};
+use crate::unpack::component::{self, DebianPackage, Given, Opened};
 
 /// What there is of a recipe's components, by name; `None`: nobody gave it, but a
 /// package may bring it.
@@ -70,6 +71,19 @@ pub(super) fn open<'r>(
 }
 
 impl Components<'_> {
+    /// Those that are Debian packages.
+    pub(super) fn packages(&self) -> BTreeMap<String, DebianPackage> {
+        let package = |opened: &Option<Opened>| opened.as_ref()?.package().cloned();
+        self.0.iter().filter_map(|(name, (_, opened))| Some(((*name).to_owned(), package(opened)?))).collect()
+    }
+
+    /// What they want of the archives.
+    pub(super) fn needs(&self) -> Vec<Need> {
+        let need =
+            |(component, package): (String, DebianPackage)| Need { component, depends: package.depends };
+        self.packages().into_iter().map(need).collect()
+    }
+
     /// Adds them to the tree. Returns what is in it for the manifest, and the names of
     /// those that are not.
     ///
@@ -90,7 +104,7 @@ impl Components<'_> {
                     let entry = ComponentEntry { sha256: hex(&added.sha256), version };
                     present.insert((*name).to_owned(), entry);
                 }
-                None if tree.get(&wanted.provides).is_some() => {}
+                None if component::link_twin(tree, &wanted.provides, &Origin::Component((*name).into())) => {}
                 None => missing.push((*name).to_owned()),
             }
         }

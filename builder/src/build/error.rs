@@ -140,6 +140,12 @@ pub enum Error {
         /// Their names.
         names: Vec<String>,
     },
+    /// `--require-components` and one cannot work as it is.
+    #[error("{}", needs.join("\n"))]
+    ComponentNeeds {
+        /// A line for each thing that is missing.
+        needs: Vec<String>,
+    },
     /// A pin that is no sha256.
     #[error("component {component}: {text:?} is no sha256; it has 64 hexadecimal digits")]
     Pin {
@@ -264,6 +270,7 @@ impl Classify for Error {
             | Self::NoUsr
             | Self::UnknownComponent { .. }
             | Self::MissingComponents { .. }
+            | Self::ComponentNeeds { .. }
             | Self::Pin { .. } => Exit::Recipe,
             Self::Sources(_) => Exit::Network,
             Self::Fetch(error) => fetch_exit(error),

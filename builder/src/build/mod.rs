@@ -8,7 +8,9 @@ mod compressed;
 mod describe;
 mod downloads;
 mod error;
+mod needs;
 mod pinned;
+mod units;
 mod write;
 
 pub use boot::INIT;
@@ -263,6 +265,12 @@ pub fn resolve(
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Result<Lock, Error> {
+    let needs = if request.components.is_empty() {
+        Vec::new()
+    } else {
+        let cache = Arc::new(Cache::open(&request.cache)?);
+        components::open(recipe, &request.components, false, &cache, request.patience)?.needs()
+    };
     let downloads = Downloads::new(progress.stage("lock", Unit::Bytes, None), progress, interrupt);
     let lock = resolve_recipe(
         &LockRequest {
@@ -273,6 +281,7 @@ pub fn resolve(
             clock: request.clock,
             patience: request.patience,
             output: None,
+            needs: &needs,
         },
         &downloads,
     )?;

@@ -25,6 +25,10 @@ pub struct LockArgs {
     #[command(flatten)]
     pub fetch: FetchArgs,
 
+    /// A component that is given as a Debian package: what it depends on is locked, too.
+    #[arg(long, value_name = "NAME=FILE", value_parser = super::build::component)]
+    pub component: Vec<(String, PathBuf)>,
+
     /// The archive is an old one on purpose (a snapshot): neither its Valid-Until nor a key
     /// that has expired since it signed counts.
     #[arg(long)]
@@ -50,6 +54,7 @@ impl Classify for Outdated {
 pub(super) fn run_verb(args: &LockArgs) -> Result<(), Failure> {
     let mut request = super::request(&args.recipe, &args.fetch)?;
     request.clock.archived = args.archived;
+    request.components.clone_from(&args.component);
     let progress = Progress::on_stderr(args.fetch.progress.into());
     let recipe = crate::recipe::load(&args.recipe).map_err(Error::Recipe)?;
     let file = request.lock.clone().unwrap_or_else(|| lock::path_of(&recipe));

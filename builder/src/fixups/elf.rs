@@ -1,4 +1,5 @@
-//! The one thing fix-ups read from ELF files: the name a shared library gives itself.
+//! What is read from ELF files: texts of the dynamic section, as the name a shared library
+//! gives itself.
 
 /// Offsets and sizes of ELF64, little-endian (System V ABI, "Object Files").
 const PHDR: usize = 56;
@@ -11,6 +12,15 @@ const EM_X86_64: u16 = 62;
 
 /// `DT_SONAME` of a shared library for x86-64; `None` for everything else.
 pub(super) fn soname(elf: &[u8]) -> Option<&[u8]> {
+    strings(elf, DT_SONAME).into_iter().next()
+}
+
+/// The texts with a tag of a program or library for x86-64; none of everything else.
+pub(crate) fn strings(elf: &[u8], tag: u64) -> Vec<&[u8]> {
+    dynamic(elf, tag).unwrap_or_default()
+}
+
+fn dynamic(elf: &[u8], tag: u64) -> Option<Vec<&[u8]>> {
     let machine = u16::from_le_bytes(elf.get(18..20)?.try_into().ok()?);
     if !elf.starts_with(b"\x7fELF\x02\x01") || machine != EM_X86_64 {
         return None;
@@ -27,16 +37,18 @@ pub(super) fn soname(elf: &[u8]) -> Option<&[u8]> {
     let start = usize::try_from(word(dynamic, 8)?).ok()?;
     let len = usize::try_from(word(dynamic, 32)?).ok()?;
     let entries = elf.get(start..start.checked_add(len)?)?;
-    let value =
-        |tag: u64| entries.chunks_exact(DYN).find(|e| word(e, 0) == Some(tag)).and_then(|e| word(e, 8));
-    let (strings, name) = (value(DT_STRTAB)?, value(DT_SONAME)?);
+    let values = |tag: u64| {
+        entries.chunks_exact(DYN).filter(move |e| word(e, 0) == Some(tag)).filter_map(|e| word(e, 8))
+    };
+    let strings = values(DT_STRTAB).next()?;
     // The string table is given by its address; a segment tells where that is in the file.
     let segment = of_type(PT_LOAD).find(|h| {
         let range = word(h, 16).zip(word(h, 32));
         range.is_some_and(|(at, len)| strings >= at && strings - at < len)
     })?;
-    let offset = word(segment, 8)?.checked_add(strings - word(segment, 16)?)?.checked_add(name)?;
-    elf.get(usize::try_from(offset).ok()?..)?.split(|b| *b == 0).next()
+    let table = word(segment, 8)?.checked_add(strings - word(segment, 16)?)?;
+    let text = |at: u64| elf.get(usize::try_from(table.checked_add(at)?).ok()?..)?.split(|b| *b == 0).next();
+    Some(values(tag).filter_map(text).collect())
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u64> {

@@ -13,7 +13,7 @@ mod ca_certificates;
 mod defaults;
 mod dpkg;
 mod edit;
-mod elf;
+pub(crate) mod elf;
 mod etc;
 mod ld_so_cache;
 mod nsswitch;

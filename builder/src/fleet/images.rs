@@ -34,7 +34,8 @@ pub fn find(fleet: &Fleet, dir: &Path) -> Result<BTreeMap<ImageChoice, Found>, E
     let mut wrong = Vec::new();
     for (choice, place) in images(fleet) {
         let one = manifest(dir, &choice)
-            .and_then(|(at, manifest)| Ok(Found { image: image(fleet, &at, &manifest)?, manifest, at }));
+            .and_then(|(at, manifest)| Ok(Found { image: image(fleet, &at, &manifest)?, manifest, at }))
+            .and_then(|found| served(dir, &found.image).map(|()| found));
         match one {
             Ok(image) => drop(found.insert(choice, image)),
             Err(why) => {
@@ -70,6 +71,27 @@ fn manifest(dir: &Path, choice: &ImageChoice) -> Result<(PathBuf, Manifest), Str
         }
     }
     newest.ok_or_else(|| format!("{} has no version with a manifest.json", dir.display()))
+}
+
+/// Whether sleds get these files when they ask for them: a server sends what is below its
+/// directory, and follows no link out of it.
+fn served(dir: &Path, image: &Image) -> Result<(), String> {
+    let real = |path: &Path| fs::canonicalize(path).map_err(|e| format!("{}: {e}", path.display()));
+    let (root, Image { name, version, usr, verity, uki, .. }) = (real(dir)?, image);
+    for file in [usr, verity, uki].map(|artefact| &artefact.file) {
+        let asked = dir.join(name).join(version).join(file);
+        let at = real(&asked).map_err(|why| format!("{why}; sleds ask for it there"))?;
+        if !at.starts_with(&root) {
+            return Err(format!(
+                "{} leads to {}, and no server sends what is not below {}: copy it there, or give --images the \
+                 directory it is in",
+                asked.display(),
+                at.display(),
+                dir.display()
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn read(at: &Path) -> Result<Manifest, String> {
@@ -123,6 +145,42 @@ fn natural(a: &str, b: &str) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_sleds_would_not_get_is_refused() {
+        let [images, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let files = ["usr.squashfs", "usr.verity", "compute.efi"];
+        let fill = |at: &Path| {
+            fs::create_dir_all(at).unwrap();
+            files.iter().for_each(|file| fs::write(at.join(file), "x").unwrap());
+        };
+        let artefact = |file: &str| {
+            let sha256 = "ab".repeat(32).parse().ok().unwrap();
+            Artefact { file: file.to_owned(), size: 1, sha256 }
+        };
+        let check = |version: &str| {
+            let image = Image {
+                name: "compute".into(),
+                version: version.into(),
+                root_hash: "ab".repeat(32).parse().ok().unwrap(),
+                urls: vec![],
+                usr: artefact(files[0]),
+                verity: artefact(files[1]),
+                uki: artefact(files[2]),
+            };
+            served(images.path(), &image)
+        };
+        fill(&images.path().join("compute/1"));
+        fill(&other.path().join("2"));
+        let link = |to: &Path, version: &str| {
+            std::os::unix::fs::symlink(to, images.path().join("compute").join(version)).unwrap();
+        };
+        link(&other.path().join("2"), "2");
+        link(Path::new("1"), "3");
+        assert_eq!((check("1"), check("3")), (Ok(()), Ok(())));
+        assert!(check("2").unwrap_err().contains("copy it there"));
+        assert!(check("4").unwrap_err().contains("sleds ask for it there"));
+    }
 
     #[test]
     fn versions_compare_as_people_read_them() {

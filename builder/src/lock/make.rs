@@ -11,7 +11,7 @@ use crate::apt::archive::{self, Suite};
 use crate::apt::fetch::{Client, DebCache, LockedFetcher, Progress};
 use crate::apt::index::{self, Record};
 use crate::apt::release::Clock;
-use crate::apt::resolve::{self, Chosen, Pool, PoolSuite, Request};
+use crate::apt::resolve::{self, Chosen, Need, Pool, PoolSuite, Request};
 use crate::apt::sources::Mirrors;
 use crate::recipe::model::Recipe;
 use crate::unpack;
@@ -33,10 +33,11 @@ pub fn make(
     recipe: &Recipe,
     archives: &Archives<'_>,
     clock: Clock,
+    needs: &[Need],
     progress: &dyn Progress,
 ) -> Result<Lock, Error> {
     let suites = archive::open(recipe, archives.mirrors, archives.client, archives.cache, clock, progress)?;
-    let mut lock = resolve_suites(recipe, &suites)?;
+    let mut lock = resolve_suites(recipe, &suites, needs)?;
     let cache = DebCache::open(archives.cache)?;
     let debs = LockedFetcher::new(archives.client, &cache, archives.mirrors, &lock).fetch(progress)?;
     let unreviewed: BTreeMap<String, String> = lock
@@ -58,7 +59,7 @@ pub fn make(
 }
 
 /// The lock but for the scripts.
-pub(super) fn resolve_suites(recipe: &Recipe, suites: &[Suite]) -> Result<Lock, Error> {
+pub(super) fn resolve_suites(recipe: &Recipe, suites: &[Suite], needs: &[Need]) -> Result<Lock, Error> {
     let arch = &recipe.debian.arch;
     let parsed = suites
         .iter()
@@ -72,6 +73,7 @@ pub(super) fn resolve_suites(recipe: &Recipe, suites: &[Suite]) -> Result<Lock, 
         components: &components,
         provided: &recipe.provided,
         recommends: recipe.debian.recommends,
+        needs,
     };
     let chosen = resolve::resolve(&pool, &request)?;
     let releases: Vec<Release> = suites

@@ -2,8 +2,8 @@
 //! package, a tar archive with paths relative to `/`, or a program alone.
 //!
 //! A component may only add files. What it has in common with the packages
-//! must be the same there. Its maintainer scripts do not run, and what a
-//! package depends on is not resolved: the recipe has to have it.
+//! must be the same there. Its maintainer scripts do not run. What a package
+//! depends on comes in with `sledos lock --component`; the build names what is missing.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -58,8 +58,10 @@ pub struct DebianPackage {
     pub name: String,
     /// Version.
     pub version: String,
-    /// What it depends on, which nobody has looked at.
+    /// What it depends on.
     pub depends: String,
+    /// What it provides.
+    pub provides: String,
 }
 
 /// Why a component cannot be added.
@@ -200,8 +202,8 @@ pub fn open(cache: &Arc<Cache>, given: &Given<'_>) -> Result<Opened, Error> {
                 let (wanted, found) = (given.arch.to_owned(), control.architecture);
                 return Err(Error::Arch { name: name(), wanted, found });
             }
-            let (name, version, depends) = (control.package, control.version, control.depends);
-            Some(DebianPackage { name, version, depends })
+            let (depends, provides) = (control.depends, control.provides);
+            Some(DebianPackage { name: control.package, version: control.version, depends, provides })
         }
     };
     Ok(Opened {
@@ -214,6 +216,11 @@ pub fn open(cache: &Arc<Cache>, given: &Given<'_>) -> Result<Opened, Error> {
 }
 
 impl Opened {
+    /// The Debian package it is, when it is one.
+    pub fn package(&self) -> Option<&DebianPackage> {
+        self.package.as_ref()
+    }
+
     /// Adds it to a tree.
     ///
     /// # Errors
@@ -241,6 +248,7 @@ impl Opened {
         let origin = Origin::Component(self.name.as_str().into());
         let node = Node::new(Kind::File(Content::from_bytes(bytes.to_vec())), 0o755, origin);
         tree.insert(path, node).map_err(|NotADirectory(above)| self.conflict(tree, above))?;
+        link_twin(tree, &self.provides, &Origin::Component(self.name.as_str().into()));
         Ok(1)
     }
 
@@ -263,7 +271,8 @@ impl Opened {
             })?;
             if entry.kind != EntryKind::Dir {
                 files += 1;
-                provided |= path == place::canonical(&self.provides);
+                provided |=
+                    path == place::canonical(&self.provides) || Some(&path) == twin(&self.provides).as_ref();
             }
             match tree.get(&path) {
                 Some(old) if old.is_dir() && node.is_dir() => {}
@@ -274,12 +283,48 @@ impl Opened {
                 }
             }
         }
-        if provided {
+        if provided && link_twin(tree, &self.provides, &origin) {
             Ok(files)
         } else {
             Err(Error::NotProvided { name: self.name.clone(), provides: self.provides.clone() })
         }
     }
+}
+
+/// The same program in the other of /usr/bin and /usr/sbin: builds of CMake and of autotools
+/// put it in one or the other.
+fn twin(path: &TreePath) -> Option<TreePath> {
+    let path = place::canonical(path);
+    let text = path.as_bytes();
+    let [from, to] = [b"usr/bin/".as_slice(), b"usr/sbin/".as_slice()];
+    let other = match (text.strip_prefix(from), text.strip_prefix(to)) {
+        (Some(name), _) => [to, name].concat(),
+        (_, Some(name)) => [from, name].concat(),
+        (None, None) => return None,
+    };
+    (path.depth() == 3).then(|| TreePath::parse(&other).ok())?
+}
+
+/// Whether a program is there, at its place or in the other of /usr/bin and /usr/sbin; a link
+/// is made to it in the one where it is not.
+pub fn link_twin(tree: &mut Tree, provides: &TreePath, origin: &Origin) -> bool {
+    let path = place::canonical(provides);
+    let there = |tree: &Tree, path: &TreePath| tree.get(path).is_some_and(|node| !node.is_dir());
+    let Some(twin) = twin(&path) else { return there(tree, &path) };
+    let (from, to) = match (there(tree, &path), there(tree, &twin)) {
+        (true, true) => return true,
+        (true, false) => (twin, path.clone()),
+        (false, true) => (path.clone(), twin),
+        (false, false) => return false,
+    };
+    let dir = if to.as_bytes().starts_with(b"usr/sbin/") { b"../sbin/".as_slice() } else { b"../bin/" };
+    // Where a directory is in its way there is none.
+    if tree.get(&from).is_none() {
+        let missing = from.parent().filter(|dir| tree.get(dir).is_none());
+        let made = missing.is_none_or(|dir| tree.insert(dir, Node::dir(origin.clone())).is_ok());
+        return made && tree.insert(from, Node::symlink([dir, to.name()].concat(), origin.clone())).is_ok();
+    }
+    there(tree, &path)
 }
 
 /// What a file is.

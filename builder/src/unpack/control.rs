@@ -27,6 +27,8 @@ pub struct Control {
     pub architecture: String,
     /// `Depends` and `Pre-Depends` as they are, joined by a comma; empty when there are none.
     pub depends: String,
+    /// `Provides` as it is; empty when there is none.
+    pub provides: String,
     /// `Replaces`.
     pub replaces: Vec<Relation>,
     /// `Maintainer`.
@@ -117,6 +119,7 @@ impl Control {
             version: must("Version")?,
             architecture: must("Architecture")?,
             depends: depends.join(", "),
+            provides: get("Provides").unwrap_or_default().to_owned(),
             replaces: relations("Replaces", get("Replaces").unwrap_or_default())?,
             maintainer: get("Maintainer").map(str::to_owned),
             homepage: get("Homepage").map(str::to_owned),

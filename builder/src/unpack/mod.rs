@@ -32,6 +32,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rayon::prelude::*;
 
 pub use control::{Control, ControlFiles};
+pub(crate) use place::canonical;
 pub use store::Archive;
 
 use crate::cache::Cache;

@@ -35,7 +35,7 @@ pub(super) fn place(path: &TreePath) -> Place {
 }
 
 /// As [`place`], where a link stands for itself.
-pub(super) fn canonical(path: &TreePath) -> TreePath {
+pub(crate) fn canonical(path: &TreePath) -> TreePath {
     match place(path) {
         Place::At(path) | Place::Alias(path) => path,
     }

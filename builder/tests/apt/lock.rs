@@ -24,6 +24,7 @@ fn lock(recipe: &Recipe, mirrors: &[String], cache: &Path) -> Result<Lock, Error
         clock: Clock { now: NOW, archived: false },
         patience: Patience::default(),
         output: None,
+        needs: &[],
     };
     lock_recipe(&request, &Silent).map(|(lock, _)| lock)
 }

@@ -42,6 +42,7 @@ impl Case<'_> {
             components: &BTreeSet::new(),
             provided: &provided,
             recommends: self.recommends,
+            needs: &[],
         };
         let chosen = resolve(&pool, &request)?;
         let show = |c: &sledos::apt::resolve::Chosen<'_>| {
@@ -177,4 +178,33 @@ fn an_impossible_request_shows_the_chain() {
     let error = solve("top 1 Depends: libfooo\nlibfoo 1\n", &["top"]).unwrap_err();
     let Error::Unsatisfiable { missing, .. } = &error else { panic!("{error}") };
     assert_eq!(*missing, [("libfooo".to_owned(), vec!["libfoo".to_owned()])], "{error}");
+}
+
+#[test]
+fn what_a_component_depends_on_comes_in_or_is_named() {
+    let text = packages("a 1\nlibx 2\nliby 1 Provides: virt\nlibz 1");
+    let with = |depends: &str| {
+        let provided = BTreeMap::from([("own".to_owned(), String::new())]);
+        let suite = PoolSuite { records: index::parse(&text, "amd64").unwrap() };
+        let pool = Pool::new(vec![suite], "amd64", &provided);
+        let needs = [sledos::apt::resolve::Need { component: "agent".into(), depends: depends.into() }];
+        let request = Request {
+            packages: &BTreeSet::from(["a".to_owned()]),
+            kernel: None,
+            components: &BTreeSet::new(),
+            provided: &provided,
+            recommends: false,
+            needs: &needs,
+        };
+        let chosen = resolve(&pool, &request)?;
+        Ok::<_, Error>(
+            chosen.iter().map(|c| format!("{} < {}", c.record.name, c.because.join(" "))).collect(),
+        )
+    };
+    let all: Vec<String> = with("libx (>= 2), none | virt, own (>= 9)").unwrap();
+    assert_eq!(all, ["a < recipe", "libx < component", "liby < component"]);
+    for (depends, entry) in [("libx (>= 3)", "libx (>= 3)"), ("gone | away", "gone | away")] {
+        let Err(Error::ComponentNeed { component, entry: says }) = with(depends) else { panic!("{depends}") };
+        assert_eq!((component.as_str(), says.as_str()), ("agent", entry));
+    }
 }

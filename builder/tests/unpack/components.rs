@@ -106,10 +106,36 @@ fn a_component_may_only_add() {
 #[test]
 fn what_it_is_there_for_must_be_in_it() {
     let bench = Bench::new();
-    for members in [vec![Member::file("usr/sbin/other", b"x")], vec![Member::dir(AGENT)], vec![]] {
+    for members in [
+        vec![Member::file("usr/sbin/other", b"x")],
+        vec![Member::file("usr/libexec/agent", b"x")],
+        vec![Member::dir(AGENT), Member::dir("usr/bin/agent")],
+        vec![],
+    ] {
         let error = try_tar(&bench, &members).unwrap_err();
         assert!(matches!(&error, Error::NotProvided { provides, .. } if *provides == p(AGENT)), "{error}");
     }
+}
+
+#[test]
+fn a_program_is_at_both_of_its_places_whichever_a_build_has_chosen() {
+    let link = |tree: &Tree, path: &str| match &tree.get(&p(path)).unwrap().kind {
+        Kind::Symlink(to) => String::from_utf8(to.clone()).unwrap(),
+        other => format!("{other:?}"),
+    };
+    for (has, other, to) in [
+        ("usr/bin/agent", "usr/sbin/agent", "../bin/agent"),
+        ("usr/sbin/agent", "usr/bin/agent", "../sbin/agent"),
+        ("bin/agent", "usr/sbin/agent", "../bin/agent"),
+    ] {
+        let (tree, added) = try_tar(&Bench::new(), &[Member::file(has, b"agent")]).unwrap();
+        assert_eq!((link(&tree, other).as_str(), added.files), (to, 1));
+        assert_eq!(tree.get(&p(other)).unwrap().origin, Origin::Component("agent".into()));
+    }
+    // What a package has there itself stays.
+    let own = Member::symlink("usr/sbin/agent", "../bin/agent");
+    let (tree, _) = try_tar(&Bench::new(), &[Member::file("usr/bin/agent", b"agent"), own]).unwrap();
+    assert_eq!(link(&tree, "usr/sbin/agent"), "../bin/agent");
 }
 
 #[test]

@@ -79,6 +79,13 @@ impl EntryName {
         Self { tries: None, ..self.clone() }
     }
 
+    /// The same entry before its last try; `None` when it was never tried, or has no count.
+    pub fn before_last_try(&self) -> Option<Self> {
+        let (left, done) = self.tries?;
+        let tries = Some((left.checked_add(1)?, done.checked_sub(1)?));
+        Some(Self { tries, ..self.clone() })
+    }
+
     /// The same entry with its tries used up.
     #[must_use]
     pub fn exhausted(&self) -> Self {

@@ -3,6 +3,7 @@
 //! partitioned here, by the same plan.
 
 use super::mirror;
+use super::places::{self, Place};
 use super::ready::say;
 use super::sled::{DISKS, DISKS_ENV, DISKS_LOCK, DISKS_SEEN, Sled};
 use crate::durable;
@@ -105,9 +106,13 @@ fn work(sled: &Sled) -> Result<(), String> {
     if plan.entries.iter().any(to_do) {
         plan = storage::look(&document);
     }
+    places::make_room(sled, &mount_points(&document, &plan));
     let outcomes = all(sled, &document, &plan);
-    offer(sled, &document, &outcomes)?;
+    let places = places::settle(sled, &document, &serve(&document, &outcomes));
+    places.notes.iter().for_each(|note| say(sled, sled.uptime_ms(), &format!("disks: warning: {note}")));
+    offer(sled, &document, &places.mounted())?;
     let mut report = report(&plan, &outcomes);
+    places.report(&mut report);
     if let Some(mirror) = mirror {
         report["mirror"] = mirror;
     }
@@ -207,7 +212,7 @@ fn one(entry: &Entry, set: &DiskSet, bay: u32, partition: &Partition) -> Result<
     let _lock = lock(disk)?;
     execute::still_has(disk, partition).map_err(|e| e.to_string())?;
     let node = disks::device_of(disk, partition).map_err(|e| format!("no partition ({e})"))?;
-    let mount = format!("{}/{bay:02}", set.directory(&entry.set));
+    let mount = set.mount_point(&entry.set, bay);
     let mut kind = look(disk, partition)?;
     let mut formatted = false;
     if partition.attributes & FRESH != 0 {
@@ -333,16 +338,32 @@ fn is_mounted(node: &Path, at: &str) -> Result<bool, String> {
     Ok(false)
 }
 
-/// Writes down what the agent offers: disks that are there, and no others.
-fn offer(sled: &Sled, document: &SledDocument, outcomes: &[Outcome]) -> Result<(), String> {
-    let offered = outcomes.iter().filter_map(|(entry, result, _)| {
-        let set = document.config.disks.get(&entry.set)?;
-        let done = result.as_ref().ok().filter(|_| set.mesos)?;
-        Some(Mounted { path: done.mount.clone(), megabytes: done.megabytes })
-    });
-    let offered: Vec<_> = offered.collect();
-    let mut text = String::from("# The data disks that are mounted; made by `sledctl disks`.\n");
-    if let Some(resources) = generate::resources(document, &offered).map_err(|e| e.to_string())? {
+/// Where the disks of a plan are to be mounted.
+fn mount_points(document: &SledDocument, plan: &Plan) -> Vec<String> {
+    let point = |entry: &Entry| match &entry.action {
+        Action::Keep { bay, .. } => {
+            Some(document.config.disks.get(&entry.set)?.mount_point(&entry.set, *bay))
+        }
+        _ => None,
+    };
+    plan.entries.iter().filter_map(point).collect()
+}
+
+/// The disks that are mounted and are for the agent.
+fn serve(document: &SledDocument, outcomes: &[Outcome]) -> Vec<Place> {
+    let place = |(entry, result, _): &Outcome| {
+        document.config.disks.get(&entry.set).filter(|set| set.mesos)?;
+        let (done, (set, bay)) = (result.as_ref().ok()?, key(entry));
+        let (set, mount, serial) = (set.to_owned(), done.mount.clone(), entry.device.serial.clone());
+        Some(Place { set, bay, mount, serial, megabytes: done.megabytes })
+    };
+    outcomes.iter().filter_map(place).collect()
+}
+
+/// Writes down what the agent offers.
+fn offer(sled: &Sled, document: &SledDocument, offered: &[Mounted]) -> Result<(), String> {
+    let mut text = String::from("# The data disks of this sled; made by `sledctl disks`.\n");
+    if let Some(resources) = generate::resources(document, offered).map_err(|e| e.to_string())? {
         text += &format!("MESOS_RESOURCES={}\n", envfile::quote(&resources));
     }
     write(sled, DISKS_ENV, &text)

@@ -5,7 +5,8 @@
 //! Source: Boot Loader Specification, "Boot counting" (`uapi-group.org`):
 //! `NAME+LEFT-DONE.efi` or `NAME+LEFT.efi`.
 
-use super::sled::Sled;
+use super::sled::{GIVEN_BACK, Sled};
+use crate::decide::history::History;
 use crate::disks::{self, Content};
 use crate::options::{Options, RootHash};
 use crate::slots;
@@ -63,7 +64,8 @@ pub fn good(sled: &Sled) -> Result<(), String> {
         let good = EntryName::parse(file).map(|name| name.good().to_string()).unwrap_or_default();
         esp.rename(file, &good, &sled.text("/proc/self/mountinfo").unwrap_or_default())
     })?;
-    let (image, version, _) = sled.image();
+    let (image, version, hash) = sled.image();
+    remember(sled, &hash)?;
     println!(
         "{}",
         match says {
@@ -73,6 +75,41 @@ pub fn good(sled: &Sled) -> Result<(), String> {
             Some(Trial::OnTrial { .. }) => format!("{image} {version} is good: it is not on trial any more"),
         }
     );
+    Ok(())
+}
+
+/// Remembers that the running image got ready, for PID 1's next decisions.
+fn remember(sled: &Sled, hash: &str) -> Result<(), String> {
+    let var = sled.path("/var");
+    let Ok(hash) = hash.parse::<Hash32>() else { return Ok(()) };
+    let mut history = History::load(&var);
+    let past = history.of(&hash.0);
+    history.ready(&hash.0);
+    if history.of(&hash.0) == past {
+        return Ok(());
+    }
+    history.save(&var).map_err(|e| format!("what became of images is not stored on /var: {e}"))
+}
+
+/// Gives an image on trial back the try that this boot took, once in a boot.
+///
+/// # Errors
+/// When no ESP can be changed.
+pub fn give_back(sled: &Sled) -> Result<(), String> {
+    // Before: a boot must not give back two.
+    match File::options().write(true).create_new(true).open(sled.path(GIVEN_BACK)) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        made => made.map(drop).map_err(|e| format!("{GIVEN_BACK}: {e}"))?,
+    }
+    let says = on_esps(sled, &mut |esp, trial| {
+        let Trial::OnTrial { file, .. } = trial else { return Ok(()) };
+        let before = EntryName::parse(file).and_then(|name| name.before_last_try());
+        let Some(before) = before else { return Ok(()) };
+        esp.rename(file, &before.to_string(), &sled.text("/proc/self/mountinfo").unwrap_or_default())
+    })?;
+    if matches!(says, Some(Trial::OnTrial { .. })) {
+        println!("the image has its try back");
+    }
     Ok(())
 }
 
@@ -295,6 +332,21 @@ mod tests {
             (&[], Trial::Absent),
         ] {
             assert_eq!(of(names), expected, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_try_that_was_taken_is_given_back_and_no_other() {
+        for (now, then) in [
+            ("compute_2+2-1.efi", Some("compute_2+3.efi")),
+            ("compute_2+0-3.efi", Some("compute_2+1-2.efi")),
+            ("compute_2+deb12+1-2.efi", Some("compute_2+deb12+2-1.efi")),
+            ("compute_2+3.efi", None),
+            ("compute_2+3-0.efi", None),
+            ("compute_2.efi", None),
+        ] {
+            let before = EntryName::parse(now).and_then(|name| name.before_last_try());
+            assert_eq!(before.map(|name| name.to_string()).as_deref(), then, "{now}");
         }
     }
 

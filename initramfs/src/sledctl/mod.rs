@@ -4,11 +4,15 @@
 //! |---|---|
 //! | what PID 1 left: document and boot report | [`sled`] |
 //! | requests to Docker, the agent, report servers | [`http`] |
-//! | Docker and the agent answer | [`ready`] |
+//! | Docker and the agent answer | [`ready`], [`mesos`] |
+//! | an agent that is not Mesos | [`agent`] |
+//! | what systemd and the journal say of a service | [`unit`] |
+//! | whether others are away | [`outside`] |
 //! | how full /var is | [`room`] |
 //! | reports | [`post`] |
 //! | boot counting | [`mark`] |
 //! | data disks | [`disks`] |
+//! | places of data disks that are missing | [`places`] |
 //! | the mirrored ROOT | `mirror` |
 //! | which address a network has | [`address`] |
 //! | the BMC's LAN and user | [`bmc`] |
@@ -18,16 +22,21 @@
 //! does not know what it was asked.
 
 pub mod address;
+pub mod agent;
 pub mod bmc;
 pub mod disks;
 pub mod http;
 pub mod mark;
+pub mod mesos;
 mod mirror;
+pub mod outside;
+pub mod places;
 pub mod post;
 pub mod ready;
 pub mod room;
 pub mod sled;
 pub mod status;
+pub mod unit;
 
 use sled::Sled;
 use std::process::ExitCode;
@@ -42,6 +51,7 @@ usage: sledctl COMMAND
   mark-good         keep the running image: it is no longer on trial
   disks [--new]     make filesystems on new data disks, mount all, offer them to the agent;
                     only if a disk appeared since that was done last
+  drain             run the document's command that moves this sled's work away
   bmc               make the BMC's LAN and user what the document says
   address NETWORK   the IPv4 address of a network of the sled's document
 ";
@@ -56,6 +66,7 @@ pub fn run(arguments: &[&str]) -> ExitCode {
         ["report", "--keep-trying"] => post::keep_reporting(&sled, &post::Web::new(), &std::thread::sleep),
         ["wait-ready"] => ready::wait(&sled, &post::Web::new()),
         ["not-ready"] => ready::give_up(&sled, &post::Web::new()),
+        ["drain"] => agent::drain(&sled),
         ["bmc"] => bmc::apply(&sled),
         ["mark-good"] => mark::good(&sled),
         ["disks"] => disks::run(&sled, disks::When::Always),

@@ -1,16 +1,16 @@
-//! Ready: Docker answers, and the Mesos agent has an id of its master. That systemd
+//! Ready: Docker answers, and a master has registered the Mesos agent. That systemd
 //! has started them says neither.
 
 use super::address;
+use super::agent;
 use super::http;
 use super::mark::{self, Trial};
+use super::mesos::{self, Asking};
 use super::post::{self, Post};
 use super::sled::{READY, Sled};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::thread::sleep;
@@ -32,6 +32,8 @@ pub enum Answer {
     Up(String),
     /// It does not, and why.
     Down(String),
+    /// It would: others that it needs are away, and this sled's network works.
+    Away(String),
 }
 
 /// All parts that a sled waits for.
@@ -41,21 +43,33 @@ pub struct Look {
     pub docker: Answer,
     /// The Mesos agent.
     pub mesos: Answer,
+    /// Another agent.
+    pub agent: Answer,
 }
 
 impl Look {
     /// Asks all of them.
     pub fn at(sled: &Sled) -> Self {
-        Self { docker: docker(sled), mesos: mesos(sled) }
+        Self::again(sled, &mut Asking::default())
+    }
+
+    /// The same for who asks more than once.
+    fn again(sled: &Sled, asking: &mut Asking) -> Self {
+        Self { docker: docker(sled), mesos: mesos::look(sled, asking), agent: agent::look(sled) }
+    }
+
+    /// Whether the image may be why the sled is not ready.
+    fn blames_image(&self) -> bool {
+        [&self.docker, &self.mesos, &self.agent].into_iter().any(|answer| matches!(answer, Answer::Down(_)))
     }
 
     /// Why the sled is not ready; empty when it is.
     pub fn problems(&self) -> String {
         let down = |(name, answer): (&str, &Answer)| match answer {
-            Answer::Down(why) => Some(format!("{name} {why}")),
+            Answer::Down(why) | Answer::Away(why) => Some(format!("{name} {why}")),
             _ => None,
         };
-        let all = [("docker", &self.docker), ("mesos agent", &self.mesos)];
+        let all = [("docker", &self.docker), ("mesos agent", &self.mesos), ("agent", &self.agent)];
         all.into_iter().filter_map(down).collect::<Vec<_>>().join("; ")
     }
 
@@ -65,19 +79,18 @@ impl Look {
             Answer::Unused => Value::Null,
             Answer::Up(says) => json!({ key: says }),
             Answer::Down(why) => json!({ "problem": why }),
+            Answer::Away(why) => json!({ "problem": why, "away": true }),
         };
-        json!({"docker": part(&self.docker, "server"), "mesos": part(&self.mesos, "id")})
+        let mut json = json!({"docker": part(&self.docker, "server"), "mesos": part(&self.mesos, "id")});
+        if self.agent != Answer::Unused {
+            json["agent"] = part(&self.agent, "says");
+        }
+        json
     }
 }
 
-/// Whether a unit is kept from starting by the document.
-fn masked(sled: &Sled, unit: &str) -> bool {
-    let link = fs::read_link(sled.path(&format!("/etc/systemd/system/{unit}")));
-    link.is_ok_and(|to| to == std::path::Path::new("/dev/null"))
-}
-
 fn docker(sled: &Sled) -> Answer {
-    if !sled.path("/usr/sbin/dockerd").exists() || masked(sled, "docker.service") {
+    if !sled.path("/usr/sbin/dockerd").exists() || sled.masks("docker.service") {
         return Answer::Unused;
     }
     let answer = UnixStream::connect(sled.path(DOCKER_SOCKET)).and_then(|mut socket| {
@@ -92,76 +105,15 @@ fn docker(sled: &Sled) -> Answer {
     }
 }
 
-fn mesos(sled: &Sled) -> Answer {
-    let environment = sled.agent_environment();
-    let get = |flag: &str| environment.get(&format!("MESOS_{flag}")).filter(|value| !value.is_empty());
-    let wanted = get("MASTER").is_some() && sled.path("/usr/sbin/mesos-agent").exists();
-    if !wanted || masked(sled, "mesos-agent.service") {
-        return Answer::Unused;
-    }
-    let ip = match (get("IP"), get("IP_DISCOVERY_COMMAND")) {
-        (Some(ip), _) => ip.parse().map_err(|_| format!("MESOS_IP={ip} is not an address")),
-        (None, Some(command)) => discover(command),
-        // It listens on all of them.
-        (None, None) => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-    };
-    let port = match get("PORT") {
-        None => Ok(5051),
-        Some(port) => port.parse().map_err(|_| format!("MESOS_PORT={port} is not a port")),
-    };
-    match (ip, port) {
-        (Ok(ip), Ok(port)) => agent(SocketAddr::new(ip, port)),
-        (Err(why), _) | (_, Err(why)) => Answer::Down(why),
-    }
-}
-
-/// As the agent does it.
-fn discover(command: &str) -> Result<IpAddr, String> {
-    let network = command.strip_prefix("/usr/bin/sledctl address ");
-    let output = Command::new("/bin/sh").args(["-c", command]).output();
-    let fail = || format!("has no address in {}", network.unwrap_or(command));
-    let output = output.map_err(|_| fail())?;
-    String::from_utf8_lossy(&output.stdout).trim().parse().map_err(|_| fail())
-}
-
-/// `/health` and the metric `slave/registered` are good as soon as a master is seen;
-/// only an id says that the master has taken the agent.
-fn agent(address: SocketAddr) -> Answer {
-    #[derive(Deserialize)]
-    struct State {
-        #[serde(default)]
-        id: String,
-    }
-    let answer = TcpStream::connect_timeout(&address, PATIENCE).and_then(|mut socket| {
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.set_write_timeout(Some(PATIENCE))?;
-        http::ask(&mut socket, "GET", &address.to_string(), "/state", &[], b"")
-    });
-    match answer {
-        Ok(http::Response { status: 200, body, .. }) => match serde_json::from_slice::<State>(&body) {
-            Ok(State { id }) if !id.is_empty() => Answer::Up(id),
-            Ok(_) => Answer::Down("runs, but no master has registered it".into()),
-            Err(error) => Answer::Down(format!("answers with what is not its state ({error})")),
-        },
-        Ok(http::Response { status: 401, .. }) => Answer::Down(
-            "keeps its state behind a password, so that nobody sees whether it is registered; \
-             set authenticate_http_readonly to false"
-                .into(),
-        ),
-        Ok(http::Response { status, .. }) => Answer::Down(format!("answers {status}")),
-        Err(error) => Answer::Down(format!("does not answer at {address} ({error})")),
-    }
-}
-
 /// Waits until everything answers; how long is up to systemd. Then leaves
 /// [`READY`], a line on the console and a report.
 ///
 /// # Errors
 /// When [`READY`] cannot be written. A report nobody takes is only said.
 pub fn wait(sled: &Sled, post: &dyn Post) -> Result<(), String> {
-    let (mut said, mut pause) = (String::new(), SOON);
+    let (mut said, mut pause, mut asking) = (String::new(), SOON, Asking::default());
     let look = loop {
-        let look = Look::at(sled);
+        let look = Look::again(sled, &mut asking);
         let problems = look.problems();
         if problems.is_empty() {
             break look;
@@ -193,14 +145,16 @@ fn with(look: &Look) -> String {
     if let Answer::Up(id) = &look.mesos {
         text += &format!(", mesos agent {id}");
     }
+    if let Answer::Up(says) = &look.agent {
+        text += &format!(", {says}");
+    }
     text
 }
 
-/// Says and reports that the sled did not get ready in time. An image on trial is
-/// given up for this boot: the sled restarts, and systemd-boot counts down.
+/// Says and reports that the sled did not get ready in time, and does what [`next`] says.
 ///
 /// # Errors
-/// When systemd does not take the order to restart.
+/// When systemd does not take the order.
 pub fn give_up(sled: &Sled, post: &dyn Post) -> Result<(), String> {
     if sled.path(READY).exists() {
         println!("this sled is ready; what failed came after that");
@@ -208,27 +162,52 @@ pub fn give_up(sled: &Sled, post: &dyn Post) -> Result<(), String> {
     }
     let look = Look::at(sled);
     let trial = mark::look(sled);
-    let restart = trial.as_ref().is_ok_and(|trial| restarts(trial.as_ref()));
-    let next = match (&trial, restart) {
-        (_, true) => "; its image is on trial: restarts".to_owned(),
-        (Err(error), _) => format!("; stays as it is ({error})"),
-        (Ok(_), false) => "; stays as it is".to_owned(),
+    let next = next(&trial, look.blames_image());
+    let says = match (&next, &trial) {
+        (Next::Restart, _) => "its image is on trial: restarts".to_owned(),
+        (Next::Wait { give_back: true }, _) => {
+            "its image is not to blame and keeps its tries: waits on".to_owned()
+        }
+        (Next::Wait { .. }, Err(error)) => format!("stays as it is ({error}), and waits on"),
+        (Next::Wait { .. }, Ok(_)) => "stays as it is, and waits on".to_owned(),
     };
-    say(sled, sled.uptime_ms(), &format!("not ready: {}: {}{next}", sled.hostname(), look.problems()));
+    say(sled, sled.uptime_ms(), &format!("not ready: {}: {}; {says}", sled.hostname(), look.problems()));
     let mut report = look.json();
     report["ready"] = false.into();
-    report["restarts"] = restart.into();
+    report["restarts"] = (next == Next::Restart).into();
     if let Err(error) = post::send(sled, post, "not-ready", Some(report)) {
         println!("not reported: {error}");
     }
-    if !restart {
-        return Ok(());
+    match next {
+        Next::Restart => systemctl(sled, &["--no-block", "reboot"]),
+        Next::Wait { give_back } => {
+            if give_back && let Err(error) = mark::give_back(sled) {
+                println!("the try is lost: {error}");
+            }
+            systemctl(sled, &["--no-block", "start", "sledos-ready.service"])
+        }
     }
-    let status = Command::new("systemctl").args(["--no-block", "reboot"]).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("systemctl reboot: {status}")),
-        Err(error) => Err(format!("systemctl: {error}")),
+}
+
+/// What a sled does that did not get ready in time.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// Its image is given up for this boot: systemd-boot counts down.
+    Restart,
+    /// It waits again, as it is.
+    Wait {
+        /// The try that this boot took says nothing about its image.
+        give_back: bool,
+    },
+}
+
+/// Decides it. An image that cannot be why is not given up: when the cluster's master is away
+/// during a rollout, no sled goes back to the image before.
+fn next(trial: &Result<Option<Trial>, String>, blames_image: bool) -> Next {
+    match trial {
+        Ok(trial) if blames_image && restarts(trial.as_ref()) => Next::Restart,
+        Ok(Some(Trial::OnTrial { .. })) => Next::Wait { give_back: !blames_image },
+        _ => Next::Wait { give_back: false },
     }
 }
 
@@ -236,6 +215,14 @@ pub fn give_up(sled: &Sled, post: &dyn Post) -> Result<(), String> {
 /// neither would restart for ever, and be of no more use for it.
 fn restarts(trial: Option<&Trial>) -> bool {
     matches!(trial, Some(Trial::OnTrial { left, other, .. }) if *left > 0 || *other)
+}
+
+fn systemctl(sled: &Sled, arguments: &[&str]) -> Result<(), String> {
+    match Command::new(sled.path("/usr/bin/systemctl")).args(arguments).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("systemctl {}: {status}", arguments.join(" "))),
+        Err(error) => Err(format!("systemctl: {error}")),
+    }
 }
 
 /// A line like those of PID 1. One write: a terminal that hangs up takes all or nothing.

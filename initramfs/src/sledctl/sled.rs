@@ -13,6 +13,11 @@ pub const DOCUMENT: &str = "/run/sledos/document.json";
 /// Written by `wait-ready`.
 pub const READY: &str = "/run/sledos/ready.json";
 
+/// Written by `wait-ready` and `status`: which start of the Mesos agent a master has registered.
+pub const REGISTERED: &str = "/run/sledos/mesos-agent-registered";
+/// Written by `not-ready`: this boot has given back the try it took from its image.
+pub const GIVEN_BACK: &str = "/run/sledos/try-given-back";
+
 /// Written by `disks`: what became of each data disk.
 pub const DISKS: &str = "/run/sledos/disks.json";
 /// Written by `disks`: the disks that were there when it last looked, one a line.
@@ -77,6 +82,12 @@ impl Sled {
         let path = crate::report::PATH;
         let bytes = fs::read(self.path(path)).map_err(|e| format!("{path}: {e}"))?;
         serde_json::from_slice(&bytes).map_err(|e| format!("{path}: {e}"))
+    }
+
+    /// Whether its document keeps a unit from starting.
+    pub fn masks(&self, unit: &str) -> bool {
+        let link = fs::read_link(self.path(&format!("/etc/systemd/system/{unit}")));
+        link.is_ok_and(|to| to == std::path::Path::new("/dev/null"))
     }
 
     /// The environment the agent starts with.

@@ -99,7 +99,9 @@ fn table(all: &Map<String, Value>) -> String {
     if let Some(says) = inner("var", "problem") {
         row("var", says);
     }
-    for (part, key, before) in [("docker", "server", "answers as "), ("mesos", "id", "agent ")] {
+    for (part, key, before) in
+        [("docker", "server", "answers as "), ("mesos", "id", "agent "), ("agent", "says", "")]
+    {
         let up = inner(part, key).map(|says| format!("{before}{says}"));
         up.or_else(|| inner(part, "problem")).into_iter().for_each(|says| row(part, says));
     }
@@ -122,7 +124,12 @@ fn table(all: &Map<String, Value>) -> String {
 fn disks(all: &Value) -> Option<String> {
     let list = all.get("disks")?.as_array().filter(|list| !list.is_empty())?;
     let count = |state: &str| list.iter().filter(|d| d.get("state").is_some_and(|s| s == state)).count();
-    Some(format!("{} serve, {} fail, {} refused", count("serves"), count("fails"), count("refused")))
+    let missing = match count("missing") {
+        0 => String::new(),
+        n => format!(", {n} missing: their places are kept for the agent"),
+    };
+    let (serve, fail, refused) = (count("serves"), count("fails"), count("refused"));
+    Some(format!("{serve} serve, {fail} fail, {refused} refused{missing}"))
 }
 
 fn slot(slot: Option<&Value>) -> String {
@@ -165,6 +172,7 @@ mod tests {
         let look = Look {
             docker: Answer::Up("Docker/20.10.24".into()),
             mesos: Answer::Down("runs, but no master has registered it".into()),
+            agent: Answer::Unused,
         };
         let trial = Ok(Some(Trial::OnTrial { file: String::new(), left: 2, other: false }));
         let all = collect(&sled, &look, &trial, &[("mgmt".into(), "eth0 10.0.0.2".into())]);
@@ -189,7 +197,7 @@ ready      not yet: mesos agent runs, but no master has registered it
     #[test]
     fn a_sled_that_knows_nothing_says_so() {
         let root = tempfile::tempdir().unwrap();
-        let look = Look { docker: Answer::Unused, mesos: Answer::Unused };
+        let look = Look { docker: Answer::Unused, mesos: Answer::Unused, agent: Answer::Unused };
         let all = collect(&Sled::new(root.path()), &look, &Err("no usr".into()), &[]);
         let text = table(&all);
         assert!(text.contains("this sled was not configured by a document"), "{text}");

@@ -72,6 +72,11 @@ impl DiskSet {
         self.mount.clone().unwrap_or_else(|| format!("/srv/{set}"))
     }
 
+    /// Where its disk with this number is mounted.
+    pub fn mount_point(&self, set: &str, bay: u32) -> String {
+        format!("{}/{bay:02}", self.directory(set))
+    }
+
     /// Why this set of a sled cannot be, with the key that is wrong.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use super::place::{self, Place};
 use super::{Content, Error, File, KEEP, base64, made_of};
 use crate::config::{Config, FileEntry, Unit};
 
-const DIR: &str = "/etc/systemd/system";
+pub(super) const DIR: &str = "/etc/systemd/system";
 
 pub(super) fn files(out: &mut Place, config: &Config, accounts: &Accounts) -> Result<(), Error> {
     for (path, entry) in &config.files {
@@ -123,7 +123,7 @@ fn unit(out: &mut Place, name: &str, entry: &Unit) -> Result<(), Error> {
 }
 
 /// Source: systemd.unit(5): at most 255 characters of a small set, and a known type.
-fn is_unit(name: &str) -> bool {
+pub(super) fn is_unit(name: &str) -> bool {
     let kinds = ["service", "socket", "device", "mount", "automount", "swap", "target", "path", "timer"];
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.' | '\\' | '@');
     let Some((stem, kind)) = name.rsplit_once('.') else { return false };

@@ -38,6 +38,9 @@ pub(super) fn files(out: &mut Place, mesos: &Mesos, document: &SledDocument) -> 
         if let Some((_, own)) = FIELDS.iter().find(|(flag, _)| flag == name) {
             return Err(Error::new(field, format!("has a field of its own: mesos.{own}")));
         }
+        if (name == "logging_level" && value != "INFO") || (name == "quiet" && value != "false") {
+            out.warn(&field, "hides from `sledctl wait-ready` that a master has registered the agent");
+        }
         flags.insert(name.clone(), one_line(&field, value)?.to_owned());
     }
     address(out, &mut flags, mesos, document)?;

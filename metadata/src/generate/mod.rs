@@ -9,6 +9,7 @@
 //! | data disks | `disks` |
 //! | Docker | `docker` |
 //! | the Mesos agent | `mesos` |
+//! | another agent | `agent` |
 //! | users and groups | `accounts` |
 //! | the document's own files, directories, links and units | `extra` |
 //! | where files may lie | `place` |
@@ -17,6 +18,7 @@
 //! overlays `base` and `compute` of this repository.
 
 mod accounts;
+mod agent;
 mod base64;
 pub(crate) mod disks;
 mod docker;
@@ -135,6 +137,7 @@ pub fn generate(document: &SledDocument, nics: &[Nic], image: &Image) -> Result<
     if let Some(mesos) = &config.mesos {
         mesos::files(&mut out, mesos, document)?;
     }
+    agent::files(&mut out, config)?;
     let accounts = accounts::Accounts::lay(&mut out, config, image)?;
     extra::files(&mut out, config, &accounts)?;
     out.finish()
@@ -151,6 +154,7 @@ pub fn check(config: &crate::config::Config) -> Result<(), Error> {
     system::names(&mut out, config)?;
     system::ssh_keys(&mut out, &config.ssh_keys)?;
     bmc(config)?;
+    agent::files(&mut out, config)?;
     accounts::check(&mut out, config)?;
     extra::files(&mut out, config, &accounts::Accounts::default())?;
     out.finish().map(drop)

@@ -8,27 +8,63 @@ use std::process::Command;
 
 /// Name of the package: nobody shall take it for Mesos.
 pub const PACKAGE: &str = "mesos-agent-double";
-/// Where it has the agent.
-pub const AGENT: &str = "usr/sbin/mesos-agent";
+
+/// How packages of the agent are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Those built with autotools: /usr/sbin, and nothing else.
+    Autotools,
+    /// Those built with CMake, as of today: /usr/bin, a wrapper that makes flags of files, and a
+    /// unit of their own that is switched on.
+    CMake,
+}
+
+impl Layout {
+    /// Where it has the agent.
+    pub fn agent(self) -> &'static str {
+        match self {
+            Self::Autotools => "usr/sbin/mesos-agent",
+            Self::CMake => "usr/bin/mesos-agent",
+        }
+    }
+}
+
+/// The unit of a package for hosts; it would start a second agent with other flags.
+const UNIT: &str = "[Unit]\nDescription=Mesos agent of the package\nAfter=network.target\n\n\
+                    [Service]\nExecStart=/usr/bin/mesos-init-wrapper agent\nRestart=on-failure\n\n\
+                    [Install]\nWantedBy=multi-user.target\n";
+const WRAPPER: &str = "#!/bin/sh\n# Flags from files, as packages have it.\n\
+                       exec /usr/bin/mesos-agent --master=\"$(cat /etc/mesos/zk)\"\n";
 
 /// Makes the package, the same bytes from the same agent.
 ///
 /// # Errors
 /// When the agent cannot be read or the package not be written.
-pub fn package(agent: &Path, out: &Path) -> io::Result<()> {
+pub fn package(agent: &Path, layout: Layout, out: &Path) -> io::Result<()> {
     let agent = fs::read(agent)?;
     let control = control(agent.len());
     let control = tar(&[("control", control.as_bytes())])?;
     let notice = format!("{}\n", crate::PLAINLY);
-    let data = tar(&[
-        ("usr/", b""),
-        ("usr/sbin/", b""),
-        (AGENT, &agent),
-        ("usr/share/", b""),
+    let dir = layout.agent().trim_end_matches("mesos-agent");
+    let mut all: Vec<(&str, &[u8])> = vec![("usr/", b""), (dir, b""), (layout.agent(), &agent)];
+    all.extend([
+        ("usr/share/", b"".as_slice()),
         ("usr/share/doc/", b""),
         ("usr/share/doc/mesos-agent-double/", b""),
         ("usr/share/doc/mesos-agent-double/README", notice.as_bytes()),
-    ])?;
+    ]);
+    if layout == Layout::CMake {
+        all.extend([
+            (WRAPPER_PATH, WRAPPER.as_bytes()),
+            ("etc/", b""),
+            ("etc/systemd/", b""),
+            ("etc/systemd/system/", b""),
+            ("etc/systemd/system/mesos-agent.service", UNIT.as_bytes()),
+            ("etc/systemd/system/multi-user.target.wants/", b""),
+            ("etc/systemd/system/multi-user.target.wants/mesos-agent.service", UNIT.as_bytes()),
+        ]);
+    }
+    let data = tar(&all)?;
     let mut deb = b"!<arch>\n".to_vec();
     let members = [("debian-binary", b"2.0\n".as_slice()), ("control.tar", &control), ("data.tar", &data)];
     for (name, content) in members {
@@ -42,6 +78,8 @@ pub fn package(agent: &Path, out: &Path) -> io::Result<()> {
     }
     fs::write(out, deb)
 }
+
+const WRAPPER_PATH: &str = "usr/bin/mesos-init-wrapper";
 
 fn control(size: usize) -> String {
     let arch = match std::env::consts::ARCH {
@@ -64,7 +102,8 @@ fn tar(entries: &[(&str, &[u8])]) -> io::Result<Vec<u8>> {
         let dir = path.ends_with('/');
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(if dir { tar::EntryType::Directory } else { tar::EntryType::Regular });
-        header.set_mode(if dir || *path == AGENT { 0o755 } else { 0o644 });
+        let runs = path.ends_with("/mesos-agent") || *path == WRAPPER_PATH;
+        header.set_mode(if dir || runs { 0o755 } else { 0o644 });
         header.set_mtime(0);
         header.set_uid(0);
         header.set_gid(0);

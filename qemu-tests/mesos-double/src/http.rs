@@ -19,6 +19,8 @@ pub(crate) struct Request {
     pub(crate) method: String,
     /// Without the query.
     pub(crate) path: String,
+    /// Whether its `Content-Type` is JSON.
+    pub(crate) is_json: bool,
     /// JSON; null when there is none.
     pub(crate) body: Json,
 }
@@ -50,11 +52,11 @@ fn connection(stream: TcpStream, handler: &dyn Fn(Request) -> Answer) -> io::Res
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut reader = BufReader::new(stream.try_clone()?);
-    let (first, body) = message(&mut reader)?;
+    let Message { first, is_json, body } = message(&mut reader)?;
     let mut words = first.split(' ');
     let method = words.next().unwrap_or_default().to_owned();
     let path = words.next().unwrap_or_default().split('?').next().unwrap_or_default().to_owned();
-    match handler(Request { method, path, body }) {
+    match handler(Request { method, path, is_json, body }) {
         Answer::Close(status, json) => {
             write(&stream, &format!("HTTP/1.1 {status} \r\nConnection: close"), &json)
         }
@@ -74,9 +76,10 @@ pub(crate) fn post(to: &str, path: &str, body: &Json) -> io::Result<(Json, TcpSt
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     write(&stream, &format!("POST {path} HTTP/1.1\r\nHost: {to}"), body)?;
-    let (first, body) = message(&mut BufReader::new(stream.try_clone()?))?;
+    let Message { first, body, .. } = message(&mut BufReader::new(stream.try_clone()?))?;
     match first.split(' ').nth(1) {
         Some("200" | "202") => Ok((body, stream)),
+        Some("401") => Err(io::ErrorKind::PermissionDenied.into()),
         _ => Err(io::Error::other(format!("the answer is '{}'", first.trim()))),
     }
 }
@@ -88,9 +91,16 @@ fn write(mut stream: &TcpStream, head: &str, json: &Json) -> io::Result<()> {
     stream.write_all(text.as_bytes())
 }
 
-/// The first line, and the body.
-fn message(reader: &mut BufReader<TcpStream>) -> io::Result<(String, Json)> {
+/// What is read of a request or an answer.
+struct Message {
+    first: String,
+    is_json: bool,
+    body: Json,
+}
+
+fn message(reader: &mut BufReader<TcpStream>) -> io::Result<Message> {
     let mut first = String::new();
+    let mut is_json = false;
     let mut head = reader.take(64 << 10);
     head.read_line(&mut first)?;
     let mut length = 0_u64;
@@ -102,6 +112,8 @@ fn message(reader: &mut BufReader<TcpStream>) -> io::Result<(String, Json)> {
         let Some((name, value)) = line.split_once(':') else { break };
         if name.eq_ignore_ascii_case("content-length") {
             length = value.trim().parse().map_err(io::Error::other)?;
+        } else if name.eq_ignore_ascii_case("content-type") {
+            is_json = value.trim() == "application/json";
         }
     }
     if length > MAX_BODY {
@@ -110,5 +122,5 @@ fn message(reader: &mut BufReader<TcpStream>) -> io::Result<(String, Json)> {
     let mut body = Vec::new();
     head.into_inner().take(length).read_to_end(&mut body)?;
     let json = if body.is_empty() { Json::Null } else { serde_json::from_slice(&body)? };
-    Ok((first, json))
+    Ok(Message { first, is_json, body: json })
 }

@@ -23,6 +23,8 @@ pub struct Options {
     pub cluster: Option<String>,
     /// Its fault domain. Without one it drops what agents with one say.
     pub domain: Option<Json>,
+    /// Principals and secrets, one of which an agent must show. `None`: it may have none.
+    pub credentials: Option<Vec<Json>>,
 }
 
 /// A master that runs in threads of this process until the process ends.
@@ -106,6 +108,11 @@ fn register(cluster: &Arc<Cluster>, body: &Json) -> Answer {
         _ => return Answer::Close(400, Json::Null),
     };
     let pid = format!("slave(1)@{ip}:{}", info.port);
+    let shown = body.get("credential").unwrap_or(&Json::Null);
+    if cluster.options.credentials.as_ref().is_some_and(|known| !known.contains(shown)) {
+        eprintln!("Refusing authentication of agent {pid}");
+        return Answer::Close(401, Json::Null);
+    }
     if info.domain.is_some() && cluster.options.domain.is_none() {
         // Only the master's log has it: the agent hears nothing.
         eprintln!("Dropping what agent {pid} says: it has a fault domain, and this master has none");

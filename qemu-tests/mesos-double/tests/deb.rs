@@ -19,8 +19,9 @@ fn dpkg_takes_the_package_of_the_static_agent() {
     let agent = deb::build_static();
     let dir = tempfile::tempdir().unwrap();
     let [one, two, tree] = ["one.deb", "two.deb", "tree"].map(|n| dir.path().join(n));
-    deb::package(&agent, &one).unwrap();
-    deb::package(&agent, &two).unwrap();
+    let layout = deb::Layout::Autotools;
+    deb::package(&agent, layout, &one).unwrap();
+    deb::package(&agent, layout, &two).unwrap();
     assert!(fs::read(&one).unwrap() == fs::read(&two).unwrap(), "the same agent, two packages");
 
     let fields = dpkg_deb(&["-f"], &one, &[]);
@@ -32,7 +33,7 @@ fn dpkg_takes_the_package_of_the_static_agent() {
     assert!(list.lines().all(|l| l.contains("1970-01-01")), "{list}");
 
     dpkg_deb(&["-x"], &one, &[&tree]);
-    let unpacked = tree.join(deb::AGENT);
+    let unpacked = tree.join(layout.agent());
     assert!(fs::read(&unpacked).unwrap() == fs::read(&agent).unwrap(), "another agent came out");
     assert_eq!(fs::metadata(&unpacked).unwrap().permissions().mode() & 0o7777, 0o755);
 
@@ -43,4 +44,22 @@ fn dpkg_takes_the_package_of_the_static_agent() {
     let version = Command::new(&unpacked).env_clear().arg("--version").output().unwrap();
     assert!(String::from_utf8_lossy(&version.stdout).contains("TEST DOUBLE"), "{version:?}");
     assert!(deb::build_static_master().is_file());
+}
+
+#[test]
+fn packages_of_today_have_it_elsewhere_with_a_wrapper_and_a_unit() {
+    let dir = tempfile::tempdir().unwrap();
+    let [agent, file] = ["agent", "today.deb"].map(|n| dir.path().join(n));
+    fs::write(&agent, "agent").unwrap();
+    deb::package(&agent, deb::Layout::CMake, &file).unwrap();
+    let list = dpkg_deb(&["-c"], &file, &[]);
+    for (path, mode) in [
+        ("usr/bin/mesos-agent", "-rwxr-xr-x"),
+        ("usr/bin/mesos-init-wrapper", "-rwxr-xr-x"),
+        ("etc/systemd/system/mesos-agent.service", "-rw-r--r--"),
+    ] {
+        let line = list.lines().find(|l| l.ends_with(&format!(" {path}"))).unwrap();
+        assert!(line.starts_with(mode), "{line}");
+    }
+    assert!(!list.contains("usr/sbin"), "{list}");
 }

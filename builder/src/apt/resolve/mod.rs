@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use pool::{Pool, PoolSuite};
 
 use super::index::Record;
+use super::relation;
 
 /// What to resolve.
 #[derive(Clone, Debug)]
@@ -25,6 +26,17 @@ pub struct Request<'a> {
     pub provided: &'a BTreeMap<String, String>,
     /// Whether Recommends are followed, where that is possible.
     pub recommends: bool,
+    /// What components depend on that are given as files.
+    pub needs: &'a [Need],
+}
+
+/// What a component that is a Debian package depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// Its name.
+    pub component: String,
+    /// Its `Depends`.
+    pub depends: String,
 }
 
 /// A package that is in.
@@ -57,6 +69,14 @@ pub enum Error {
         name: String,
         /// Who provides it.
         providers: Vec<String>,
+    },
+    /// A component depends on something no suite has.
+    #[error("the component {component} needs {entry}, which no suite of the recipe has")]
+    ComponentNeed {
+        /// The component.
+        component: String,
+        /// The entry of its `Depends`.
+        entry: String,
     },
     /// Asked for in a version no suite has.
     #[error("there is no version {version} of {name}. There is: {}", exist.join(", "))]
@@ -151,6 +171,28 @@ fn roots(pool: &Pool<'_>, request: &Request<'_>) -> Result<Vec<Root>, Error> {
         if !candidates.is_empty() {
             roots.push(Root { because: "component", candidates, text: name.clone() });
         }
+    }
+    for need in request.needs {
+        roots.extend(needed(pool, need, request)?);
+    }
+    Ok(roots)
+}
+
+/// A root for each entry of a component's `Depends` that the image does not provide itself.
+fn needed(pool: &Pool<'_>, need: &Need, request: &Request<'_>) -> Result<Vec<Root>, Error> {
+    let no = |entry: String| Error::ComponentNeed { component: need.component.clone(), entry };
+    let entries = relation::parse(&need.depends).map_err(|malformed| no(malformed.0))?;
+    let open =
+        entries.iter().filter(|entry| !entry.iter().any(|atom| request.provided.contains_key(atom.name)));
+    let mut roots = Vec::new();
+    for entry in open {
+        let text = entry.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ");
+        let candidates: Vec<u32> =
+            entry.iter().flat_map(|atom| pool.matching(atom)).flat_map(|(_, ids)| ids).collect();
+        if candidates.is_empty() {
+            return Err(no(text));
+        }
+        roots.push(Root { because: "component", candidates, text });
     }
     Ok(roots)
 }

@@ -41,6 +41,24 @@ fn serve<S: Read + Write>(accept: impl Fn() -> S, answers: &[&str]) -> Vec<Strin
     answers.iter().map(one).collect()
 }
 
+/// A program of the sled that does what a shell script says.
+fn script(root: &Path, path: &str, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    write(root, path, &format!("#!/bin/sh\n{text}\n"));
+    fs::set_permissions(root.join(path), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Its agent's unit runs since the invocation `one`, and its journal has this.
+fn agent_says(root: &Path, log: &str) {
+    write(root, "log", log);
+    script(
+        root,
+        "usr/bin/systemctl",
+        "printf 'ActiveState=active\\nSubState=running\\nInvocationID=one\\nNRestarts=0\\n'",
+    );
+    script(root, "usr/bin/journalctl", &format!("cat {}", root.join("log").display()));
+}
+
 fn write(root: &Path, path: &str, text: &str) {
     let path = root.join(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -76,22 +94,25 @@ impl Post for Taken {
 }
 
 #[test]
-fn ready_is_docker_and_an_id_of_the_master() {
+fn ready_is_docker_and_an_agent_that_its_master_has_registered() {
     let root = root();
     let docker = UnixListener::bind(root.path().join("run/docker.sock")).unwrap();
     let agent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = agent.local_addr().unwrap().port();
     let env = format!("MESOS_MASTER=\"10.0.0.1:5050\"\nMESOS_IP=\"127.0.0.1\"\nMESOS_PORT=\"{port}\"\n");
     write(root.path(), "etc/sledos/mesos-agent.env", &env);
+    agent_says(
+        root.path(),
+        "I1128 15:04:05.000000 1 slave.cpp:1] Registered with master master@10.0.0.1:5050; given x\n",
+    );
     let (asked_docker, asked_agent) = std::thread::scope(|scope| {
         let ok = "HTTP/1.1 200 OK\r\nServer: Docker/20.10.24 (linux)\r\n\r\nOK";
-        let docker = scope.spawn(move || serve(|| docker.accept().unwrap().0, &[ok; 4]));
-        let state = |body: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let docker = scope.spawn(move || serve(|| docker.accept().unwrap().0, &[ok; 3]));
+        let info = r#"{"get_agent":{"agent_info":{"id":{"value":"7f-S1"}}}}"#;
         let answers = [
+            "HTTP/1.1 404 Not Found\r\n\r\n".to_owned(),
             "HTTP/1.1 503 Service Unavailable\r\n\r\n".to_owned(),
-            "HTTP/1.1 401 Unauthorized\r\n\r\n".to_owned(),
-            state(r#"{"id":"","pid":"x"}"#),
-            state(r#"{"id":"7f-S1","attributes":{"rack":"r12"}}"#),
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{info}", info.len()),
         ];
         let agent =
             scope.spawn(move || serve(|| agent.accept().unwrap().0, &answers.each_ref().map(String::as_str)));
@@ -105,7 +126,7 @@ fn ready_is_docker_and_an_id_of_the_master() {
         (docker.join().unwrap(), agent.join().unwrap())
     });
     assert!(asked_docker.iter().all(|a| a.starts_with("GET /_ping HTTP/1.0\r\n")), "{asked_docker:?}");
-    assert!(asked_agent.iter().all(|a| a.starts_with("GET /state HTTP/1.0\r\n")), "{asked_agent:?}");
+    assert!(asked_agent.iter().all(|a| a.starts_with("POST /api/v1 HTTP/1.0\r\n")), "{asked_agent:?}");
     let console = fs::read_to_string(root.path().join("dev/console")).unwrap();
     let line = "sledos: ready: r12-b07, docker 20.10.24 (linux), mesos agent 7f-S1\r\n";
     assert!(console.ends_with(line), "{console}");
@@ -137,11 +158,28 @@ fn each_thing_that_is_not_ready_is_named() {
     let port = listener.local_addr().unwrap().port();
     let env = format!("MESOS_MASTER=a:1\nMESOS_IP_DISCOVERY_COMMAND=\"echo 127.0.0.1\"\nMESOS_PORT={port}\n");
     write(root.path(), "etc/sledos/mesos-agent.env", &env);
+    assert!(Look::at(&sled).problems().starts_with("mesos agent is not known: systemctl: "));
+    // Behind a password nothing is seen of it, but its log and its directory tell all.
+    agent_says(root.path(), "Re-registered with master master@10.0.0.1:5050\n");
+    write(root.path(), "var/lib/mesos/meta/slaves/7f-S1/slave.info", "");
+    std::os::unix::fs::symlink(
+        "/var/lib/mesos/meta/slaves/7f-S1",
+        root.path().join("var/lib/mesos/meta/slaves/latest"),
+    )
+    .unwrap();
     let server = std::thread::spawn(move || {
         serve(|| listener.accept().unwrap().0, &["HTTP/1.1 401 Unauthorized\r\n\r\n"])
     });
-    assert!(Look::at(&sled).problems().starts_with("mesos agent keeps its state behind a password"));
+    assert_eq!(Look::at(&sled).mesos, Answer::Up("7f-S1".into()));
     server.join().unwrap();
+
+    // The document wants an agent that nobody has built in.
+    fs::remove_file(root.path().join("usr/sbin/mesos-agent")).unwrap();
+    assert!(Look::at(&sled).problems().starts_with("mesos agent is not in this image"));
+    write(root.path(), "usr/bin/mesos-agent", "");
+    assert!(
+        Look::at(&sled).problems().starts_with("mesos agent was registered, but starts: nobody listens at")
+    );
 }
 
 #[test]
@@ -157,6 +195,51 @@ fn only_an_image_on_trial_that_can_be_replaced_restarts() {
     ] {
         assert_eq!(restarts(trial.as_ref()), restart, "{trial:?}");
     }
+}
+
+#[test]
+fn another_agent_is_a_service_and_what_its_commands_say() {
+    let root = root();
+    fs::remove_file(root.path().join("usr/sbin/dockerd")).unwrap();
+    let sled = Sled::new(root.path());
+    let mut document = document();
+    document["config"]["agent"] = json!({
+        "unit": "nomad.service", "ready": ["/usr/bin/nomad", "ready"], "drain": ["/usr/bin/nomad", "drain"],
+    });
+    write(root.path(), "run/sledos/document.json", &document.to_string());
+    assert!(Look::at(&sled).problems().starts_with("agent nomad.service is not known: systemctl: "));
+    script(root.path(), "usr/bin/systemctl", "echo ActiveState=failed; echo SubState=failed");
+    assert_eq!(Look::at(&sled).problems(), "agent nomad.service does not run (failed, failed)");
+    script(root.path(), "usr/bin/systemctl", "echo ActiveState=active; test \"$3\" = nomad.service");
+    let nomad = |text: &str| script(root.path(), "usr/bin/nomad", text);
+    nomad("echo no servers; exit 1");
+    let problem = "agent nomad.service runs, but is not ready (exit status: 1) no servers";
+    assert_eq!(Look::at(&sled).problems(), problem);
+    assert_eq!(agent::drain(&sled).unwrap_err(), "/usr/bin/nomad drain: exit status: 1 no servers");
+    nomad(&format!("echo \"$1\" >>{}; echo node 7 of 9", root.path().join("asked").display()));
+    let taken = Taken::default();
+    wait(&sled, &taken).unwrap();
+    assert_eq!(taken.0.into_inner().unwrap()[0].2["ready"]["agent"]["says"], "nomad.service node 7 of 9");
+    agent::drain(&sled).unwrap();
+    assert_eq!(fs::read_to_string(root.path().join("asked")).unwrap(), "ready\ndrain\n");
+}
+
+#[test]
+fn an_image_that_is_not_to_blame_is_not_given_up_and_keeps_its_tries() {
+    let trial = |left, other| Ok(Some(Trial::OnTrial { file: String::new(), left, other }));
+    for (left, other) in [(2, false), (2, true), (0, true), (0, false)] {
+        assert_eq!(next(&trial(left, other), false), Next::Wait { give_back: true });
+    }
+    assert_eq!(next(&trial(2, true), true), Next::Restart);
+    assert_eq!(next(&trial(0, false), true), Next::Wait { give_back: false });
+    for stays in [Ok(None), Ok(Some(Trial::Good)), Ok(Some(Trial::Absent)), Err("EBUSY".to_owned())] {
+        assert_eq!(next(&stays, false), Next::Wait { give_back: false });
+        assert_eq!(next(&stays, true), Next::Wait { give_back: false });
+    }
+    let look = |docker, mesos| Look { docker, mesos, agent: Answer::Unused }.blames_image();
+    let (up, away) = (Answer::Up(String::new()), Answer::Away("x".into()));
+    assert!(!look(up.clone(), away.clone()) && !look(Answer::Unused, away.clone()));
+    assert!(look(Answer::Down("y".into()), away) && look(up, Answer::Down("y".into())));
 }
 
 #[test]

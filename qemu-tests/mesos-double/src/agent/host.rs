@@ -5,16 +5,27 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
 use super::config::{Config, Facts};
-use crate::grammar::{Result, invalid};
+use crate::grammar::{Invalid, Result, invalid};
 
 /// Names another file than the kernel's boot id, so that a test can reboot.
 pub const BOOT_ID_VARIABLE: &str = "MESOS_DOUBLE_BOOT_ID_FILE";
+
+/// Names another file than /proc/mounts, so that a test can mount without mounting.
+pub const MOUNTS_VARIABLE: &str = "MESOS_DOUBLE_MOUNTS_FILE";
+/// Names a file: while it is there, no name server answers.
+pub const SILENT_DNS_VARIABLE: &str = "MESOS_DOUBLE_SILENT_DNS_FILE";
+
+/// Mesos's `DOCKER_VERSION_WAIT_TIMEOUT`.
+const DOCKER_VERSION: Duration = Duration::from_secs(5);
+/// What a reverse look-up takes when nobody answers: the resolver's tries, of each name server.
+const LOOK_UP: Duration = Duration::from_secs(100);
 
 /// Looks.
 pub fn facts() -> Facts {
@@ -66,6 +77,65 @@ pub fn cgroups(config: &Config) -> Result<()> {
     }
 }
 
+/// Asks Docker for its version, before anything is recovered.
+///
+/// # Errors
+/// When there is no Docker, or it takes more than 5 s.
+pub fn docker_version(config: &Config) -> Result<()> {
+    let Some((program, socket)) = &config.docker else { return Ok(()) };
+    let why =
+        "Failed to create a containerizer: Could not create DockerContainerizer: Failed to create docker";
+    let child = Command::new(program)
+        .args(["-H", &format!("unix://{socket}"), "--version"])
+        .stdout(Stdio::null())
+        .spawn();
+    let mut child = child.map_err(|e| Invalid(format!("{why}: Failed to get docker version: {e}")))?;
+    let deadline = Instant::now() + DOCKER_VERSION;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) if status.success() => return Ok(()),
+            Ok(Some(status)) => return invalid(format!("{why}: Failed to get docker version: {status}")),
+            Err(e) => return invalid(format!("{why}: Failed to get docker version: {e}")),
+            Ok(None) if Instant::now() >= deadline => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return invalid(format!("{why}: Timed out getting docker version"));
+            }
+            Ok(None) => thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+/// Refuses disks of their own that are not mounted.
+///
+/// # Errors
+/// Which one.
+pub fn mounted(config: &Config) -> Result<()> {
+    let path = std::env::var_os(MOUNTS_VARIABLE).unwrap_or_else(|| "/proc/mounts".into());
+    let mounts = fs::read_to_string(path).unwrap_or_default();
+    for resource in &config.resources {
+        let source = resource.source.as_ref().filter(|source| source.get("type") == Some(&"MOUNT".into()));
+        let Some(root) = source.and_then(|s| s.pointer("/mount/root")).and_then(Json::as_str) else {
+            continue;
+        };
+        if !mounts.lines().any(|line| line.split(' ').nth(1) == Some(root)) {
+            return invalid(format!(
+                "Failed to determine agent resources: Mount root '{root}' not found in /proc/mounts"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Looks the master's address up backwards, as `/state` does, for its `master_hostname`.
+pub fn look_up() {
+    let Some(silent) = std::env::var_os(SILENT_DNS_VARIABLE) else { return };
+    let deadline = Instant::now() + LOOK_UP;
+    while Path::new(&silent).exists() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// Asks Docker for its containers, as the Docker containerizer does to recover.
 ///
 /// # Errors
@@ -83,11 +153,11 @@ pub fn docker(config: &Config) -> Result<()> {
     }
 }
 
-/// Whether the credential is one. Nobody asks for it: the stand-in master lets all in.
+/// The credential.
 ///
 /// # Errors
 /// When it cannot be read, or is not a principal and its secret.
-pub fn credential(path: &Path) -> Result<()> {
+pub fn credential(path: &Path) -> Result<Json> {
     let plain = path.strip_prefix("file://").unwrap_or(path);
     let text = match fs::read_to_string(plain) {
         Ok(text) => text,
@@ -95,7 +165,7 @@ pub fn credential(path: &Path) -> Result<()> {
     };
     let field = |json: &Json, name: &str| json.get(name).is_some_and(Json::is_string);
     match serde_json::from_str::<Json>(&text) {
-        Ok(json) if field(&json, "principal") && field(&json, "secret") => Ok(()),
+        Ok(json) if field(&json, "principal") && field(&json, "secret") => Ok(json),
         _ => invalid(format!("{} is not {{\"principal\":\"…\",\"secret\":\"…\"}}", plain.display())),
     }
 }

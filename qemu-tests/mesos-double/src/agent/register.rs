@@ -25,7 +25,7 @@ pub(super) fn keep_registered(shared: &Arc<Shared>) -> ! {
     loop {
         let link = register(shared);
         shared.connected(true);
-        let why = hold(&link);
+        let why = hold(shared, &link);
         shared.connected(false);
         eprintln!("Lost the master at {}: {why}", shared.config.master);
     }
@@ -37,7 +37,8 @@ fn register(shared: &Shared) -> TcpStream {
     loop {
         thread::sleep(longest.mul_f64(fraction()));
         longest = (longest * 2).min(LONGEST);
-        let body = json!({ "id": shared.id(), "ip": shared.ip, "info": shared.info.to_json() });
+        let (id, info) = (shared.id(), shared.info.to_json());
+        let body = json!({ "id": id, "ip": shared.ip, "info": info, "credential": shared.credential });
         match http::post(&shared.config.master, "/double/register", &body) {
             Ok((answer, link)) => {
                 // A message that was dropped: Mesos's agent hears nothing either.
@@ -46,6 +47,9 @@ fn register(shared: &Shared) -> TcpStream {
                     Ok(()) => return link,
                     Err(e) => shared.die(&format!("Failed to checkpoint the agent's id: {e}")),
                 }
+            }
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                shared.die(&format!("Master master@{} refused authentication", shared.config.master))
             }
             Err(e) if !silent => {
                 eprintln!("No master at {}: {e}; trying on", shared.config.master);
@@ -57,12 +61,14 @@ fn register(shared: &Shared) -> TcpStream {
 }
 
 /// Waits for the end of a link.
-fn hold(mut link: &TcpStream) -> io::Error {
+fn hold(shared: &Shared, mut link: &TcpStream) -> io::Error {
     let step = |link: &mut &TcpStream| -> io::Result<()> {
         link.set_read_timeout(Some(PING))?;
         match link.read(&mut [0; 64]) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                // The master's pings are for the actor, too.
+                let _actor = shared.actor();
                 link.write_all(b"\n")
             }
             other => other.map(drop),

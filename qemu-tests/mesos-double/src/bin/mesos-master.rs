@@ -36,8 +36,16 @@ fn run() -> Result<(), Box<dyn Error>> {
     let ip: Ipv4Addr = flags.get("ip").unwrap_or("0.0.0.0").parse()?;
     let port: u16 = flags.get("port").unwrap_or("5050").parse()?;
     let domain = flags.get("domain").map(domain::parse).transpose()?;
-    let master =
-        Master::start(ip, port, Options { cluster: flags.get("cluster").map(str::to_owned), domain })?;
+    let credentials = match flags.get("credentials").filter(|_| flags.is("authenticate_agents", false)) {
+        Some(path) => {
+            let text = std::fs::read_to_string(path.strip_prefix("file://").unwrap_or(path))?;
+            let json: serde_json::Value = serde_json::from_str(&text)?;
+            json.get("credentials").and_then(serde_json::Value::as_array).cloned()
+        }
+        None => None,
+    };
+    let cluster = flags.get("cluster").map(str::to_owned);
+    let master = Master::start(ip, port, Options { cluster, domain, credentials })?;
     println!("master listening on {}", master.address());
     loop {
         thread::park();

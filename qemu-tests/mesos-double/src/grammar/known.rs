@@ -49,7 +49,9 @@ pub fn find(known: &'static [Flag], name: &str) -> Option<&'static Flag> {
 
 /// Those of the stand-in master.
 pub const MASTER: &[Flag] = &[
+    with("authenticate_agents", Kind::Bool, "false"),
     flag("cluster", Kind::Text),
+    flag("credentials", Kind::Text),
     flag("domain", Kind::Json),
     with("help", Kind::Bool, "false"),
     with("ip", Kind::Text, "0.0.0.0"),

@@ -23,7 +23,7 @@ fn what_mesos_dies_of_is_fatal_and_named() {
         (&[MASTER, "--credential=/nonexistent"], "Failed to read the credential /nonexistent"),
         (
             &[MASTER, "--containerizers=docker", "--docker=/bin/false"],
-            "Failed to perform recovery: Failed to run '/bin/false",
+            "Failed to create docker: Failed to get docker version",
         ),
     ] {
         let stderr = place.refused(flags);

@@ -33,7 +33,8 @@ fn storage() -> &'static Path {
     static IMAGE: OnceLock<PathBuf> = OnceLock::new();
     IMAGE.get_or_init(|| {
         let deb = tmp().join("storage-mesos-agent-double.deb");
-        mesos_double::deb::package(&mesos_double::deb::build_static(), &deb)
+        let layout = mesos_double::deb::Layout::CMake;
+        mesos_double::deb::package(&mesos_double::deb::build_static(), layout, &deb)
             .expect("the package can be written");
         let mut request = image::request("storage.yaml", &tmp().join("output-storage"));
         request.components = vec![("mesos-agent".to_owned(), deb)];

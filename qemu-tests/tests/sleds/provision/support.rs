@@ -37,7 +37,9 @@ pub(crate) fn compute() -> &'static Path {
 /// The same of any version, built below `output`.
 pub(crate) fn compute_version(version: &str, output: &str) -> PathBuf {
     let deb = tmp().join("mesos-agent-double.deb");
-    mesos_double::deb::package(&mesos_double::deb::build_static(), &deb).expect("the package can be written");
+    let layout = mesos_double::deb::Layout::Autotools;
+    mesos_double::deb::package(&mesos_double::deb::build_static(), layout, &deb)
+        .expect("the package can be written");
     let mut request = image::request("compute.yaml", &tmp().join(output));
     request.version = Some(version.to_owned());
     request.components = vec![("mesos-agent".to_owned(), deb)];
