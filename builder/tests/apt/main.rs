@@ -11,3 +11,4 @@ mod release;
 mod repo;
 mod resolve;
 mod server;
+mod sources;

@@ -131,7 +131,8 @@ pub enum Error {
 
 /// Up to three packages with a name like `name`.
 fn near(name: &str, pool: &Pool<'_>) -> Vec<String> {
-    yaml::nearest::near(name, pool.names()).into_iter().take(3).map(str::to_owned).collect()
+    let others = pool.names().filter(|other| *other != name);
+    yaml::nearest::near(name, others).into_iter().take(3).map(str::to_owned).collect()
 }
 
 fn did_you_mean(near: &[String]) -> String {

@@ -37,10 +37,11 @@ pub(super) fn repositories(at: Cursor<'_>, cx: Context<'_>) -> Option<Vec<Reposi
         });
         let url = fields.required("url", |at| at.text(values::url));
         let suite = fields.required("suite", |at| at.text(values::repository_suite));
-        let flat = suite.as_ref().is_some_and(|suite| suite.ends_with('/'));
-        let components = match flat {
-            true => fields.or("components", Vec::new(), no_components),
-            false => fields.required("components", archive_components),
+        let components = match suite.as_ref().map(|suite| suite.ends_with('/')) {
+            Some(true) => fields.or("components", Vec::new(), no_components),
+            Some(false) => fields.required("components", archive_components),
+            // What the suite is meant to be is not known: one mistake, not two.
+            None => fields.or("components", Vec::new(), |at| texts(at, values::archive_part)),
         };
         let keyring = fields.required("keyring", |at| file(at, cx));
         let packages = match fields.get("packages") {
