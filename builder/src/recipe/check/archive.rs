@@ -91,7 +91,9 @@ pub(super) fn check_releases(
     let suites = std::iter::once(&debian.suite).chain(&debian.extra_suites);
     let known: Vec<&str> = suites.chain(repositories.iter().map(|r| &r.name)).map(String::as_str).collect();
     for entry in packages.iter().flat_map(|at| at.node.entries()) {
-        let release = entry.text().and_then(|text| text.split_once('/')).map(|(_, release)| release);
+        // What is no package at all has been reported.
+        let asked = entry.text().filter(|text| values::asked_package(text).is_ok());
+        let release = asked.and_then(|text| text.split_once('/')).map(|(_, release)| release);
         if let Some(release) = release.filter(|release| !known.contains(release)) {
             let wrong = Diagnostic::at(&entry.place, format!("there is no suite or repository `{release}`"));
             problems.report(wrong.hint(format!("there is: {}", known.join(", "))));
