@@ -1,9 +1,9 @@
-//! sha256 and its hexadecimal form.
+//! sha256, sha512 and their hexadecimal forms.
 
 use std::io::{self, Read};
 
 pub use formats::verity::hex;
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha512};
 
 /// sha256 of `bytes`.
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
@@ -36,10 +36,54 @@ pub fn update_from(hash: &mut Sha256, reader: &mut impl Read) -> io::Result<u64>
     }
 }
 
+/// What a signed text says another file's content is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hash {
+    /// sha256.
+    Sha256([u8; 32]),
+    /// sha512.
+    Sha512([u8; 64]),
+}
+
+impl Hash {
+    /// Whether these are the bytes.
+    pub fn fits(&self, bytes: &[u8]) -> bool {
+        match self {
+            Hash::Sha256(hash) => sha256(bytes) == *hash,
+            Hash::Sha512(hash) => <[u8; 64]>::from(Sha512::digest(bytes)) == *hash,
+        }
+    }
+
+    /// In hexadecimal.
+    pub fn hex(&self) -> String {
+        match self {
+            Hash::Sha256(hash) => hex(hash),
+            Hash::Sha512(hash) => hex(hash),
+        }
+    }
+
+    /// As Release files and `by-hash` directories call it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Hash::Sha256(_) => "SHA256",
+            Hash::Sha512(_) => "SHA512",
+        }
+    }
+}
+
 /// The 64 hexadecimal digits of a sha256, or `None`.
 pub fn parse_sha256(text: &str) -> Option<[u8; 32]> {
+    parse(text)
+}
+
+/// The 128 hexadecimal digits of a sha512, or `None`.
+pub fn parse_sha512(text: &str) -> Option<[u8; 64]> {
+    parse(text)
+}
+
+fn parse<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits = text.as_bytes();
-    let mut hash = [0; 32];
+    let mut hash = [0; N];
     if digits.len() != 2 * hash.len() {
         return None;
     }

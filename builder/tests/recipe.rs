@@ -281,6 +281,22 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     // Repositories and components.
     (
+        "repositories: [{name: a, url: 'https://a', suite: ./, components: [main], keyring: k}]",
+        "3:67 components of a flat repository",
+        "remove the line",
+    ),
+    (
+        "repositories: [{name: a, url: 'https://a', suite: ../x/, components: [], keyring: k}]",
+        "3:51 `../x/` is no directory of a flat repository",
+        "like `./`",
+    ),
+    (
+        "packages: [podman/bookworm-backports]",
+        "3:12 there is no suite or repository `bookworm-backports`",
+        "there is: ",
+    ),
+    ("packages: [podman/../x]", "3:12 `../x` is not a suite or component", ""),
+    (
         "repositories: [{name: debian, url: 'https://a', suite: s, components: [main], keyring: k}]",
         "3:23 a repository cannot be called `debian`",
         "",

@@ -24,7 +24,7 @@ pub struct LockRequest<'a> {
     pub clock: Clock,
     /// How long to wait for mirrors.
     pub patience: Patience,
-    /// The lock file; [`lock::path_of`] the recipe when not given.
+    /// The lock file, written to and compared with; [`lock::path_of`] the recipe when not given.
     pub output: Option<&'a Path>,
     /// What components depend on that are given as files.
     pub needs: &'a [Need],
@@ -38,7 +38,7 @@ pub fn lock_recipe(
     progress: &dyn Progress,
 ) -> Result<(Lock, PathBuf), lock::Error> {
     let lock = resolve_recipe(request, progress)?;
-    let file = request.output.map_or_else(|| lock::path_of(request.recipe), Path::to_owned);
+    let file = place(request);
     lock.write(&file, &request.recipe.file)?;
     Ok((lock, file))
 }
@@ -48,7 +48,13 @@ pub fn resolve_recipe(request: &LockRequest<'_>, progress: &dyn Progress) -> Res
     let mirrors = mirrors(request.recipe, request.mirrors, request.etc_apt)?;
     let client = Client::new(request.patience);
     let archives = lock::Archives { mirrors: &mirrors, client: &client, cache: request.cache };
-    lock::make(request.recipe, &archives, request.clock, request.needs, progress)
+    // A lock that does not read is replaced like one that is not there.
+    let previous = Lock::read(&place(request)).ok();
+    lock::make(request.recipe, &archives, previous.as_ref(), request.clock, request.needs, progress)
+}
+
+fn place(request: &LockRequest<'_>) -> PathBuf {
+    request.output.map_or_else(|| lock::path_of(request.recipe), Path::to_owned)
 }
 
 /// The mirrors a build or a lock of `recipe` uses. The host's apt sources are

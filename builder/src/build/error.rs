@@ -309,11 +309,11 @@ fn lock_exit(error: &crate::lock::Error) -> Exit {
         Lock::Missing { .. } | Lock::Stale { .. } | Lock::Corrupt { .. } | Lock::Resolve(_) => {
             Exit::Dependencies
         }
-        Lock::Io { .. } => Exit::Failure,
+        Lock::Io { .. } | Lock::Cache(_) => Exit::Failure,
         Lock::Sources(_) => Exit::Network,
         Lock::Archive(error) => archive_exit(error),
         Lock::Fetch(error) => fetch_exit(error),
-        Lock::Scripts { .. } => Exit::Verification,
+        Lock::Scripts { .. } | Lock::Backwards { .. } => Exit::Verification,
     }
 }
 

@@ -31,7 +31,7 @@ use crate::image::manifest::Manifest;
 use crate::image::plan::default_version;
 use crate::lock::{self, Lock};
 use crate::origins::{self, Origins};
-use crate::output::{Interrupt, StagedDir};
+use crate::output::{Interrupt, StagedDir, check_own};
 use crate::progress::{Progress, Unit};
 use crate::recipe::Recipe;
 use crate::sbom;
@@ -116,6 +116,9 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
     let version = request.version.clone().unwrap_or_else(|| default_version(time));
     check_version(&version)?;
     let plan = ImagePlan::new(&recipe, &version, time)?;
+
+    check_own(&request.output)?;
+    check_own(&request.output.join(&plan.name))?;
 
     fetch(request, &recipe, &lock, progress, interrupt)?;
     interrupt.check()?;
@@ -280,7 +283,7 @@ pub fn resolve(
             cache: &request.cache,
             clock: request.clock,
             patience: request.patience,
-            output: None,
+            output: request.lock.as_deref(),
             needs: &needs,
         },
         &downloads,

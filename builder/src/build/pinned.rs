@@ -5,10 +5,10 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use super::Error;
-use crate::apt::fetch::{Client, Patience};
-use crate::apt::sources::{Mirror, MirrorList, Origin};
+use crate::apt::fetch::{Client, Patience, Wanted};
+use crate::apt::sources::{Mirror, Origin};
 use crate::cache::Cache;
-use crate::digest::{hex, parse_sha256, sha256_reader};
+use crate::digest::{Hash, hex, parse_sha256, sha256_reader};
 use crate::recipe::model::ComponentSource;
 
 /// The largest component that is fetched, in bytes.
@@ -22,10 +22,9 @@ pub(super) fn file(
     cache: &Cache,
     patience: Patience,
 ) -> Result<PathBuf, Error> {
-    let Some((base, name)) = source.location.rsplit_once('/').filter(|_| source.location.contains("://"))
-    else {
+    if !source.location.contains("://") {
         return Ok(PathBuf::from(&source.location));
-    };
+    }
     let text = source.sha256.clone().unwrap_or_default();
     let sha256 = parse_sha256(&text).ok_or_else(|| Error::Pin { component: component.to_owned(), text })?;
     let dir = cache.dir().join("components");
@@ -34,9 +33,14 @@ pub(super) fn file(
     if present.is_ok_and(|(found, _)| found == sha256) {
         return Ok(path);
     }
-    let mirror = MirrorList::new(vec![Mirror { url: base.to_owned(), origin: Origin::Recipe }]);
-    let what = format!("component {component}");
-    let (bytes, _) = Client::new(patience).small(&what, &mirror, name, LIMIT, Some(sha256))?;
+    let url = Mirror { url: source.location.clone(), origin: Origin::Recipe };
+    let wanted = Wanted {
+        what: &format!("component {component}"),
+        limit: LIMIT,
+        hash: Some(Hash::Sha256(sha256)),
+        gone: "Correct the `location` of the component in the recipe",
+    };
+    let bytes = Client::new(patience).exact(wanted, &url)?;
     let failed = |source| Error::Io { what: "writing", path: path.clone(), source };
     fs::create_dir_all(&dir).map_err(failed)?;
     let mut temporary = tempfile::NamedTempFile::new_in(&dir).map_err(failed)?;

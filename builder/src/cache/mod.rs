@@ -6,8 +6,13 @@
 //! indices/<sha256>          InRelease and Packages files
 //! unpacked/<sha256>.{index,data}
 //! blocks/<2 digits>/<62 digits>
+//! verified/<sha256>         the SHA256SUMS of images that `sledos verify` built again
 //! tmp/                      files being written
 //! ```
+//! Whoever can write here decides what gets into images, so a cache that belongs to another user
+//! or that others may write to is refused. Packages are hashed again whenever they are used;
+//! `sledos verify` uses nothing else of a cache.
+//!
 //! Everything in it can be made again, so it is never synced to disk. Instead
 //! every entry is checked when it is read; what fails the check counts as
 //! damaged and is made again. Entries appear by rename, so several builds may
@@ -24,6 +29,10 @@ use formats::tree::Digest;
 use tempfile::NamedTempFile;
 
 use crate::digest::hex;
+use crate::output::own::{self, Foreign};
+
+/// Everything is below one of these.
+const PARTS: [&str; 7] = ["debs", "indices", "unpacked", "blocks", "components", "verified", "tmp"];
 
 /// An open cache.
 #[derive(Debug)]
@@ -40,6 +49,14 @@ pub enum Error {
     /// Neither `XDG_CACHE_HOME` nor `HOME` is set.
     #[error("no place for the cache: neither XDG_CACHE_HOME nor HOME is set; choose one with --cache DIR")]
     NoHome,
+    /// Others decide what is in it.
+    #[error("cannot use {} as cache: {foreign}, or choose another with --cache DIR", dir.display())]
+    Foreign {
+        /// The directory.
+        dir: PathBuf,
+        /// Why it is not ours.
+        foreign: Foreign,
+    },
     /// The directory cannot be made or written to.
     #[error("cannot use {} as cache; choose another with --cache DIR", dir.display())]
     Unusable {
@@ -108,6 +125,7 @@ impl Cache {
     /// # Errors
     /// When the directory cannot be made or written to.
     pub fn open(dir: &Path) -> Result<Self, Error> {
+        make(dir)?;
         let lock = prepare(dir).map_err(|source| Error::Unusable { dir: dir.to_owned(), source })?;
         Ok(Self { dir: dir.to_owned(), counts: Counts::default(), _lock: lock })
     }
@@ -135,6 +153,23 @@ impl Cache {
     /// The contents of the regular files in the archive with this sha256.
     pub(crate) fn unpacked_data_path(&self, sha256: &Digest) -> PathBuf {
         self.dir.join("unpacked").join(hex(sha256) + ".data")
+    }
+
+    /// Records that the image with this `SHA256SUMS` was built again and came out the same.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn record_verified(&self, sums: &Digest) -> io::Result<()> {
+        File::create(self.verified_path(sums)).map(drop)
+    }
+
+    /// Whether [`Cache::record_verified`] was called for it.
+    pub fn is_verified(&self, sums: &Digest) -> bool {
+        self.verified_path(sums).is_file()
+    }
+
+    fn verified_path(&self, sums: &Digest) -> PathBuf {
+        self.dir.join("verified").join(hex(sums))
     }
 
     /// A file to write to. `persist` moves it to its place in the cache; it is
@@ -171,13 +206,25 @@ impl Cache {
     }
 }
 
-/// Makes the directories, and clears away what builds that were killed left in
+/// Makes the directory and its parts; refuses one that is not ours alone.
+///
+/// # Errors
+/// When it cannot be made, is another's, or others may write to it.
+pub fn make(dir: &Path) -> Result<(), Error> {
+    for place in std::iter::once(dir.to_owned()).chain(PARTS.map(|part| dir.join(part))) {
+        let unusable = |source| Error::Unusable { dir: dir.to_owned(), source };
+        own::make(&place).map_err(unusable)?;
+        if let Some(foreign) = own::check(&place).map_err(unusable)? {
+            return Err(Error::Foreign { dir: place, foreign });
+        }
+    }
+    Ok(())
+}
+
+/// Clears away what builds that were killed left in
 /// `tmp/`. Every open cache holds a shared lock, so an exclusive one shows that
 /// nobody is writing there now.
 fn prepare(dir: &Path) -> io::Result<File> {
-    for sub in ["debs", "indices", "unpacked", "blocks", "tmp"] {
-        fs::create_dir_all(dir.join(sub))?;
-    }
     let lock = File::options().create(true).truncate(false).write(true).open(dir.join("lock"))?;
     if lock.try_lock().is_ok() {
         for left in fs::read_dir(dir.join("tmp"))? {
@@ -205,6 +252,30 @@ mod tests {
         drop((first, second));
         Cache::open(dir.path()).unwrap();
         assert!(!left.exists());
+    }
+
+    #[test]
+    fn a_cache_that_others_can_write_to_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        Cache::open(dir.path()).unwrap();
+        for part in ["", "debs", "unpacked", "blocks"] {
+            let part = dir.path().join(part);
+            fs::set_permissions(&part, fs::Permissions::from_mode(0o775)).unwrap();
+            let error = Cache::open(dir.path()).unwrap_err();
+            assert!(matches!(&error, Error::Foreign { foreign: Foreign::Mode(0o775), .. }), "{error}");
+            fs::set_permissions(&part, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        Cache::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn an_image_is_verified_once_it_is_recorded() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path()).unwrap();
+        assert!(!cache.is_verified(&[7; 32]));
+        cache.record_verified(&[7; 32]).unwrap();
+        assert!(cache.is_verified(&[7; 32]) && !cache.is_verified(&[8; 32]));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::cache::Cache;
 use crate::exit::Failure;
 use crate::fleet::read_key;
 use crate::provenance;
@@ -23,6 +24,14 @@ pub struct SignArgs {
     /// The password of the key: the first line of this file.
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
+
+    /// Sign although no `sledos verify` of these bytes is recorded in the cache.
+    #[arg(long)]
+    pub unverified: bool,
+
+    /// Cache directory with the record [default: as for build].
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
 }
 
 /// Runs `sledos sign`.
@@ -34,6 +43,16 @@ pub(super) fn run_verb(args: &SignArgs) -> Result<(), Failure> {
     if count > 0 {
         eprint!("{report}");
         return Err(Error::Wrong { dir: args.image.clone(), count }.into());
+    }
+    if !args.unverified {
+        let dir = match &args.cache {
+            Some(dir) => dir.clone(),
+            None => Cache::default_dir().map_err(Error::from)?,
+        };
+        let cache = Cache::open(&dir).map_err(Error::from)?;
+        if !cache.is_verified(&verify::identity(&args.image)?) {
+            return Err(Error::Unverified { dir: args.image.clone(), cache: dir }.into());
+        }
     }
     for file in provenance::sign(&args.image, &signer)? {
         println!("{}", file.display());

@@ -72,14 +72,34 @@ impl std::fmt::Display for Outcome {
 /// Runs `sledos verify`.
 pub(super) fn run_verb(args: &VerifyArgs) -> Result<(), Failure> {
     let keys = args.key.iter().map(|file| read_public_key(file)).collect::<Result<Vec<_>, _>>()?;
+    // Whether there is anything to verify at all is said by the checks.
+    let before = if args.artifact_only { None } else { verify::identity(&args.image).ok() };
     let report = verify::artefacts(&args.image, &keys)?;
     let rebuilt = if args.artifact_only { None } else { Some(rebuild(args)?) };
     let outcome = Outcome { report, rebuilt };
     print_result(args.json, &outcome);
     let again = outcome.rebuilt.as_ref().map_or(0, |(_, differences)| differences.len());
     match outcome.report.problems().count() + again {
-        0 => Ok(()),
+        0 => match before {
+            // What was looked at is what is there now.
+            Some(sums) if verify::identity(&args.image)? == sums => record(args, &sums),
+            _ => Ok(()),
+        },
         count => Err(Error::Wrong { dir: args.image.clone(), count }.into()),
+    }
+}
+
+/// For `sledos sign`.
+fn record(args: &VerifyArgs, sums: &[u8; 32]) -> Result<(), Failure> {
+    let dir = cache(args)?;
+    let cache = Cache::open(&dir).map_err(Error::from)?;
+    Ok(cache.record_verified(sums).map_err(artefacts::Error::io("record the image in", &dir))?)
+}
+
+fn cache(args: &VerifyArgs) -> Result<PathBuf, Error> {
+    match &args.cache {
+        Some(dir) => Ok(dir.clone()),
+        None => Ok(Cache::default_dir()?),
     }
 }
 
@@ -87,10 +107,7 @@ fn rebuild(args: &VerifyArgs) -> Result<(Variation, Vec<Difference>), Failure> {
     let manifest = artefacts::manifest(&args.image.join("manifest.json"))?;
     let recipe =
         args.recipe.clone().unwrap_or_else(|| Path::new("recipes").join(format!("{}.yaml", manifest.image)));
-    let cache = match &args.cache {
-        Some(dir) => dir.clone(),
-        None => Cache::default_dir().map_err(Error::from)?,
-    };
+    let cache = cache(args)?;
     let scratch =
         tempfile::tempdir().map_err(artefacts::Error::io("make a directory in", &std::env::temp_dir()))?;
     let program = std::env::current_exe().map_err(artefacts::Error::io("find", Path::new("sledos")))?;

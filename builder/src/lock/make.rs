@@ -9,10 +9,11 @@ use super::model::{Lock, Package, Release};
 use super::{Error, request, scripts};
 use crate::apt::archive::{self, Suite};
 use crate::apt::fetch::{Client, DebCache, LockedFetcher, Progress};
-use crate::apt::index::{self, Record};
+use crate::apt::index;
 use crate::apt::release::Clock;
-use crate::apt::resolve::{self, Chosen, Need, Pool, PoolSuite, Request};
-use crate::apt::sources::Mirrors;
+use crate::apt::resolve::{self, Chosen, Need, Pool, PoolSuite, Publisher, Request};
+use crate::apt::sources::{DEBIAN, Mirrors};
+use crate::cache;
 use crate::recipe::model::Recipe;
 use crate::unpack;
 
@@ -27,19 +28,25 @@ pub struct Archives<'a> {
     pub cache: &'a Path,
 }
 
-/// Resolves `recipe` against its archives as they are now. All .debs are in the
+/// Resolves `recipe` against its archives as they are now. `previous`: the lock that the new one
+/// replaces; unless the archives are old on purpose, none may be older than it was then. All .debs are in the
 /// cache afterwards: their scripts had to be looked at, and the build needs them.
 pub fn make(
     recipe: &Recipe,
     archives: &Archives<'_>,
+    previous: Option<&Lock>,
     clock: Clock,
     needs: &[Need],
     progress: &dyn Progress,
 ) -> Result<Lock, Error> {
+    cache::make(archives.cache)?;
     let suites = archive::open(recipe, archives.mirrors, archives.client, archives.cache, clock, progress)?;
+    if let Some(previous) = previous.filter(|_| !clock.archived) {
+        check_dates(previous, &suites)?;
+    }
     let mut lock = resolve_suites(recipe, &suites, needs)?;
-    let cache = DebCache::open(archives.cache)?;
-    let debs = LockedFetcher::new(archives.client, &cache, archives.mirrors, &lock).fetch(progress)?;
+    let kept = DebCache::open(archives.cache)?;
+    let debs = LockedFetcher::new(archives.client, &kept, archives.mirrors, &lock).fetch(progress)?;
     let unreviewed: BTreeMap<String, String> = lock
         .packages
         .par_iter()
@@ -58,14 +65,27 @@ pub fn make(
     Ok(lock)
 }
 
+/// A signature says who wrote a release, not that it is the newest: an old one may be played back.
+fn check_dates(previous: &Lock, suites: &[Suite]) -> Result<(), Error> {
+    for suite in suites {
+        let same = |old: &&Release| old.archive == suite.archive && old.suite == suite.release.suite;
+        let Some(old) = previous.releases.iter().find(same) else { continue };
+        if suite.release.date < old.date {
+            return Err(Error::Backwards {
+                archive: suite.archive.clone(),
+                suite: old.suite.clone(),
+                found: suite.release.date,
+                locked: old.date,
+            });
+        }
+    }
+    Ok(())
+}
+
 /// The lock but for the scripts.
 pub(super) fn resolve_suites(recipe: &Recipe, suites: &[Suite], needs: &[Need]) -> Result<Lock, Error> {
     let arch = &recipe.debian.arch;
-    let parsed = suites
-        .iter()
-        .map(|suite| Ok(PoolSuite { records: records(suite, arch)? }))
-        .collect::<Result<Vec<_>, archive::Error>>()?;
-    let pool = Pool::new(parsed, arch, &recipe.provided);
+    let parsed = suites.iter().map(|suite| parsed(recipe, suite)).collect();
     let components: BTreeSet<String> = request::component_packages(recipe).collect();
     let request = Request {
         packages: &recipe.packages,
@@ -75,6 +95,7 @@ pub(super) fn resolve_suites(recipe: &Recipe, suites: &[Suite], needs: &[Need]) 
         recommends: recipe.debian.recommends,
         needs,
     };
+    let pool = Pool::new(parsed, arch, &request);
     let chosen = resolve::resolve(&pool, &request)?;
     let releases: Vec<Release> = suites
         .iter()
@@ -96,14 +117,17 @@ pub(super) fn resolve_suites(recipe: &Recipe, suites: &[Suite], needs: &[Need]) 
     })
 }
 
-fn records<'a>(suite: &'a Suite, arch: &str) -> Result<Vec<Record<'a>>, archive::Error> {
-    let mut records = Vec::new();
+fn parsed<'a>(recipe: &Recipe, suite: &'a Suite) -> PoolSuite<'a> {
+    let repository = recipe.repositories.iter().find(|repository| repository.name == suite.archive);
+    let publisher = match repository {
+        Some(repository) if suite.archive != DEBIAN => Publisher::Repository(repository.packages.clone()),
+        _ => Publisher::Distribution,
+    };
+    let mut parsed = PoolSuite::new(&suite.archive, &suite.release.suite, publisher, suite.release.automatic);
     for one in &suite.indices {
-        let parsed = index::parse(&one.text, arch)
-            .map_err(|source| archive::Error::Index { name: one.name.clone(), source })?;
-        records.extend(parsed);
+        parsed.add(index::parse(&one.text, &recipe.debian.arch));
     }
-    Ok(records)
+    parsed
 }
 
 fn package(chosen: Chosen<'_>) -> Package {

@@ -19,6 +19,7 @@ pub use make::{Archives, make};
 pub use model::Lock;
 
 use crate::apt::{archive, fetch, resolve, sources};
+use crate::date;
 use crate::recipe::model::Recipe;
 use yaml::diagnostic::Diagnostics;
 
@@ -60,6 +61,25 @@ pub enum Error {
         /// Packages it does not ask for any more.
         removed: Vec<String>,
     },
+    /// An archive that was newer once.
+    #[error(
+        "{archive} {suite} is of {}, and the lock was made from one of {}: a mirror that lags behind, or \
+         somebody who hides updates. Use another mirror; for an archive that is old on purpose run \
+         `sledos lock --archived`", date::display(*found), date::display(*locked)
+    )]
+    Backwards {
+        /// `debian`.
+        archive: String,
+        /// `bookworm-security`.
+        suite: String,
+        /// Seconds since 1970.
+        found: i64,
+        /// Seconds since 1970.
+        locked: i64,
+    },
+    /// The cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] crate::cache::Error),
     /// The host's apt sources give no mirror.
     #[error(transparent)]
     Sources(#[from] sources::Error),

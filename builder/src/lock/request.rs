@@ -1,5 +1,7 @@
 //! What a recipe asks of the archives, as text and as its digest.
 
+use std::collections::BTreeSet;
+
 use crate::digest;
 use crate::recipe::model::Recipe;
 
@@ -39,6 +41,11 @@ pub(super) fn digest(recipe: &Recipe) -> [u8; 32] {
     for repository in &recipe.repositories {
         lines("repository", &mut [&repository.name, &repository.url, &repository.suite].into_iter());
         lines("repository-component", &mut repository.components.iter());
+        lines("repository-package", &mut repository.packages.iter().flatten());
+        // An empty list gives nothing; none at all, what is asked for.
+        if repository.packages.as_ref().is_some_and(BTreeSet::is_empty) {
+            lines("repository-packages", &mut std::iter::once(&"none".to_owned()));
+        }
     }
     let components: Vec<String> = component_packages(recipe).collect();
     lines("component-package", &mut components.iter());

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::own::Foreign;
 use crate::exit::{Classify, Exit};
 
 /// Writing artefacts failed. Nothing appeared under a final name.
@@ -21,6 +22,14 @@ pub enum Error {
         free: Option<u64>,
         /// What the system said.
         source: io::Error,
+    },
+    /// Others decide what is there.
+    #[error("cannot use {path}: {foreign}")]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// Why it is not ours.
+        foreign: Foreign,
     },
     /// Anything else.
     #[error("cannot {doing} {path}")]
@@ -80,7 +89,7 @@ impl Classify for Error {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("the directory must be writable by the user who builds; root is not needed".to_owned())
             }
-            Self::Io { .. } => None,
+            Self::Foreign { .. } | Self::Io { .. } => None,
         }
     }
 }

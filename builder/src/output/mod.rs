@@ -5,6 +5,7 @@
 
 mod error;
 mod interrupt;
+pub mod own;
 mod sparse;
 mod staged;
 mod sums;
@@ -12,5 +13,5 @@ mod sums;
 pub use error::Error;
 pub use interrupt::{Interrupt, Interrupted};
 pub use sparse::SparseFile;
-pub use staged::StagedDir;
+pub use staged::{StagedDir, check_own};
 pub use sums::{SUMS, parse_sums, sha256_of_file, write_sums};

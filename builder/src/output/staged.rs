@@ -9,6 +9,7 @@ use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 
 use super::Error;
 use super::interrupt::{self, Staged};
+use super::own;
 
 /// A directory being filled beside its final place. Dropped without
 /// [`StagedDir::commit`], it is removed.
@@ -22,6 +23,17 @@ pub struct StagedDir {
     target: PathBuf,
     /// Held open for its lock.
     _lock: File,
+}
+
+/// Refuses a directory for images that is not ours alone: what lies there is signed.
+///
+/// # Errors
+/// When it is another's, others may write there, or it cannot be looked at.
+pub fn check_own(dir: &Path) -> Result<(), Error> {
+    match own::check(dir).map_err(Error::io("look at", dir))? {
+        None => Ok(()),
+        Some(foreign) => Err(Error::Foreign { path: dir.to_owned(), foreign }),
+    }
 }
 
 impl StagedDir {
@@ -151,7 +163,7 @@ impl Drop for StagedDir {
 fn make_dirs(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let missing = dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists());
     let missing = missing.map(Path::to_owned).collect();
-    fs::create_dir_all(dir)?;
+    own::make(dir)?;
     Ok(missing)
 }
 

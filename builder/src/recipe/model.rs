@@ -20,7 +20,8 @@ pub struct Recipe {
     pub debian: Debian,
     /// Signed apt repositories beside Debian.
     pub repositories: Vec<Repository>,
-    /// Packages asked for by name, besides the Essential ones.
+    /// Packages asked for, besides the Essential ones: `name`, or `name/release` from a suite
+    /// or repository.
     pub packages: BTreeSet<String>,
     /// Packages the image does without although others depend on them: name → why.
     pub provided: BTreeMap<String, String>,
@@ -82,10 +83,13 @@ pub struct Repository {
     pub name: String,
     /// Base URL.
     pub url: String,
-    /// Suite.
+    /// Suite, or the directory of a flat repository, which ends in a slash.
     pub suite: String,
-    /// Components.
+    /// Components; none of a flat repository.
     pub components: Vec<String>,
+    /// The packages that come from it, in place of Debian's if need be. `None`: those that are
+    /// asked for and what they need, as far as Debian has none of the name.
+    pub packages: Option<BTreeSet<String>>,
     /// OpenPGP keyring, armoured or binary.
     pub keyring: PathBuf,
 }

@@ -127,6 +127,28 @@ pub(crate) fn package(text: &str) -> Result<String, Wrong> {
     })
 }
 
+/// A package, and perhaps from where: `podman`, `podman/bookworm-backports`.
+pub(crate) fn asked_package(text: &str) -> Result<String, Wrong> {
+    let (name, release) = match text.split_once('/') {
+        Some((name, release)) => (name, Some(release)),
+        None => (text, None),
+    };
+    package(name)?;
+    if let Some(release) = release {
+        archive_part(release)?;
+    }
+    Ok(text.to_owned())
+}
+
+/// The suite of a repository, or the directory of a flat one, which ends in a slash.
+pub(crate) fn repository_suite(text: &str) -> Result<String, Wrong> {
+    let Some(dir) = text.strip_suffix('/') else { return archive_part(text) };
+    if dir.is_empty() || dir == "." || archive_part(dir).is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err(Wrong::new(format!("`{text}` is no directory of a flat repository")).hint("like `./` or `debian12/`"))
+}
+
 /// An image name: names artefacts, partitions and the lock file.
 pub(crate) fn image_name(text: &str) -> Result<String, Wrong> {
     let first = text.chars().next().is_some_and(|c| c.is_ascii_lowercase());

@@ -25,6 +25,7 @@ use crate::artefacts::{Error as ArtefactError, Image, Usr};
 use crate::digest::parse_sha256;
 use crate::exit::{Classify, Exit};
 use crate::image::manifest::{BUILDER, Manifest};
+use crate::output::SUMS;
 use crate::provenance;
 
 /// What was checked, and what is wrong.
@@ -87,6 +88,17 @@ pub enum Error {
         /// How many.
         count: usize,
     },
+    /// Nobody built it again and compared.
+    #[error(
+        "{} was not built again: run `sledos verify` on it first, which records in {} that it comes out \
+         the same, or sign what is there with --unverified", dir.display(), cache.display()
+    )]
+    Unverified {
+        /// The image.
+        dir: PathBuf,
+        /// The cache that was asked.
+        cache: PathBuf,
+    },
     /// The image cannot be made again.
     #[error("cannot build {} again: {why}", dir.display())]
     Inputs {
@@ -122,7 +134,7 @@ impl Classify for Error {
         match self {
             Self::Artefact(error) => error.exit(),
             Self::NotADirectory(_) => Exit::Usage,
-            Self::Wrong { .. } => Exit::Verification,
+            Self::Wrong { .. } | Self::Unverified { .. } => Exit::Verification,
             Self::Inputs { .. } => Exit::Dependencies,
             Self::Recipe(_) => Exit::Recipe,
             Self::Build(error) => error.exit(),
@@ -216,4 +228,14 @@ fn gather(check: impl FnOnce(&mut Vec<String>) -> Result<(), String>) -> Vec<Str
         problems.push(problem);
     }
     problems
+}
+
+/// What says which bytes an image is: the sha256 of its `SHA256SUMS`.
+///
+/// # Errors
+/// When that does not read.
+pub fn identity(dir: &Path) -> Result<[u8; 32], Error> {
+    let path = dir.join(SUMS);
+    let sums = std::fs::read(&path).map_err(ArtefactError::io("read", &path))?;
+    Ok(crate::digest::sha256(&sums))
 }

@@ -107,6 +107,35 @@ fn an_inrelease_of_somebody_else_names_the_mirror_and_leaves_the_old_lock() {
 }
 
 #[test]
+fn a_release_that_is_older_than_the_lock_is_refused() {
+    let (mut repo, dir) = (small(), TempDir::new().unwrap());
+    let recipe = recipe(dir.path(), &repo.keyring(), &["curl"]);
+    lock(&recipe, &[repo.url()], dir.path()).unwrap();
+    let before = fs::read(path_of(&recipe)).unwrap();
+    // Signed, not expired, and without the update that is in the lock.
+    repo.add("libssl", "2.9", "", "");
+    repo.publish_on("bookworm", "Fri, 28 Feb 2025 23:59:59 UTC");
+    let error = lock(&recipe, &[repo.url()], dir.path()).unwrap_err();
+    assert!(matches!(&error, Error::Backwards { suite, .. } if suite == "bookworm"), "{error}");
+    assert!(error.to_string().contains("2025-02-28 23:59:59") && error.to_string().contains("--archived"));
+    assert_eq!(fs::read(path_of(&recipe)).unwrap(), before);
+    // On purpose, and from a lock that nothing is known of, it is an archive like any other.
+    fs::write(path_of(&recipe), "no lock").unwrap();
+    lock(&recipe, &[repo.url()], dir.path()).unwrap();
+    repo.publish_on("bookworm", "Thu, 27 Feb 2025 00:00:00 UTC");
+    let request = LockRequest {
+        recipe: &recipe,
+        mirrors: &[repo.url()],
+        etc_apt: Path::new("/nonexistent"),
+        cache: dir.path(),
+        clock: Clock { now: NOW, archived: true },
+        patience: Patience::default(),
+        output: None,
+    };
+    assert!(lock_recipe(&request, &Silent).is_ok());
+}
+
+#[test]
 fn a_wrong_index_is_refused() {
     let (repo, dir) = (small(), TempDir::new().unwrap());
     let recipe = recipe(dir.path(), &repo.keyring(), &["curl"]);
@@ -161,6 +190,7 @@ fn a_repository_brings_its_component() {
         url: extra.url(),
         suite: "stable".into(),
         components: vec!["main".into()],
+        packages: None,
         keyring: extra.keyring(),
     });
     assert!(matches!(without.is_current_for(&recipe), Err(Error::Stale { .. })));

@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::cloned_ref_to_slice_refs)]
 
 mod fetch;
+mod like_apt;
 mod lock;
 mod recipe;
 mod release;
 mod repo;
 mod resolve;
 mod server;
+mod sources;

@@ -29,14 +29,25 @@ pub(crate) fn run(package: &str, command: &mut Command) -> Vec<u8> {
 /// A key pair in a keyring directory of its own.
 pub(crate) struct Key {
     home: TempDir,
+    /// gpg's clock stands at [`SIGNED`].
+    faked: bool,
     pub(crate) fingerprint: String,
 }
 
 impl Key {
     /// An ed25519 key for signing and certifying, or any other `algorithm`.
     pub(crate) fn new(algorithm: &str, usage: &str) -> Key {
+        Key::made(algorithm, usage, true)
+    }
+
+    /// One of today, for tools that look at the clock.
+    pub(crate) fn lasting() -> Key {
+        Key::made("ed25519", "sign", false)
+    }
+
+    fn made(algorithm: &str, usage: &str, faked: bool) -> Key {
         let home = TempDir::new().unwrap();
-        let mut key = Key { home, fingerprint: String::new() };
+        let mut key = Key { home, faked, fingerprint: String::new() };
         key.gpg(&["--passphrase", "", "--quick-generate-key", "test@example.org", algorithm, usage, "1y"]);
         let listing = String::from_utf8(key.gpg(&["--with-colons", "--list-keys"])).unwrap();
         let fpr = listing.lines().find(|line| line.starts_with("fpr:")).unwrap();
@@ -44,12 +55,17 @@ impl Key {
         key
     }
 
-    /// gpg with this keyring, at the time [`SIGNED`].
+    /// gpg with this keyring.
     pub(crate) fn gpg(&self, arguments: &[&str]) -> Vec<u8> {
         let mut command = Command::new("gpg");
         command.arg("--homedir").arg(self.home.path());
         command.args(["--batch", "--quiet", "--no-tty", "--pinentry-mode", "loopback", "--yes"]);
-        command.args(["--faked-system-time", SIGNED]).args(arguments);
+        // A clock that starts anew with each call may be a second behind the key on a busy machine.
+        command.arg("--ignore-time-conflict");
+        if self.faked {
+            command.args(["--faked-system-time", SIGNED]);
+        }
+        command.args(arguments);
         run("gnupg", &mut command)
     }
 
@@ -154,6 +170,11 @@ impl Repo {
 
     /// Writes index, Release and InRelease of a suite.
     pub(crate) fn publish(&self, suite: &str) {
+        self.publish_on(suite, "Sat, 01 Mar 2025 00:00:00 UTC");
+    }
+
+    /// The same, with a date.
+    pub(crate) fn publish_on(&self, suite: &str, date: &str) {
         use std::io::Write;
         let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
         xz.write_all(self.packages.as_bytes()).unwrap();
@@ -163,7 +184,7 @@ impl Repo {
         fs::create_dir_all(at.parent().unwrap()).unwrap();
         fs::write(at, &index).unwrap();
         let release = format!(
-            "Origin: Test\nSuite: {suite}\nCodename: {suite}\nDate: Sat, 01 Mar 2025 00:00:00 UTC\n\
+            "Origin: Test\nSuite: {suite}\nCodename: {suite}\nDate: {date}\n\
              Valid-Until: Sat, 08 Mar 2025 00:00:00 UTC\nComponents: main\nArchitectures: all amd64\n\
              SHA256:\n {} {} {name}\n",
             sha256(&index),

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sledos::apt::index;
-use sledos::apt::resolve::{Error, Pool, PoolSuite, Request, resolve};
+use sledos::apt::release::Automatic;
+use sledos::apt::resolve::{Error, Pool, PoolSuite, Publisher, Request, resolve};
 
 /// `name version [Field: value; …]` per line becomes an index.
 fn packages(lines: &str) -> String {
@@ -34,8 +35,8 @@ impl Case<'_> {
         let provided: BTreeMap<String, String> =
             self.provided.iter().map(|name| ((*name).to_owned(), String::new())).collect();
         let asked: BTreeSet<String> = self.asked.iter().map(|name| (*name).to_owned()).collect();
-        let suite = PoolSuite { records: index::parse(&text, "amd64").unwrap() };
-        let pool = Pool::new(vec![suite], "amd64", &provided);
+        let mut suite = PoolSuite::new("debian", "bookworm", Publisher::Distribution, Automatic::Yes);
+        suite.add(index::parse(&text, "amd64"));
         let request = Request {
             packages: &asked,
             kernel: None,
@@ -44,6 +45,7 @@ impl Case<'_> {
             recommends: self.recommends,
             needs: &[],
         };
+        let pool = Pool::new(vec![suite], "amd64", &request);
         let chosen = resolve(&pool, &request)?;
         let show = |c: &sledos::apt::resolve::Chosen<'_>| {
             format!("{} {} < {}", c.record.name, c.record.version, c.because.join(" "))
@@ -177,7 +179,147 @@ fn an_impossible_request_shows_the_chain() {
     }
     let error = solve("top 1 Depends: libfooo\nlibfoo 1\n", &["top"]).unwrap_err();
     let Error::Unsatisfiable { missing, .. } = &error else { panic!("{error}") };
-    assert_eq!(*missing, [("libfooo".to_owned(), vec!["libfoo".to_owned()])], "{error}");
+    assert_eq!((&*missing[0].name, &*missing[0].near), ("libfooo", &["libfoo".to_owned()][..]), "{error}");
+}
+
+/// A suite of several: `archive suite packages`.
+#[derive(Clone, Copy)]
+struct Shelf<'a> {
+    archive: &'a str,
+    suite: &'a str,
+    automatic: Automatic,
+    /// `packages:` of a repository.
+    only: Option<&'a [&'a str]>,
+    packages: &'a str,
+}
+
+const MAIN: Shelf<'_> =
+    Shelf { archive: "debian", suite: "bookworm", automatic: Automatic::Yes, only: None, packages: "" };
+
+/// `name version archive` of what is chosen.
+fn choose(shelves: &[Shelf<'_>], asked: &[&str]) -> Result<Vec<String>, Error> {
+    let texts: Vec<String> = shelves.iter().map(|shelf| packages(shelf.packages)).collect();
+    let suites = shelves.iter().zip(&texts).map(|(shelf, text)| {
+        let only = shelf.only.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        let publisher = match shelf.archive {
+            "debian" => Publisher::Distribution,
+            _ => Publisher::Repository(only),
+        };
+        let mut suite = PoolSuite::new(shelf.archive, shelf.suite, publisher, shelf.automatic);
+        suite.add(index::parse(text, "amd64"));
+        suite
+    });
+    let asked: BTreeSet<String> = asked.iter().map(|name| (*name).to_owned()).collect();
+    let request = Request {
+        packages: &asked,
+        kernel: None,
+        components: &BTreeSet::new(),
+        provided: &BTreeMap::new(),
+        recommends: false,
+    };
+    let pool = Pool::new(suites.collect(), "amd64", &request);
+    let chosen = resolve(&pool, &request)?;
+    let name = |c: &sledos::apt::resolve::Chosen<'_>| {
+        format!("{} {} {}", c.record.name, c.record.version, shelves[c.suite].suite)
+    };
+    Ok(chosen.iter().map(name).collect())
+}
+
+#[test]
+fn backports_give_what_is_asked_from_them_and_what_that_needs() {
+    let main = Shelf {
+        packages: "curl 1 Depends: libc\nlibc 1\npodman 1 Depends: libc\nnet 1\nx 1 Depends: libc (>= 2) | net",
+        ..MAIN
+    };
+    let backports = Shelf {
+        suite: "bpo",
+        automatic: Automatic::Upgrades,
+        packages: "curl 2 Depends: libc\nlibc 2\npodman 2 Depends: common (>= 2), net\ncommon 2\nnet 2\nnew 2 Depends: net",
+        ..MAIN
+    };
+    let choose = |asked: &[&str]| choose(&[main, backports], asked).unwrap();
+    assert_eq!(choose(&["curl", "podman"]), ["curl 1 bookworm", "libc 1 bookworm", "podman 1 bookworm"]);
+    // An alternative that would need a newer version from there is none.
+    assert_eq!(choose(&["x"]), ["net 1 bookworm", "x 1 bookworm"]);
+    let from = ["common 2 bpo", "curl 1 bookworm", "libc 1 bookworm", "net 1 bookworm", "podman 2 bpo"];
+    assert_eq!(choose(&["curl", "podman/bpo"]), from);
+    // As in apt: what nobody else has comes from there.
+    assert_eq!(choose(&["new"]), ["net 1 bookworm", "new 2 bpo"]);
+}
+
+#[test]
+fn what_is_asked_from_a_suite_brings_newer_versions_only_where_it_must() {
+    let main = Shelf { packages: "a 1 Depends: lib\nlib 1\nother 1", ..MAIN };
+    let backports = Shelf {
+        suite: "bpo",
+        automatic: Automatic::No,
+        packages: "a 2 Depends: lib (>= 2), other\nlib 2 Depends: deep (>= 2)\ndeep 2\nother 2",
+        ..MAIN
+    };
+    assert_eq!(
+        choose(&[main, backports], &["a/bpo"]).unwrap(),
+        ["a 2 bpo", "deep 2 bpo", "lib 2 bpo", "other 1 bookworm"]
+    );
+}
+
+#[test]
+fn a_repository_replaces_nothing_and_brings_nothing_unasked() {
+    let main = Shelf {
+        packages: "bash 1 Essential: yes\ncurl 1 Depends: ssl | tls\nssl 1\nmawk 1 Provides: awk\nuser 1 Depends: awk",
+        ..MAIN
+    };
+    let site = Shelf {
+        archive: "site",
+        suite: "stable",
+        packages: "bash 9 Essential: yes\ncurl 9\nssl 9\ntool 9 Depends: lib, ssl\nlib 9\n\
+            evil 9 Essential: yes; Provides: awk, ssl; Priority: required\nmawk 9\nnewer 9 Depends: ssl (>= 9)",
+        ..MAIN
+    };
+    let with = |only: Option<&'static [&'static str]>, asked: &[&str]| {
+        choose(&[main, Shelf { only, ..site }], asked)
+    };
+    let plain = with(None, &["curl", "tool", "user"]).unwrap();
+    let expected = "bash 1 bookworm,curl 1 bookworm,lib 9 stable,mawk 1 bookworm,ssl 1 bookworm,\
+        tool 9 stable,user 1 bookworm";
+    assert_eq!(plain.join(","), expected);
+    // By name it may.
+    let named = with(None, &["curl/site"]).unwrap();
+    assert_eq!(named, ["bash 1 bookworm", "curl 9 stable"]);
+    let listed = with(Some(&["curl", "tool", "lib"]), &["curl", "tool"]).unwrap();
+    assert_eq!(
+        listed,
+        ["bash 1 bookworm", "curl 9 stable", "lib 9 stable", "ssl 1 bookworm", "tool 9 stable"]
+    );
+    let listed = with(Some(&["bash"]), &["curl"]).unwrap();
+    assert_eq!(listed, ["bash 9 stable", "curl 1 bookworm", "ssl 1 bookworm"]);
+
+    // What is kept out is named where it would have helped.
+    let error = with(None, &["newer"]).unwrap_err().to_string();
+    assert!(error.contains("site stable has ssl 9") && error.contains("ask for `ssl/site`"), "{error}");
+    let error = with(Some(&["tool"]), &["tool"]).unwrap_err().to_string();
+    assert!(error.contains("site stable has lib 9"), "{error}");
+    assert!(matches!(with(Some(&["gone"]), &["curl"]), Err(Error::NotInRepository { .. })));
+    let error = with(None, &["curl/elsewhere"]).unwrap_err().to_string();
+    assert!(error.contains("It has: bookworm, site"), "{error}");
+    assert!(matches!(with(None, &["user/site"]), Err(Error::UnknownPackage { .. })));
+}
+
+#[test]
+fn a_wanted_package_that_cannot_be_used_says_why() {
+    let text = packages("good 1").replace("\n\n", "\n")
+        + "\nPackage: bad\nVersion: 1\nArchitecture: amd64\nFilename: bad.deb\nSize: 1\n";
+    let mut suite = PoolSuite::new("debian", "bookworm", Publisher::Distribution, Automatic::Yes);
+    suite.add(index::parse(&text, "amd64"));
+    let asked = BTreeSet::from(["bad".to_owned()]);
+    let request = Request {
+        packages: &asked,
+        kernel: None,
+        components: &BTreeSet::new(),
+        provided: &BTreeMap::new(),
+        recommends: false,
+    };
+    let error = resolve(&Pool::new(vec![suite], "amd64", &request), &request).unwrap_err().to_string();
+    assert!(error.contains("debian bookworm lists bad") && error.contains("no valid SHA256"), "{error}");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! An HTTP server that misbehaves on request.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -103,7 +105,7 @@ fn answer(
         let from = if offset > 0 { format!("@{offset}") } else { String::new() };
         log.lock().unwrap().push(format!("{path}{from}"));
         let manner = manner(&path);
-        let file: PathBuf = root.join(path.trim_start_matches('/'));
+        let file: PathBuf = root.join(OsString::from_vec(unescaped(path.trim_start_matches('/'))));
         let Ok(mut body) = fs::read(file) else {
             write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")?;
             continue;
@@ -140,6 +142,20 @@ fn answer(
             _ => stream.write_all(&body)?,
         }
     }
+}
+
+/// Percent-decoding (RFC 3986 section 2.1).
+pub(crate) fn unescaped(path: &str) -> Vec<u8> {
+    let mut bytes = path.bytes();
+    let mut out = Vec::new();
+    while let Some(byte) = bytes.next() {
+        let digit = |byte: Option<u8>| byte.and_then(|b| char::from(b).to_digit(16));
+        out.push(match byte {
+            b'%' => u8::try_from(digit(bytes.next()).unwrap() * 16 + digit(bytes.next()).unwrap()).unwrap(),
+            plain => plain,
+        });
+    }
+    out
 }
 
 /// Waits for the client to give up.

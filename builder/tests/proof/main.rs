@@ -166,9 +166,19 @@ fn a_signature_is_the_same_every_time_and_holds_for_its_image_and_key_only() {
     assert_eq!(code, 5, "an image that nobody signed: {report}");
     assert!(report.contains("cannot read") && report.contains("SHA256SUMS.minisig"), "{report}");
 
+    // Only what was built again and came out the same is signed, unless somebody says so.
+    let kept = dir.path().join("cache");
+    let sign_verified = || said(&["sign", text(&image), "--key", text(&secret), "--cache", text(&kept)]);
+    let (code, report) = sign_verified();
+    assert_eq!(code, 5, "{report}");
+    assert!(report.contains("run `sledos verify`") && report.contains("--unverified"), "{report}");
+    let cache = sledos::cache::Cache::open(&kept).unwrap();
+    cache.record_verified(&sledos::verify::identity(&image).unwrap()).unwrap();
+    assert_eq!(sign_verified().0, 0);
+
     let files = ["SHA256SUMS.minisig", "provenance.intoto.jsonl"].map(|name| image.join(name));
     let sign = || {
-        assert_eq!(said(&["sign", text(&image), "--key", text(&secret)]).0, 0);
+        assert_eq!(said(&["sign", text(&image), "--unverified", "--key", text(&secret)]).0, 0);
         files.each_ref().map(|file| fs::read(file).unwrap())
     };
     assert_eq!(sign(), sign());
@@ -194,7 +204,7 @@ fn a_signature_is_the_same_every_time_and_holds_for_its_image_and_key_only() {
     // The signatures of another image of the same key.
     let taste = Taste { version: "2", ..PLAIN };
     let second = small(&dir.path().join("second"), taste);
-    assert_eq!(said(&["sign", text(&second), "--key", text(&secret)]).0, 0);
+    assert_eq!(said(&["sign", text(&second), "--unverified", "--key", text(&secret)]).0, 0);
     for (n, sentence) in [(0, "does not match the document"), (1, "it says something else than the image's")]
     {
         let own = fs::read(&files[n]).unwrap();
@@ -207,7 +217,7 @@ fn a_signature_is_the_same_every_time_and_holds_for_its_image_and_key_only() {
     // A damaged image is not signed.
     fs::write(second.join("vmlinuz"), b"another kernel").unwrap();
     let before = fs::read(second.join("SHA256SUMS.minisig")).unwrap();
-    let (code, report) = said(&["sign", text(&second), "--key", text(&secret)]);
+    let (code, report) = said(&["sign", text(&second), "--unverified", "--key", text(&secret)]);
     assert_eq!(code, 5, "{report}");
     assert_eq!(fs::read(second.join("SHA256SUMS.minisig")).unwrap(), before);
 }

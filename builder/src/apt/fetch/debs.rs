@@ -11,10 +11,14 @@ use std::sync::{Mutex, PoisonError};
 use sha2::{Digest, Sha256};
 
 use super::{Client, Error, Problem, Progress, try_mirrors};
-use crate::apt::sources::{MirrorList, Mirrors};
+use crate::apt::sources::{Mirror, MirrorList, Mirrors};
 use crate::digest;
 use crate::lock::Lock;
 use crate::lock::model::{Package, Release};
+
+/// What to do when no mirror has a locked package.
+const GONE: &str =
+    "The mirror does not hold it (any more): lock again, or pass --mirror with one that keeps old packages";
 
 /// Downloads at the same time.
 const CONNECTIONS: usize = 6;
@@ -152,7 +156,8 @@ impl<'a> LockedFetcher<'a> {
             }
         })?;
         let what = format!("{} {}", package.name, package.version);
-        try_mirrors(&what, mirrors, &package.path, progress, |url| {
+        let address = |mirror: &Mirror| mirror.address(&package.path);
+        try_mirrors(&what, GONE, mirrors, &address, progress, |url| {
             match self.attempt(url, package, true, progress)? {
                 // A part that cannot be continued, or is the wrong beginning.
                 Err(Problem::Status(200..500) | Problem::WrongHash | Problem::TooLarge { .. })

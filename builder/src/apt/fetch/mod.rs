@@ -16,7 +16,7 @@ pub use debs::{DebCache, LockedFetcher};
 use transport::Transport;
 
 use super::sources::{Mirror, MirrorList};
-use crate::digest;
+use crate::digest::Hash;
 
 /// How long to wait for what.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +102,7 @@ impl fmt::Display for Problem {
             Problem::Status(code) => write!(f, "status {code}"),
             Problem::Truncated { got, wanted } => write!(f, "ended after {got} of {wanted} bytes"),
             Problem::TooLarge { limit } => write!(f, "larger than the {limit} bytes it may have"),
-            Problem::WrongHash => f.write_str("its sha256 is wrong: changed or damaged"),
+            Problem::WrongHash => f.write_str("its hash is wrong: changed or damaged"),
             Problem::Io(error) => write!(f, "{error}"),
         }
     }
@@ -123,10 +123,12 @@ pub struct Attempt {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No mirror gave it.
-    #[error("cannot fetch {what}:{}\n{}", list(attempts), advice(attempts))]
+    #[error("cannot fetch {what}:{}\n{}", list(attempts), advice(attempts, gone))]
     Mirrors {
         /// `Packages of bookworm/main`, `curl 7.88.1-10`.
         what: String,
+        /// What to do when it is nowhere.
+        gone: &'static str,
         /// Every address tried, in order.
         attempts: Vec<Attempt>,
     },
@@ -160,12 +162,25 @@ fn list(attempts: &[Attempt]) -> String {
     attempts.iter().map(line).collect()
 }
 
-fn advice(attempts: &[Attempt]) -> &'static str {
+fn advice(attempts: &[Attempt], gone: &'static str) -> &'static str {
     if attempts.iter().all(|a| matches!(a.problem, Problem::NotFound)) {
-        "The mirror does not hold it (any more): lock again, or pass --mirror with one that keeps old packages"
+        gone
     } else {
         "Check the network, or pass --mirror with another one"
     }
+}
+
+/// A file to fetch into memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// For messages: `Packages of bookworm/main`.
+    pub what: &'a str,
+    /// Bytes it may have.
+    pub limit: u64,
+    /// What it must be, when known.
+    pub hash: Option<Hash>,
+    /// What to do when no mirror has it.
+    pub gone: &'static str,
 }
 
 /// Fetches files. Cheap to share between threads; keeps connections open.
@@ -183,25 +198,39 @@ impl Client {
     }
 
     /// A small file into memory, from the first mirror that has it; with it the
-    /// mirror. `sha256`: what it must be, when known. `limit`: bytes it may have.
+    /// mirror. `path` is below the mirrors' base address, as files are called there.
     pub fn small<'m>(
         &self,
-        what: &str,
+        wanted: Wanted<'_>,
         mirrors: &'m MirrorList,
         path: &str,
-        limit: u64,
-        sha256: Option<[u8; 32]>,
     ) -> Result<(Vec<u8>, &'m Mirror), Error> {
-        try_mirrors(what, mirrors, path, &Silent, |url| Ok(self.read_all(url, limit, sha256)))
+        let address = |mirror: &Mirror| mirror.address(path);
+        try_mirrors(
+            wanted.what,
+            wanted.gone,
+            mirrors,
+            &address,
+            &Silent,
+            |url| Ok(self.read_all(url, wanted)),
+        )
     }
 
-    fn read_all(&self, url: &str, limit: u64, sha256: Option<[u8; 32]>) -> Result<Vec<u8>, Problem> {
+    /// A small file into memory from the very address that somebody wrote.
+    pub fn exact(&self, wanted: Wanted<'_>, url: &Mirror) -> Result<Vec<u8>, Error> {
+        let alone = MirrorList::new(vec![url.clone()]);
+        let address = |mirror: &Mirror| mirror.url.clone();
+        try_mirrors(wanted.what, wanted.gone, &alone, &address, &Silent, |url| Ok(self.read_all(url, wanted)))
+            .map(|(bytes, _)| bytes)
+    }
+
+    fn read_all(&self, url: &str, wanted: Wanted<'_>) -> Result<Vec<u8>, Problem> {
         let mut bytes = Vec::new();
-        self.transport.get(url, 0, limit, &mut |part| {
+        self.transport.get(url, 0, wanted.limit, &mut |part| {
             bytes.extend_from_slice(part);
             Ok(())
         })?;
-        if sha256.is_some_and(|wanted| digest::sha256(&bytes) != wanted) {
+        if wanted.hash.is_some_and(|hash| !hash.fits(&bytes)) {
             return Err(Problem::WrongHash);
         }
         Ok(bytes)
@@ -214,14 +243,15 @@ impl Client {
 /// The outer error of `attempt` is none of a mirror's and ends it all.
 fn try_mirrors<'m, T>(
     what: &str,
+    gone: &'static str,
     mirrors: &'m MirrorList,
-    path: &str,
+    address: &dyn Fn(&Mirror) -> String,
     progress: &dyn Progress,
     mut attempt: impl FnMut(&str) -> Result<Result<T, Problem>, Error>,
 ) -> Result<(T, &'m Mirror), Error> {
     let mut attempts: Vec<Attempt> = Vec::new();
     for (index, mirror) in mirrors.in_order().chain(mirrors.in_order()) {
-        let url = format!("{}/{path}", mirror.url);
+        let url = address(mirror);
         let hopeless = |problem: &Problem| match problem {
             Problem::Connect(_) => !mirrors.has_worked(index),
             other => !other.may_pass(),
@@ -240,5 +270,5 @@ fn try_mirrors<'m, T>(
             Err(problem) => attempts.push(Attempt { url, origin: mirror.origin.clone(), problem }),
         }
     }
-    Err(Error::Mirrors { what: what.to_owned(), attempts })
+    Err(Error::Mirrors { what: what.to_owned(), gone, attempts })
 }

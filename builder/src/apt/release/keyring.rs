@@ -1,12 +1,17 @@
 //! The keys an archive may be signed by.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use pgp::composed::{Deserializable, SignedPublicKey};
+use pgp::types::KeyDetails;
 
 use super::Error;
 
+/// Debian's keyring on a Debian host.
+const HOST_KEYRINGS: [&str; 2] =
+    ["/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp"];
 /// Larger keyrings are refused; Debian's has 60 kB.
 const LIMIT: u64 = 16 << 20;
 
@@ -19,6 +24,21 @@ pub struct Keyring {
 }
 
 impl Keyring {
+    /// Debian's keys: of the file given, or of the host's.
+    pub fn debian(given: Option<&Path>) -> Result<Keyring, Error> {
+        let host = HOST_KEYRINGS.iter().map(Path::new).find(|file| file.exists());
+        Keyring::read(given.or(host).unwrap_or(Path::new(HOST_KEYRINGS[0])))
+    }
+
+    /// Fingerprints of all keys and subkeys, in upper-case hexadecimal.
+    pub fn fingerprints(&self) -> BTreeSet<String> {
+        let of = |key: &SignedPublicKey| {
+            let subkeys = key.public_subkeys.iter().map(|subkey| format!("{:X}", subkey.key.fingerprint()));
+            std::iter::once(format!("{:X}", key.primary_key.fingerprint())).chain(subkeys).collect::<Vec<_>>()
+        };
+        self.keys.iter().flat_map(of).collect()
+    }
+
     /// The keys of a binary or armoured file.
     pub fn read(file: &Path) -> Result<Keyring, Error> {
         let name = file.display().to_string();

@@ -1,4 +1,4 @@
-//! InRelease: who signed it, and what it says.
+//! InRelease (or Release and Release.gpg): who signed it, and what it says.
 //!
 //! [`open`] takes the file as it came from a mirror and gives a [`Release`] only
 //! when a key of the keyring signed exactly the text it is parsed from, the text
@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 pub use keyring::Keyring;
 
 use super::deb822;
-use crate::{date, digest};
+use crate::date;
+use crate::digest::{self, Hash};
 
 /// A verified Release file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +30,14 @@ pub struct Release {
     pub architectures: Vec<String>,
     /// Whether files can be fetched by their hash.
     pub by_hash: bool,
-    /// Index files: path below the suite's directory → size and sha256.
+    /// What its packages are worth when the same name is in other suites, too.
+    pub automatic: Automatic,
+    /// Whether packages for all architectures are in the index of each
+    /// (`No-Support-for-Architecture-all: Packages`), not in one of their own.
+    pub all_in_each: bool,
+    /// Index files: path below the suite's directory → size and hash.
     pub files: BTreeMap<String, IndexFile>,
-    /// sha256 of the InRelease file.
+    /// sha256 of the InRelease file, or of the Release file beside Release.gpg.
     pub sha256: [u8; 32],
     /// Fingerprint of the primary key that signed it, upper-case hexadecimal.
     pub signed_by: String,
@@ -42,8 +48,31 @@ pub struct Release {
 pub struct IndexFile {
     /// In bytes.
     pub size: u64,
-    /// Its sha256.
-    pub sha256: [u8; 32],
+    /// Its hash: the sha256 when there is one.
+    pub hash: Hash,
+}
+
+/// `NotAutomatic` and `ButAutomaticUpgrades`: apt's default pins (apt_preferences(5)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Automatic {
+    /// Neither is given.
+    #[default]
+    Yes,
+    /// `ButAutomaticUpgrades: yes`, as in backports.
+    Upgrades,
+    /// `NotAutomatic: yes`, as in experimental.
+    No,
+}
+
+impl Automatic {
+    /// apt's pin priority.
+    pub fn priority(self) -> u16 {
+        match self {
+            Automatic::Yes => 500,
+            Automatic::Upgrades => 100,
+            Automatic::No => 1,
+        }
+    }
 }
 
 /// The time that counts. The program never looks at the clock by itself.
@@ -70,11 +99,11 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
-    /// Not an OpenPGP cleartext signed message.
+    /// Not an OpenPGP signature, or none of a Release file.
     #[error("not a signed Release file: {problem}")]
     NotSigned {
         /// What is wrong.
-        problem: String,
+        problem: &'static str,
     },
     /// Text before or after the signed part.
     #[error("there is text outside of the signed part")]
@@ -169,6 +198,21 @@ pub fn open(bytes: &[u8], suite: &str, keyring: &Keyring, clock: Clock) -> Resul
     Ok(release)
 }
 
+/// Verifies a Release file by its `Release.gpg`, and parses it.
+pub fn open_detached(
+    bytes: &[u8],
+    signature: &[u8],
+    suite: &str,
+    keyring: &Keyring,
+    clock: Clock,
+) -> Result<Release, Error> {
+    let verified = signature::verify_detached(bytes, signature, keyring, clock)?;
+    let mut release = parse(&verified.text, suite, clock)?;
+    release.sha256 = digest::sha256(bytes);
+    release.signed_by = verified.signed_by;
+    Ok(release)
+}
+
 fn parse(text: &str, wanted: &str, clock: Clock) -> Result<Release, Error> {
     let malformed = |problem: String| Error::Malformed { problem };
     let stanza = deb822::stanzas(text).next().ok_or_else(|| malformed("it is empty".to_owned()))?;
@@ -178,11 +222,14 @@ fn parse(text: &str, wanted: &str, clock: Clock) -> Result<Release, Error> {
         components: Vec::new(),
         architectures: Vec::new(),
         by_hash: false,
+        automatic: Automatic::Yes,
+        all_in_each: false,
         files: BTreeMap::new(),
         sha256: [0; 32],
         signed_by: String::new(),
     };
     let (mut suite, mut codename, mut dated) = ("", "", false);
+    let (mut not_automatic, mut upgrades, mut weak) = (false, false, false);
     for field in stanza.fields() {
         let field = field.map_err(|bad| malformed(bad.to_string()))?;
         let time = || {
@@ -193,6 +240,8 @@ fn parse(text: &str, wanted: &str, clock: Clock) -> Result<Release, Error> {
             "suite" => suite = field.value,
             "codename" => codename = field.value,
             "date" => (release.date, dated) = (time()?, true),
+            // Some generators write the field and nothing in it: then it says nothing, as for apt.
+            "valid-until" if field.value.is_empty() => {}
             "valid-until" => {
                 let until = time()?;
                 if until < clock.now && !clock.archived {
@@ -204,33 +253,62 @@ fn parse(text: &str, wanted: &str, clock: Clock) -> Result<Release, Error> {
                 release.components = field.words().map(short).collect();
             }
             "architectures" => release.architectures = field.words().map(str::to_owned).collect(),
-            "acquire-by-hash" => release.by_hash = field.value == "yes",
-            "sha256" => {
+            "acquire-by-hash" => release.by_hash = yes(field.value) || field.value == "force",
+            "notautomatic" => not_automatic = yes(field.value),
+            "butautomaticupgrades" => upgrades = yes(field.value),
+            "no-support-for-architecture-all" => {
+                release.all_in_each = field.words().any(|word| word == "Packages");
+            }
+            kind @ ("sha256" | "sha512") => {
                 for line in field.lines().filter(|line| !line.is_empty()) {
-                    let (path, file) = index_file(line)
+                    let (path, file) = index_file(line, kind)
                         .ok_or_else(|| malformed(format!("`{line}` is no index file's hash")))?;
-                    release.files.insert(path, file);
+                    let known = release.files.entry(path).or_insert(file);
+                    if kind == "sha256" {
+                        *known = file;
+                    }
                 }
             }
+            "md5sum" | "sha1" => weak = true,
             _ => {}
         }
     }
-    if suite != wanted && codename != wanted {
+    release.automatic = match (not_automatic, upgrades) {
+        (false, false) => Automatic::Yes,
+        (true, false) => Automatic::No,
+        // The one word is enough for apt.
+        (_, true) => Automatic::Upgrades,
+    };
+    // A flat repository is asked for by its directory, and some name no suite at all.
+    let nameless = suite.is_empty() && codename.is_empty();
+    if suite != wanted && codename != wanted && !wanted.ends_with('/') && !nameless {
         let found = format!("{suite} ({codename})");
         return Err(Error::WrongSuite { wanted: wanted.to_owned(), found });
     }
     if !dated {
         return Err(malformed("it has no date".to_owned()));
     }
+    if weak && release.files.is_empty() {
+        return Err(malformed("it lists files by MD5Sum or SHA1 alone, which can be forged".to_owned()));
+    }
     Ok(release)
 }
 
-fn index_file(line: &str) -> Option<(String, IndexFile)> {
+/// As apt reads a switch.
+fn yes(value: &str) -> bool {
+    ["yes", "true", "with", "on", "enable", "1"].iter().any(|word| value.eq_ignore_ascii_case(word))
+}
+
+fn index_file(line: &str, kind: &str) -> Option<(String, IndexFile)> {
     let mut words = line.split_ascii_whitespace();
-    let sha256 = digest::parse_sha256(words.next()?)?;
+    let digits = words.next()?;
+    let hash = match kind {
+        "sha512" => Hash::Sha512(digest::parse_sha512(digits)?),
+        _ => Hash::Sha256(digest::parse_sha256(digits)?),
+    };
     let size = words.next()?.parse().ok()?;
     let path = words.next()?.to_owned();
-    words.next().is_none().then_some((path, IndexFile { size, sha256 }))
+    words.next().is_none().then_some((path, IndexFile { size, hash }))
 }
 
 #[cfg(test)]
@@ -249,7 +327,7 @@ mod tests {
         assert_eq!(release.date, 1_757_146_353);
         assert_eq!(release.components, ["main", "contrib"]);
         assert!(release.by_hash);
-        assert_eq!(release.files["main/x"], IndexFile { size: 0, sha256: digest::sha256(b"") });
+        assert_eq!(release.files["main/x"], IndexFile { size: 0, hash: Hash::Sha256(digest::sha256(b"")) });
     }
 
     #[test]

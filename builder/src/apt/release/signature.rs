@@ -1,6 +1,8 @@
-//! The cleartext signature around a Release file (RFC 9580 section 7).
+//! The signature of a Release file: around it (RFC 9580 section 7) or beside it (section 10.4).
 
-use pgp::composed::{CleartextSignedMessage, SignedPublicKey, SignedPublicSubKey};
+use pgp::composed::{
+    CleartextSignedMessage, Deserializable, DetachedSignature, SignedPublicKey, SignedPublicSubKey,
+};
 use pgp::packet::{Signature, SignatureType};
 use pgp::types::KeyDetails;
 
@@ -14,41 +16,62 @@ const END: &str = "-----END PGP SIGNATURE-----";
 const CLOCK_SKEW: i64 = 24 * 3600;
 
 pub(super) struct Verified {
-    /// Exactly what was signed, with `\n` as line end.
+    /// What was signed, with `\n` as line end.
     pub text: String,
     /// Fingerprint of the primary key, upper-case hexadecimal.
     pub signed_by: String,
 }
 
-/// At least one signature must be good, and none by a known key may be bad.
-/// Signatures by keys we do not have are passed over: Debian signs with several.
+/// The text within a cleartext signed message.
 pub(super) fn verify(bytes: &[u8], keyring: &Keyring, clock: Clock) -> Result<Verified, Error> {
-    let not_signed = |problem: &dyn std::fmt::Display| Error::NotSigned { problem: problem.to_string() };
-    let file = std::str::from_utf8(bytes).map_err(|error| not_signed(&error))?;
+    // What `pgp` says of damaged bytes are their numbers, which help nobody.
+    let damaged = || Error::NotSigned { problem: "its OpenPGP signature is damaged" };
+    let file = std::str::from_utf8(bytes).map_err(|_| Error::NotSigned { problem: "it is no UTF-8 text" })?;
     check_frame(file)?;
     // `pgp` takes an empty line at the end for text.
-    let (message, _) =
-        CleartextSignedMessage::from_string(file.trim_end()).map_err(|error| not_signed(&error))?;
+    let (message, _) = CleartextSignedMessage::from_string(file.trim_end()).map_err(|_| damaged())?;
     let signed = message.signed_text();
+    let signed_by = signer(message.signatures(), signed.as_bytes(), keyring, clock)?;
+    Ok(Verified { text: signed.replace("\r\n", "\n"), signed_by })
+}
+
+/// A text with its signatures in a file of their own, armoured or binary.
+pub(super) fn verify_detached(
+    text: &[u8],
+    signature: &[u8],
+    keyring: &Keyring,
+    clock: Clock,
+) -> Result<Verified, Error> {
+    let damaged = |_| Error::NotSigned { problem: "its Release.gpg is no OpenPGP signature" };
+    let (parsed, _) = DetachedSignature::from_reader_many_buf(signature).map_err(damaged)?;
+    let signatures = parsed
+        .map(|one| one.map(|one| one.signature))
+        .collect::<Result<Vec<Signature>, _>>()
+        .map_err(damaged)?;
+    let signed_by = signer(&signatures, text, keyring, clock)?;
+    Ok(Verified { text: String::from_utf8_lossy(text).replace("\r\n", "\n"), signed_by })
+}
+
+/// Who signed: the fingerprint of the primary key. At least one signature must be good, and
+/// none by a known key may be bad. Signatures by keys we do not have are passed over: Debian
+/// signs with several.
+fn signer(signatures: &[Signature], signed: &[u8], keyring: &Keyring, clock: Clock) -> Result<String, Error> {
     let (mut signed_by, mut refused, mut unknown) = (None, None, Vec::new());
-    for signature in message.signatures() {
+    for signature in signatures {
         let Some(signer) = Signer::find(keyring, signature) else {
             unknown.push(issuer(signature));
             continue;
         };
-        match signer.check(signature, &signed, clock, keyring) {
+        match signer.check(signature, signed, clock, keyring) {
             Ok(()) => signed_by = signed_by.or(Some(signer)),
             Err(bad @ Error::BadSignature { .. }) => return Err(bad),
             Err(error) => refused = refused.or(Some(error)),
         }
     }
     match (signed_by, refused) {
-        (Some(signer), _) => Ok(Verified {
-            text: signed.replace("\r\n", "\n"),
-            signed_by: format!("{:X}", signer.key.primary_key.fingerprint()),
-        }),
+        (Some(signer), _) => Ok(format!("{:X}", signer.key.primary_key.fingerprint())),
         (None, Some(error)) => Err(error),
-        (None, None) if unknown.is_empty() => Err(not_signed(&"it has no signature")),
+        (None, None) if unknown.is_empty() => Err(Error::NotSigned { problem: "it has no signature" }),
         (None, None) => {
             Err(Error::UnknownSigner { signers: unknown.join(", "), keyring: keyring.name.clone() })
         }
@@ -59,11 +82,15 @@ pub(super) fn verify(bytes: &[u8], keyring: &Keyring, clock: Clock) -> Result<Ve
 fn check_frame(file: &str) -> Result<(), Error> {
     let begins = file.lines().filter(|line| line.trim_end() == BEGIN).count();
     if begins == 0 {
-        return Err(Error::NotSigned { problem: format!("it has no line `{BEGIN}`") });
+        return Err(Error::NotSigned {
+            problem: "it has no line `-----BEGIN PGP SIGNED MESSAGE-----`; is it another page, like that of a proxy?",
+        });
     }
     let after = file.rsplit_once(END).map(|(_, after)| after);
     match after {
-        None => Err(Error::NotSigned { problem: format!("it has no line `{END}`") }),
+        None => {
+            Err(Error::NotSigned { problem: "it is cut off: it has no line `-----END PGP SIGNATURE-----`" })
+        }
         Some(after) if begins > 1 || !file.starts_with(BEGIN) || !after.trim().is_empty() => {
             Err(Error::TextOutside)
         }
@@ -92,7 +119,7 @@ impl<'a> Signer<'a> {
     fn check(
         &self,
         signature: &Signature,
-        signed: &str,
+        signed: &[u8],
         clock: Clock,
         keyring: &Keyring,
     ) -> Result<(), Error> {
@@ -109,8 +136,8 @@ impl<'a> Signer<'a> {
             return Err(Error::BadSignature { key });
         }
         let fits = match self.subkey {
-            None => signature.verify(&self.key.primary_key, signed.as_bytes()),
-            Some(subkey) => signature.verify(&subkey.key, signed.as_bytes()),
+            None => signature.verify(&self.key.primary_key, signed),
+            Some(subkey) => signature.verify(&subkey.key, signed),
         };
         if fits.is_err() {
             return Err(Error::BadSignature { key });

@@ -1,13 +1,17 @@
 //! Which packages an image needs: the SAT solver of `resolvo` over Debian's
-//! relations. The highest version wins, an alternative written first wins, a
-//! real package wins over one that provides the name.
+//! relations. What is asked from a suite wins, then the highest version; an alternative
+//! written first wins, a real package wins over one that provides the name.
 
+mod admit;
+mod asked;
 mod because;
 mod pool;
 mod solve;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use admit::Publisher;
+pub use asked::Asked;
 pub use pool::{Pool, PoolSuite};
 
 use super::index::Record;
@@ -16,7 +20,7 @@ use super::relation;
 /// What to resolve.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
-    /// `name` or `name=version`.
+    /// See [`Asked`].
     pub packages: &'a BTreeSet<String>,
     /// The kernel's package.
     pub kernel: Option<&'a str>,
@@ -39,6 +43,27 @@ pub struct Need {
     pub depends: String,
 }
 
+impl Request<'_> {
+    /// What is asked for by name.
+    fn asked(&self) -> impl Iterator<Item = Asked<'_>> {
+        let packages = self.packages.iter().chain(self.components).map(String::as_str);
+        self.kernel.into_iter().chain(packages).map(Asked::parse)
+    }
+}
+
+/// A name of a conflict that is not there, or not in every version that some suite lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The package.
+    pub name: String,
+    /// Whether no version of it is there.
+    pub unknown: bool,
+    /// Why suites do not give what they list.
+    pub why: Vec<String>,
+    /// Names that look like it.
+    pub near: Vec<String>,
+}
+
 /// A package that is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chosen<'a> {
@@ -55,10 +80,14 @@ pub struct Chosen<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Asked for by name, but in no suite.
-    #[error("there is no package `{name}` in the suites of the recipe.{}", did_you_mean(near))]
+    #[error("there is no package `{name}` in {place}.{}{}", lines(why), did_you_mean(near))]
     UnknownPackage {
         /// As asked.
         name: String,
+        /// `the suites of the recipe`, or the one it was asked from.
+        place: String,
+        /// Why suites do not give what they list.
+        why: Vec<String>,
         /// Names that look like it.
         near: Vec<String>,
     },
@@ -88,6 +117,22 @@ pub enum Error {
         /// Versions that exist.
         exist: Vec<String>,
     },
+    /// Asked from a suite that is none of the recipe's.
+    #[error("`{asked}`: the recipe has no such suite or repository. It has: {}", exist.join(", "))]
+    UnknownRelease {
+        /// As asked.
+        asked: String,
+        /// Suites and repositories that exist.
+        exist: Vec<String>,
+    },
+    /// `packages:` of a repository names what it does not have.
+    #[error("the repository {repository} has no package `{name}`, which its `packages:` names")]
+    NotInRepository {
+        /// The repository.
+        repository: String,
+        /// The package.
+        name: String,
+    },
     /// Asked for, and at the same time said to be provided by the image.
     #[error("`{name}` is asked for and stands under `provided:`, too. Remove it from one of them")]
     AskedAndProvided {
@@ -99,14 +144,15 @@ pub enum Error {
     Unsatisfiable {
         /// The chain, one line per step.
         explanation: String,
-        /// Names in it that no suite has, each with names that look like it.
-        missing: Vec<(String, Vec<String>)>,
+        /// Names in it that no suite has, or not every version of.
+        missing: Vec<Missing>,
     },
 }
 
 /// Up to three packages with a name like `name`.
 fn near(name: &str, pool: &Pool<'_>) -> Vec<String> {
-    yaml::nearest::near(name, pool.names()).into_iter().take(3).map(str::to_owned).collect()
+    let others = pool.names().filter(|other| *other != name);
+    yaml::nearest::near(name, others).into_iter().take(3).map(str::to_owned).collect()
 }
 
 fn did_you_mean(near: &[String]) -> String {
@@ -116,9 +162,16 @@ fn did_you_mean(near: &[String]) -> String {
     }
 }
 
-fn missing_names(missing: &[(String, Vec<String>)]) -> String {
-    let line = |(name, near): &(String, Vec<String>)| {
-        format!("\nNo suite of the recipe has `{name}`.{}", did_you_mean(near))
+fn lines(why: &[String]) -> String {
+    why.iter().map(|why| format!("\n{why}.")).collect()
+}
+
+fn missing_names(missing: &[Missing]) -> String {
+    let line = |missing: &Missing| match (missing.unknown, missing.why.as_slice()) {
+        (true, []) => {
+            format!("\nNo suite of the recipe has `{}`.{}", missing.name, did_you_mean(&missing.near))
+        }
+        (_, why) => lines(why),
     };
     missing.iter().map(line).collect()
 }
@@ -136,6 +189,17 @@ struct Root {
 
 /// Chooses packages, sorted by name.
 pub fn resolve<'a>(pool: &'a Pool<'a>, request: &Request<'_>) -> Result<Vec<Chosen<'a>>, Error> {
+    for suite in pool.suites() {
+        let Publisher::Repository(Some(packages)) = &suite.publisher else { continue };
+        let has = |name: &String| {
+            pool.named(name)
+                .iter()
+                .any(|id| pool.suites().get(pool.get(*id).suite).is_some_and(|its| std::ptr::eq(its, suite)))
+        };
+        if let Some(name) = packages.iter().find(|name| !has(name) && !request.provided.contains_key(*name)) {
+            return Err(Error::NotInRepository { repository: suite.archive.clone(), name: name.clone() });
+        }
+    }
     let roots = roots(pool, request)?;
     let chosen = solve::solve(pool, &roots, request)?;
     let because = because::chains(pool, &roots, &chosen, request.recommends);
@@ -197,24 +261,35 @@ fn needed(pool: &Pool<'_>, need: &Need, request: &Request<'_>) -> Result<Vec<Roo
     Ok(roots)
 }
 
-fn asked_for(pool: &Pool<'_>, asked: &str, request: &Request<'_>) -> Result<Vec<u32>, Error> {
-    let (name, version) = match asked.split_once('=') {
-        Some((name, version)) => (name, Some(version)),
-        None => (asked, None),
-    };
+fn asked_for(pool: &Pool<'_>, text: &str, request: &Request<'_>) -> Result<Vec<u32>, Error> {
+    let asked = Asked::parse(text);
+    let name = asked.name;
     if request.provided.contains_key(name) {
         return Err(Error::AskedAndProvided { name: name.to_owned() });
     }
-    let candidates = pool.named(name);
+    let from = |id: &u32| pool.suites().get(pool.get(*id).suite);
+    let wanted = |suite: &PoolSuite<'_>| asked.release.is_none_or(|release| suite.is_called(release));
+    if !pool.suites().iter().any(wanted) && asked.release.is_some() {
+        let exist = pool.suites().iter().map(|suite| match suite.publisher {
+            Publisher::Distribution => suite.suite.clone(),
+            Publisher::Repository(_) => suite.archive.clone(),
+        });
+        return Err(Error::UnknownRelease { asked: asked.to_string(), exist: exist.collect() });
+    }
+    let mut candidates = pool.named(name);
+    candidates.retain(|id| from(id).is_some_and(wanted));
     if candidates.is_empty() {
         let providers = pool.provider_names(name);
-        return Err(if providers.is_empty() {
-            Error::UnknownPackage { name: name.to_owned(), near: near(name, pool) }
+        return Err(if providers.is_empty() || asked.release.is_some() {
+            let place = asked.release.unwrap_or("the suites of the recipe").to_owned();
+            let (why, near) = (pool.why_not(name), near(name, pool));
+            let near = if why.is_empty() { near } else { Vec::new() };
+            Error::UnknownPackage { name: name.to_owned(), place, why, near }
         } else {
             Error::VirtualPackage { name: name.to_owned(), providers }
         });
     }
-    let Some(version) = version else { return Ok(candidates.to_vec()) };
+    let Some(version) = asked.version else { return Ok(candidates) };
     let text = |id: &u32| pool.get(*id).record.version;
     let exact: Vec<u32> = candidates.iter().copied().filter(|id| text(id) == version).collect();
     if exact.is_empty() {

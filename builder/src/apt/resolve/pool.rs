@@ -1,25 +1,63 @@
 //! All packages of all suites, found by name and by what they provide.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use debversion::Version;
 
-use crate::apt::index::Record;
+use super::Request;
+use super::admit::{self, Publisher, Withheld};
+use crate::apt::index::{Index, Record, Unusable};
 use crate::apt::relation::{self, Atom};
+use crate::apt::release::Automatic;
 
 /// One suite's packages.
 #[derive(Debug)]
 pub struct PoolSuite<'a> {
+    /// `debian`, or the name of a repository.
+    pub archive: String,
+    /// `bookworm`.
+    pub suite: String,
+    /// Who publishes it.
+    pub publisher: Publisher,
+    /// What its release says of itself.
+    pub automatic: Automatic,
     /// Records of all its indices.
     pub records: Vec<Record<'a>>,
+    /// Stanzas of them that cannot be used.
+    pub unusable: Vec<Unusable<'a>>,
 }
 
-/// Packages, ordered by name; the same name best first: the highest version,
-/// then the suite that was named first.
+impl<'a> PoolSuite<'a> {
+    /// A suite with nothing in it yet.
+    pub fn new(archive: &str, suite: &str, publisher: Publisher, automatic: Automatic) -> PoolSuite<'a> {
+        let (archive, suite) = (archive.to_owned(), suite.to_owned());
+        PoolSuite { archive, suite, publisher, automatic, records: Vec::new(), unusable: Vec::new() }
+    }
+
+    /// Adds an index.
+    pub fn add(&mut self, index: Index<'a>) {
+        self.records.extend(index.records);
+        self.unusable.extend(index.unusable);
+    }
+
+    /// Whether `name/release` means this suite.
+    pub(super) fn is_called(&self, release: &str) -> bool {
+        match &self.publisher {
+            Publisher::Distribution => self.suite == release,
+            Publisher::Repository(_) => self.archive == release,
+        }
+    }
+}
+
+/// Packages, ordered by name; the same name best first: the highest priority, as apt's pins
+/// have it, then the highest version, then the suite that was named first.
 #[derive(Debug)]
 pub struct Pool<'a> {
+    /// Without their records.
+    suites: Vec<PoolSuite<'a>>,
+    withheld: HashMap<&'a str, Withheld<'a>>,
     candidates: Vec<Candidate<'a>>,
     by_name: HashMap<&'a str, Range<u32>>,
     /// Name → who provides it, and as which version.
@@ -32,27 +70,41 @@ pub struct Pool<'a> {
 pub(super) struct Candidate<'a> {
     pub record: Record<'a>,
     pub suite: usize,
+    priority: u16,
+    /// Whether its suite is the distribution's.
+    distribution: bool,
     version: OnceCell<Version>,
 }
 
-impl Candidate<'_> {
+impl<'a> Candidate<'a> {
+    pub(super) fn new(record: Record<'a>, suite: usize, priority: u16, distribution: bool) -> Candidate<'a> {
+        Candidate { record, suite, priority, distribution, version: OnceCell::new() }
+    }
+
+    /// Whether apt takes it without being asked: it comes after all others otherwise.
+    pub(super) fn is_automatic(&self) -> bool {
+        self.priority >= Automatic::Yes.priority()
+    }
+
     pub(super) fn version(&self) -> &Version {
         self.version.get_or_init(|| relation::version(self.record.version))
     }
 }
 
 impl<'a> Pool<'a> {
-    /// All packages of `suites` but those called `without`.
-    pub fn new(suites: Vec<PoolSuite<'a>>, arch: &str, without: &BTreeMap<String, String>) -> Pool<'a> {
-        let mut candidates: Vec<Candidate<'a>> = Vec::new();
-        for (suite, records) in suites.into_iter().enumerate() {
-            let wanted = records.records.into_iter().filter(|r| !without.contains_key(r.name));
-            candidates.extend(wanted.map(|record| Candidate { record, suite, version: OnceCell::new() }));
-        }
+    /// What `suites` give for a request (see [`admit`]).
+    pub fn new(mut suites: Vec<PoolSuite<'a>>, arch: &str, request: &Request<'_>) -> Pool<'a> {
+        let (candidates, withheld) = admit::admit(&mut suites, arch, request);
+        Pool { suites, withheld, ..Pool::of(candidates, arch) }
+    }
+
+    /// The pool of these very packages.
+    pub(super) fn of(mut candidates: Vec<Candidate<'a>>, arch: &str) -> Pool<'a> {
         let key = |c: &Candidate<'a>| (c.record.name, c.record.version, c.suite);
         candidates.sort_by(|a, b| {
             let by_name = a.record.name.cmp(b.record.name);
-            by_name.then_with(|| match a.record.version == b.record.version {
+            let by_priority = || b.priority.cmp(&a.priority);
+            by_name.then_with(by_priority).then_with(|| match a.record.version == b.record.version {
                 true => a.suite.cmp(&b.suite),
                 // Versions can be equal and written differently: `1.0` and `1.00`.
                 false => b.version().cmp(a.version()).then_with(|| key(a).cmp(&key(b))),
@@ -71,7 +123,45 @@ impl<'a> Pool<'a> {
                 providers.entry(atom.name).or_default().push((id, version));
             }
         }
-        Pool { candidates, by_name, providers, arch: arch.to_owned() }
+        let (suites, withheld) = (Vec::new(), HashMap::new());
+        Pool { suites, withheld, candidates, by_name, providers, arch: arch.to_owned() }
+    }
+
+    pub(super) fn into_candidates(self) -> Vec<Candidate<'a>> {
+        self.candidates
+    }
+
+    /// The suites that were given, without their records.
+    pub(super) fn suites(&self) -> &[PoolSuite<'a>] {
+        &self.suites
+    }
+
+    /// Why a name, or a version of it, is not here although some suite lists it.
+    pub(super) fn why_not(&self, name: &str) -> Vec<String> {
+        let label = |suite: &PoolSuite<'_>| format!("{} {}", suite.archive, suite.suite);
+        let mut reasons = Vec::new();
+        if let Some(held) = self.withheld.get(name)
+            && let Some(suite) = self.suites.get(held.suite)
+        {
+            let version = held.version;
+            let from = match suite.publisher {
+                Publisher::Distribution => &suite.suite,
+                Publisher::Repository(_) => &suite.archive,
+            };
+            reasons.push(format!(
+                "{} has {name} {version}, and gives only what is asked from it: ask for `{name}/{from}`",
+                label(suite)
+            ));
+        }
+        for suite in &self.suites {
+            let bad = suite.unusable.iter().find(|unusable| unusable.package == name);
+            reasons.extend(
+                bad.map(|bad| {
+                    format!("{} lists {name}, but it cannot be used: {}", label(suite), bad.problem)
+                }),
+            );
+        }
+        reasons
     }
 
     /// # Panics
@@ -98,13 +188,19 @@ impl<'a> Pool<'a> {
         names.into_iter().map(str::to_owned).collect()
     }
 
-    /// Names of the packages whose best version is Essential, sorted.
+    /// Names of the packages whose best version of the distribution is Essential, sorted.
+    /// Nobody else says what an image cannot do without.
     pub(super) fn essential(&self) -> Vec<&'a str> {
-        let mut names: Vec<&str> =
-            self.candidates.iter().filter(|c| c.record.essential).map(|c| c.record.name).collect();
-        names.dedup();
-        names.retain(|name| self.named(name).first().is_some_and(|id| self.get(*id).record.essential));
-        names
+        let best = self.candidates.chunk_by(|a, b| a.record.name == b.record.name);
+        let best = best.filter_map(|same| same.iter().find(|candidate| candidate.distribution));
+        best.filter(|c| c.record.essential).map(|c| c.record.name).collect()
+    }
+
+    /// Whether these, of one name, hold the one that apt would install: the best of all of that
+    /// name, and one that comes unasked.
+    pub(super) fn has_candidate(&self, name: &str, ids: &[u32]) -> bool {
+        let best = self.by_name.get(name).map(|range| range.start);
+        best.is_some_and(|best| ids.contains(&best) && self.get(best).is_automatic())
     }
 
     /// What satisfies `atom`: groups of one name each, the better first (the real
@@ -140,8 +236,12 @@ impl<'a> Pool<'a> {
             }
         }
         // As apt does: the awk of every Debian is the one that is required.
-        let priority = |ids: &[u32]| ids.iter().map(|id| self.get(*id).record.priority).min();
-        provided.sort_by_key(|(_, ids)| priority(ids));
+        // The distribution's own come first: nobody else says what is important in it.
+        let rank = |id: &u32| {
+            let candidate = self.get(*id);
+            (!candidate.distribution, !candidate.is_automatic(), candidate.record.priority)
+        };
+        provided.sort_by_key(|(_, ids)| ids.iter().map(rank).min());
         groups.extend(provided);
         groups
     }

@@ -15,8 +15,9 @@ use resolvo::{
     VersionSetId, VersionSetUnionId,
 };
 
+use super::asked::Asked;
 use super::pool::Pool;
-use super::{Error, Request, Root};
+use super::{Error, Missing, Request, Root};
 use crate::apt::relation::{self, Atom};
 
 /// The packages chosen, by ascending id.
@@ -139,8 +140,11 @@ impl<'a> Clauses<'a> {
     }
 
     fn root(&self, root: &Root) -> ConditionalRequirement {
-        let name = root.candidates.first().map_or(&*root.text, |id| self.pool.get(*id).record.name);
-        let text = root.text.split_once('=').map_or(String::new(), |(_, version)| format!("(= {version})"));
+        let name = Asked::parse(&root.text).name;
+        let asked = Asked::parse(&root.text);
+        let version = asked.version.map(|version| format!("(= {version})"));
+        let release = asked.release.map(|release| format!("(from {release})"));
+        let text = [version, release].into_iter().flatten().collect::<Vec<_>>().join(" ");
         let mut interned = self.interned.borrow_mut();
         let set = interned.set(name, root.candidates.clone(), text);
         interned.requirement(vec![set])
@@ -163,7 +167,12 @@ impl<'a> Clauses<'a> {
                 groups.push((name, ids, text));
             }
         }
-        groups.sort_by_key(|(name, ids, _)| (ids.is_empty(), !self.settled.contains(name)));
+        // As apt does: an alternative whose very candidate will do is better than one that
+        // another version has to be looked for, or that no one asked from its suite.
+        groups.sort_by_key(|(name, ids, _)| {
+            let settled = self.settled.contains(name);
+            (ids.is_empty(), !settled, !settled && !self.pool.has_candidate(name, ids))
+        });
         let mut interned = self.interned.borrow_mut();
         let mut sets: Vec<VersionSetId> = Vec::new();
         for (name, ids, text) in groups {
@@ -205,15 +214,18 @@ impl<'a> Clauses<'a> {
         Ok(known)
     }
 
-    /// Names of the explanation that no suite has.
-    fn missing(&self, explanation: &str) -> Vec<(String, Vec<String>)> {
+    /// Names of the explanation that no suite has, or not every version of.
+    fn missing(&self, explanation: &str) -> Vec<Missing> {
         let words: BTreeSet<&str> = explanation.split([' ', '\n', ',']).collect();
         let interned = self.interned.borrow();
-        let unknown = |name: &&str| interned.name_ids.contains_key(*name) && self.pool.named(name).is_empty();
-        words
-            .into_iter()
-            .filter(unknown)
-            .map(|name| (name.to_owned(), super::near(name, self.pool)))
+        let named = words.into_iter().filter(|word| interned.name_ids.contains_key(*word));
+        named
+            .filter_map(|name| {
+                let unknown = self.pool.named(name).is_empty();
+                let (why, near) = (self.pool.why_not(name), super::near(name, self.pool));
+                let near = if unknown { near } else { Vec::new() };
+                (unknown || !why.is_empty()).then(|| Missing { name: name.to_owned(), unknown, why, near })
+            })
             .collect()
     }
 }

@@ -1,24 +1,16 @@
-//! Choosing mirrors. Which entry of the host serves Debian is a guess made from
-//! its suite and keys; that what came from it is Debian is proved by the
-//! signature, so a wrong guess is an error and never another image.
+//! Choosing mirrors: `--mirror`, the host's apt sources, the recipe's repositories.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::{Entry, Error, SignedBy};
+use super::host::Host;
+use super::{Entry, Error};
 use crate::recipe::model::Recipe;
 
 /// The name Debian itself has in locks.
 pub const DEBIAN: &str = "debian";
-
-/// Code names Debian releases have on hosts that can run this program. `stable`
-/// and the like come last: other people's repositories use these words, too.
-const CODENAMES: [&str; 7] = ["buster", "bullseye", "bookworm", "trixie", "forky", "duke", "sid"];
-/// What Debian appends to a code name; others append their own (`bookworm-pgdg`).
-const POCKETS: [&str; 6] = ["", "-updates", "-security", "/updates", "-backports", "-proposed-updates"];
-const ALIASES: [&str; 5] = ["oldoldstable", "oldstable", "stable", "testing", "unstable"];
 
 /// A place to fetch from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +19,30 @@ pub struct Mirror {
     pub url: String,
     /// Who said so.
     pub origin: Origin,
+}
+
+impl Mirror {
+    /// The address of the file that is called `path` there.
+    pub fn address(&self, path: &str) -> String {
+        match self.url.starts_with("file://") {
+            true => format!("{}/{path}", self.url),
+            false => format!("{}/{}", self.url, escaped(path)),
+        }
+    }
+}
+
+/// A path of an archive as part of an http address. What is escaped is what apt escapes, so that
+/// caches between us and the mirror see one address: also `+` and `~`, which some stores of objects
+/// take for something else.
+fn escaped(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'%' | b'+' | b'~' | 0..=b' ' | 0x7f.. => out += &format!("%{byte:02x}"),
+            plain => out.push(char::from(plain)),
+        }
+    }
+    out
 }
 
 /// Who named a mirror.
@@ -102,14 +118,12 @@ impl Mirrors {
     pub fn choose(recipe: &Recipe, entries: &[Entry], flags: &[String]) -> Result<Mirrors, Error> {
         let mut suites = BTreeMap::new();
         let debian = &recipe.debian;
+        let host = Host::new(entries, &debian.arch, debian.keyring.as_deref());
         for suite in std::iter::once(&debian.suite).chain(&debian.extra_suites) {
-            let chosen = if flags.is_empty() {
-                from_host(entries, suite, &debian.suite, &debian.arch)
-            } else {
-                from_flags(flags, suite)?
-            };
+            let chosen =
+                if flags.is_empty() { host.mirrors(suite, &debian.suite) } else { from_flags(flags, suite)? };
             if chosen.is_empty() {
-                return Err(Error::NoMirror { suite: suite.clone() });
+                return Err(Error::NoMirror { suite: suite.clone(), passed: host.passed_over(suite) });
             }
             suites.insert((DEBIAN.to_owned(), suite.clone()), MirrorList::new(chosen));
         }
@@ -127,7 +141,7 @@ impl Mirrors {
     }
 }
 
-fn is_security(suite: &str) -> bool {
+pub(super) fn is_security(suite: &str) -> bool {
     suite.ends_with("-security") || suite.ends_with("/updates")
 }
 
@@ -147,119 +161,42 @@ fn from_flags(flags: &[String], suite: &str) -> Result<Vec<Mirror>, Error> {
     Ok(distinct(urls.into_iter().map(|url| Mirror { url, origin: Origin::Flag })))
 }
 
-/// Entries of the very suite; else of the same kind (main or security) of
-/// another Debian release; else the sibling of a main archive.
-fn from_host(entries: &[Entry], suite: &str, main_suite: &str, arch: &str) -> Vec<Mirror> {
-    let debian: Vec<&Entry> = entries.iter().filter(|e| may_be_debian(e, arch)).collect();
-    let having = |wanted: &dyn Fn(&str) -> bool| -> Vec<Mirror> {
-        let found = debian.iter().filter(|e| e.suites.iter().any(|s| wanted(s)));
-        distinct(found.flat_map(|entry| {
-            entry.uris.iter().filter_map(|uri| address(uri).ok()).map(|url| Mirror {
-                url,
-                origin: Origin::Host { file: entry.file.clone(), line: entry.line },
-            })
-        }))
-    };
-    let family =
-        |name: &str, suite: &str| suite.strip_prefix(name).is_some_and(|rest| POCKETS.contains(&rest));
-    let kinds: [&[&str]; 3] = [&[main_suite], &CODENAMES, &ALIASES];
-    for names in kinds {
-        let same_kind =
-            having(&|s| names.iter().any(|name| family(name, s)) && is_security(s) == is_security(suite));
-        if !same_kind.is_empty() {
-            return same_kind;
-        }
-        if is_security(suite) {
-            let main = having(&|s| names.contains(&s));
-            if !main.is_empty() {
-                let sibling = |m: Mirror| Mirror { url: format!("{}-security", m.url), origin: m.origin };
-                return main.into_iter().map(sibling).collect();
-            }
-        }
-    }
-    Vec::new()
-}
-
-/// Debian has a component `main` and is signed by Debian's keys.
-fn may_be_debian(entry: &Entry, arch: &str) -> bool {
-    let keys = match &entry.signed_by {
-        None => true,
-        Some(SignedBy::Keys(keys)) => keys.iter().any(|key| key.contains("debian")),
-        Some(SignedBy::Inline(_)) => false,
-    };
-    let arch = entry.architectures.is_empty() || entry.architectures.iter().any(|a| a == arch);
-    keys && arch && entry.components.iter().any(|c| c == "main")
-}
-
 /// Without the slash at its end, if we can fetch from it.
-fn address(url: &str) -> Result<String, Error> {
+pub(super) fn address(url: &str) -> Result<String, Error> {
     let url = url.trim_end_matches('/');
     let known = ["http://", "https://", "file:///"].iter().any(|scheme| url.starts_with(scheme));
-    // apt also takes `file:/path`.
-    match url.strip_prefix("file:/") {
+    // apt also takes `file:/path`, and `copy:/path`, which means the same to us.
+    let local = url.strip_prefix("file:/").or_else(|| url.strip_prefix("copy:/"));
+    match local {
+        Some(path) if url.starts_with("copy:") => Ok(format!("file:///{}", path.trim_start_matches('/'))),
         Some(path) if !path.starts_with('/') => Ok(format!("file:///{path}")),
         _ if known => Ok(url.to_owned()),
         _ => Err(Error::Address { url: url.to_owned() }),
     }
 }
 
-fn distinct(mirrors: impl Iterator<Item = Mirror>) -> Vec<Mirror> {
+pub(super) fn distinct(mirrors: impl Iterator<Item = Mirror>) -> Vec<Mirror> {
     let mut seen = BTreeSet::new();
     mirrors.filter(|mirror| seen.insert(mirror.url.clone())).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-    use crate::apt::sources::{parse_deb822, parse_list};
 
     fn urls(mirrors: Vec<Mirror>) -> Vec<String> {
         mirrors.into_iter().map(|m| m.url).collect()
     }
 
-    fn host(entries: &[Entry], suite: &str) -> Vec<String> {
-        urls(from_host(entries, suite, "bookworm", "amd64"))
-    }
-
-    const THIRD_PARTY: &str = "deb http://g.example/apt cloud-sdk-bookworm main\n\
-        deb [signed-by=/etc/apt/keyrings/docker.asc] http://d.example/linux/debian bookworm stable\n\
-        deb [signed-by=/usr/share/keyrings/hashi.gpg] http://h.example bookworm main\n\
-        deb [arch=arm64] http://arm.example/debian bookworm main\n\
-        deb cdrom:[Debian GNU/Linux 12]/ bookworm main\n\
-        deb http://pg.example bookworm-pgdg main\n\
-        deb http://chrome.example stable main\n";
-
     #[test]
-    fn a_bookworm_host() {
-        let mut entries = parse_list(THIRD_PARTY, Path::new("/e")).unwrap();
-        let debian = "Types: deb\nURIs: http://m/debian/\nSuites: bookworm bookworm-updates\nComponents: main\n\
-            Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n\n\
-            Types: deb\nURIs: http://m/sec\nSuites: bookworm-security\nComponents: main\n";
-        entries.extend(parse_deb822(debian, Path::new("/d")).unwrap());
-        assert_eq!(host(&entries, "bookworm"), ["http://m/debian"]);
-        assert_eq!(host(&entries, "bookworm-updates"), ["http://m/debian"]);
-        assert_eq!(host(&entries, "bookworm-security"), ["http://m/sec"]);
-    }
-
-    #[test]
-    fn a_trixie_host_without_security_updates() {
-        let text = format!(
-            "{}deb http://m/debian trixie main\n",
-            &THIRD_PARTY[..THIRD_PARTY.find("deb [sig").unwrap()]
+    fn names_are_escaped_as_apt_does_and_only_on_the_network() {
+        let mirror = |url: &str| Mirror { url: url.to_owned(), origin: Origin::Recipe };
+        let path = "pool/t-x_1%3a2.0+b~1 \u{e4}_amd64.deb";
+        assert_eq!(
+            mirror("http://m/debian").address(path),
+            "http://m/debian/pool/t-x_1%253a2.0%2bb%7e1%20%c3%a4_amd64.deb"
         );
-        let entries = parse_list(&text, Path::new("/e")).unwrap();
-        assert_eq!(host(&entries, "bookworm"), ["http://m/debian"]);
-        assert_eq!(host(&entries, "bookworm-security"), ["http://m/debian-security"]);
-    }
-
-    #[test]
-    fn a_host_that_is_not_debian() {
-        let text = "deb http://u.example/ubuntu noble main universe\ndeb http://n.example nodistro main\n";
-        let entries = parse_list(text, Path::new("/e")).unwrap();
-        assert!(host(&entries, "bookworm").is_empty());
-        assert!(host(&entries, "bookworm-security").is_empty());
+        assert_eq!(mirror("file:///srv").address(path), format!("file:///srv/{path}"));
     }
 
     #[test]

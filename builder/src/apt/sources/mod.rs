@@ -1,6 +1,8 @@
 //! Where packages may be fetched from: the host's apt configuration and `--mirror`.
 
+mod host;
 mod list;
+mod mirror_list;
 mod mirrors;
 mod stanza;
 
@@ -64,11 +66,14 @@ pub enum Error {
     /// The host has no entry that could serve the suite.
     #[error(
         "no mirror for {suite}: none of the host's apt sources serves Debian. \
-         Pass one, like --mirror http://MIRROR/debian"
+         Pass one, like --mirror http://MIRROR/debian{}",
+        reasons(passed)
     )]
     NoMirror {
         /// `bookworm`.
         suite: String,
+        /// The entries there are.
+        passed: Vec<PassedOver>,
     },
     /// A mirror with an address we cannot fetch from.
     #[error("mirror `{url}`: only http://, https:// and file:/// addresses can be fetched")]
@@ -76,6 +81,36 @@ pub enum Error {
         /// As given.
         url: String,
     },
+}
+
+/// An entry of the host, or one of its addresses, that serves no Debian.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    /// The file it stands in.
+    pub file: PathBuf,
+    /// Its first line, from 1.
+    pub line: usize,
+    /// Its first address, as written.
+    pub uri: String,
+    /// Why it is passed over.
+    pub why: String,
+}
+
+impl PassedOver {
+    fn new(entry: &Entry, why: String) -> PassedOver {
+        let uri = entry.uris.first().cloned().unwrap_or_default();
+        PassedOver { file: entry.file.clone(), line: entry.line, uri, why }
+    }
+}
+
+impl std::fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{} ({}) is passed over: {}", self.file.display(), self.line, self.uri, self.why)
+    }
+}
+
+fn reasons(passed: &[PassedOver]) -> String {
+    passed.iter().map(|passed| format!("\n  {passed}")).collect()
 }
 
 /// The entries of `text`, which is one-line format.

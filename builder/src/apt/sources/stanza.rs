@@ -60,7 +60,8 @@ fn entry(stanza: Stanza<'_>, file: &Path) -> Result<Option<Entry>, (usize, &'sta
 /// A key block is folded: its empty lines are written ` .`.
 fn signed_by(field: &Field<'_>) -> SignedBy {
     if !field.value.contains("-----BEGIN") {
-        return SignedBy::Keys(field.words().map(str::to_owned).collect());
+        let keys = field.words().flat_map(|word| word.split(','));
+        return SignedBy::Keys(keys.filter(|key| !key.is_empty()).map(str::to_owned).collect());
     }
     let lines = field.lines().map(|line| if line == "." { "" } else { line });
     SignedBy::Inline(lines.collect::<Vec<_>>().join("\n").trim_start().to_owned() + "\n")

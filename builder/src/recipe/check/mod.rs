@@ -40,7 +40,7 @@ pub(super) fn recipe(node: &Node, file: &Path, host: &dyn Host, problems: &Probl
     let description = top.or("description", String::new(), |at| at.text(values::line));
     let debian = top.required("debian", |at| archive::debian(at, cx));
     let repositories = top.or("repositories", Vec::new(), |at| archive::repositories(at, cx));
-    let packages = top.or("packages", BTreeSet::new(), |at| set(at, values::package));
+    let packages = top.or("packages", BTreeSet::new(), |at| set(at, values::asked_package));
     let provided = top.or("provided", BTreeMap::new(), |at| reasons(at, values::package));
     let reviewed_scripts = top.or("reviewed-scripts", BTreeMap::new(), |at| reasons(at, values::package));
     let kernel = hardware::kernel(top.get("kernel"));
@@ -67,6 +67,9 @@ pub(super) fn recipe(node: &Node, file: &Path, host: &dyn Host, problems: &Probl
         "is asked for in `packages` and left out by `provided`",
         problems,
     );
+    if let (Some(debian), Some(repositories)) = (&debian, &repositories) {
+        archive::check_releases(top.get("packages"), debian, repositories, problems);
+    }
     both(&top.get("mask"), &top.get("enable"), "is both masked and enabled", problems);
     if let (Some(users), Some(groups)) = (&users, &groups) {
         system::clashes(users, groups, top.get("users"), top.get("groups"), problems);

@@ -1,22 +1,25 @@
 //! The archives of a recipe, opened: verified releases and the text of their indices.
 
-use std::fs;
+mod indices;
+mod layout;
+
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::fetch::{self, Client, Progress};
-use super::index::{self, Compression};
-use super::release::{self, Clock, IndexFile, Keyring, Release};
-use super::sources::{DEBIAN, MirrorList, Mirrors, Origin};
+use super::fetch::{self, Client, Problem, Progress, Wanted};
+use super::index;
+use super::release::{self, Clock, Keyring, Release};
+use super::sources::{DEBIAN, Mirror, MirrorList, Mirrors, Origin};
+use crate::date;
 use crate::recipe::model::Recipe;
-use crate::{date, digest};
+use layout::Layout;
 
-/// Debian's keyring on a Debian host.
-const HOST_KEYRINGS: [&str; 2] =
-    ["/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp"];
-/// An InRelease larger than this is refused; Debian's have 200 kB.
-const INRELEASE_LIMIT: u64 = 16 << 20;
+/// A Release file larger than this is refused; Debian's have 200 kB.
+const RELEASE_LIMIT: u64 = 16 << 20;
+/// What to do when a suite is nowhere.
+const NO_SUITE: &str = "There is no such suite: check `suite` and the address, or pass --mirror with \
+    another mirror of Debian";
 
 /// A suite of an archive.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ pub struct Suite {
     pub archive: String,
     /// What its InRelease says.
     pub release: Release,
-    /// Texts of its Packages files, one per component.
+    /// Texts of its Packages files.
     pub indices: Vec<Index>,
 }
 
@@ -111,7 +114,7 @@ pub fn open(
         let archive = archive.to_owned();
         move |source| Error::Keyring { archive, source: Box::new(source) }
     };
-    let keyring = debian_keyring(debian.keyring.as_deref()).map_err(keyring_error(DEBIAN))?;
+    let keyring = Keyring::debian(debian.keyring.as_deref()).map_err(keyring_error(DEBIAN))?;
     let mut wanted = Vec::new();
     for suite in std::iter::once(&debian.suite).chain(&debian.extra_suites) {
         wanted.push((DEBIAN, suite, &debian.components, keyring.clone()));
@@ -125,15 +128,6 @@ pub fn open(
         .into_par_iter()
         .map(|(archive, suite, components, keyring)| opener.suite(archive, suite, components, &keyring))
         .collect()
-}
-
-/// The keyring given, or the host's.
-fn debian_keyring(given: Option<&Path>) -> Result<Keyring, release::Error> {
-    if let Some(file) = given {
-        return Keyring::read(file);
-    }
-    let host = HOST_KEYRINGS.iter().map(Path::new).find(|file| file.exists());
-    Keyring::read(host.unwrap_or(Path::new(HOST_KEYRINGS[0])))
 }
 
 struct Opener<'a> {
@@ -153,90 +147,83 @@ impl Opener<'_> {
         components: &[String],
         keyring: &Keyring,
     ) -> Result<Suite, Error> {
-        let what = format!("InRelease of {archive} {suite}");
         let none = MirrorList::new(Vec::new());
         let mirrors = self.mirrors.of(archive, suite).unwrap_or(&none);
-        let path = format!("dists/{suite}/InRelease");
-        let (bytes, mirror) = self.client.small(&what, mirrors, &path, INRELEASE_LIMIT, None)?;
-        let release = release::open(&bytes, suite, keyring, self.clock).map_err(|source| {
-            let archive = format!("{archive} {suite}");
-            let (url, origin) = (format!("{}/{path}", mirror.url), mirror.origin.clone());
-            Error::Release { url, origin, archive, source: Box::new(source) }
-        })?;
+        let layout = Layout::of(suite);
+        let (release, mirror) =
+            self.release(&format!("{archive} {suite}"), suite, &layout, mirrors, keyring)?;
         self.progress.note(&format!(
             "{archive} {suite} of {} from {}, signed by {}",
             date::display(release.date),
             mirror.url,
             release.signed_by
         ));
-        let indices = components
-            .par_iter()
-            .map(|component| self.index(archive, &release, component, mirrors))
-            .collect::<Result<_, _>>()?;
+        let mut wanted = Vec::new();
+        for component in layout.components(components) {
+            let found = layout.indices(&release, component, self.arch);
+            if found.is_empty() {
+                return Err(Error::NoIndex {
+                    archive: archive.to_owned(),
+                    suite: suite.to_owned(),
+                    component: component.to_owned(),
+                    arch: self.arch.to_owned(),
+                    has: format!("{} for {}", release.components.join(" "), release.architectures.join(" ")),
+                });
+            }
+            let name = format!("Packages of {archive} {suite}/{component}");
+            wanted.extend(found.into_iter().map(|files| (name.clone(), files)));
+        }
+        let indices = wanted.into_par_iter().map(|(name, files)| {
+            let text = self.index(&name, &files, mirrors)?;
+            Ok(Index { name, text })
+        });
+        let indices = indices.collect::<Result<_, Error>>()?;
         Ok(Suite { archive: archive.to_owned(), release, indices })
     }
 
-    fn index(
+    /// `InRelease`, or where there is none `Release` and `Release.gpg`.
+    fn release<'m>(
         &self,
         archive: &str,
-        release: &Release,
-        component: &str,
-        mirrors: &MirrorList,
-    ) -> Result<Index, Error> {
-        let suite = &release.suite;
-        let name = format!("Packages of {archive} {suite}/{component}");
-        let found = Compression::ALL.into_iter().find_map(|compression| {
-            let path = format!("{component}/binary-{}/Packages{}", self.arch, compression.suffix());
-            Some((compression, *release.files.get(&path)?, path))
-        });
-        let Some((compression, file, path)) = found else {
-            return Err(Error::NoIndex {
-                archive: archive.to_owned(),
-                suite: suite.clone(),
-                component: component.to_owned(),
-                arch: self.arch.to_owned(),
-                has: format!("{} for {}", release.components.join(" "), release.architectures.join(" ")),
-            });
+        suite: &str,
+        layout: &Layout,
+        mirrors: &'m MirrorList,
+        keyring: &Keyring,
+    ) -> Result<(Release, &'m Mirror), Error> {
+        let fetch = |name: &str| {
+            let what = format!("{name} of {archive}");
+            let wanted = Wanted { what: &what, limit: RELEASE_LIMIT, hash: None, gone: NO_SUITE };
+            self.client.small(wanted, mirrors, &layout.path(name))
         };
-        let path = match path.rsplit_once('/') {
-            Some((dir, _)) if release.by_hash => {
-                format!("dists/{suite}/{dir}/by-hash/SHA256/{}", digest::hex(&file.sha256))
+        let (name, mirror, opened) = match fetch("InRelease") {
+            Ok((bytes, mirror)) => ("InRelease", mirror, release::open(&bytes, suite, keyring, self.clock)),
+            Err(missing) if is_missing(&missing) => {
+                let (Ok((bytes, mirror)), Ok((signature, _))) = (fetch("Release"), fetch("Release.gpg"))
+                else {
+                    return Err(missing.into());
+                };
+                let opened = release::open_detached(&bytes, &signature, suite, keyring, self.clock);
+                ("Release", mirror, opened)
             }
-            _ => format!("dists/{suite}/{path}"),
+            Err(error) => return Err(error.into()),
         };
-        let bytes = self.cached(&name, file, &path, mirrors)?;
-        let text = index::decompress(&bytes, compression)
-            .map_err(|source| Error::Index { name: name.clone(), source })?;
-        Ok(Index { name, text })
+        let release = opened.map_err(|source| Error::Release {
+            url: mirror.address(&layout.path(name)),
+            origin: mirror.origin.clone(),
+            archive: archive.to_owned(),
+            source: Box::new(source),
+        })?;
+        Ok((release, mirror))
     }
+}
 
-    /// `CACHE/indices/<sha256>`, fetched when it is not there or not right.
-    fn cached(
-        &self,
-        what: &str,
-        file: IndexFile,
-        path: &str,
-        mirrors: &MirrorList,
-    ) -> Result<Vec<u8>, Error> {
-        let dir = self.cache.join("indices");
-        let at = dir.join(digest::hex(&file.sha256));
-        if let Ok(bytes) = fs::read(&at)
-            && digest::sha256(&bytes) == file.sha256
-        {
-            return Ok(bytes);
+/// Whether every mirror answered that it has no such file. Stores of objects say 403 for that.
+fn is_missing(error: &fetch::Error) -> bool {
+    let missing = |problem: &Problem| matches!(problem, Problem::NotFound | Problem::Status(400..500));
+    match error {
+        fetch::Error::Mirrors { attempts, .. } => {
+            !attempts.is_empty() && attempts.iter().all(|a| missing(&a.problem))
         }
-        let limit = file.size.min(index::LIMIT);
-        self.progress.expected(1, file.size);
-        let (bytes, _) = self.client.small(what, mirrors, path, limit, Some(file.sha256))?;
-        self.progress.downloaded(file.size);
-        let write = || {
-            fs::create_dir_all(&dir)?;
-            let mut temporary = tempfile::NamedTempFile::new_in(&dir)?;
-            std::io::Write::write_all(&mut temporary, &bytes)?;
-            temporary.persist(&at).map_err(|error| error.error)
-        };
-        write().map_err(|source| Error::Cache { file: at.clone(), source })?;
-        self.progress.finished(what);
-        Ok(bytes)
+        _ => false,
     }
 }
