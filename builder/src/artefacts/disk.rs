@@ -77,7 +77,7 @@ pub fn fat_tree(piece: &Piece) -> Result<Tree, Error> {
     while let Some((dir, depth)) = todo.pop() {
         let entries = volume.dir(&dir.to_string()).map_err(failed)?.unwrap_or_default();
         for entry in entries {
-            let bad = || failed(formats::fat::ReadError::NotFat32("a name that no file can have"));
+            let bad = || failed(formats::fat::ReadError::NotFat("a name that no file can have"));
             let path = dir.join(entry.name.as_bytes()).map_err(|_| bad())?;
             let node = if entry.is_dir {
                 todo.push((path.clone(), depth + 1));
@@ -92,7 +92,7 @@ pub fn fat_tree(piece: &Piece) -> Result<Tree, Error> {
                 Node::file(volume.read(&entry).map_err(failed)?, 0o644, origin.clone())
             };
             if tree.insert(path, node).is_err() || depth > MAX_DEPTH || tree.len() > MAX_FILES {
-                return Err(failed(formats::fat::ReadError::NotFat32("directories without end")));
+                return Err(failed(formats::fat::ReadError::NotFat("directories without end")));
             }
         }
     }

@@ -73,21 +73,21 @@ fn manifest(dir: &Path, choice: &ImageChoice) -> Result<(PathBuf, Manifest), Str
     newest.ok_or_else(|| format!("{} has no version with a manifest.json", dir.display()))
 }
 
-/// Whether sleds get these files when they ask for them: a server sends what is below its
-/// directory, and follows no link out of it.
+/// Whether sleds get these files when they ask for them: a server sends what is below the
+/// directory of a version, which may be a link, and follows no other link out of that.
 fn served(dir: &Path, image: &Image) -> Result<(), String> {
     let real = |path: &Path| fs::canonicalize(path).map_err(|e| format!("{}: {e}", path.display()));
-    let (root, Image { name, version, usr, verity, uki, .. }) = (real(dir)?, image);
+    let Image { name, version, usr, verity, uki, .. } = image;
+    let own = dir.join(name).join(version);
     for file in [usr, verity, uki].map(|artefact| &artefact.file) {
-        let asked = dir.join(name).join(version).join(file);
+        let asked = own.join(file);
         let at = real(&asked).map_err(|why| format!("{why}; sleds ask for it there"))?;
-        if !at.starts_with(&root) {
+        if !at.starts_with(real(&own)?) {
             return Err(format!(
-                "{} leads to {}, and no server sends what is not below {}: copy it there, or give --images the \
-                 directory it is in",
+                "{} leads to {}, and no server sends what is not below {}: copy it there",
                 asked.display(),
                 at.display(),
-                dir.display()
+                own.display()
             ));
         }
     }
@@ -177,8 +177,15 @@ mod tests {
         };
         link(&other.path().join("2"), "2");
         link(Path::new("1"), "3");
-        assert_eq!((check("1"), check("3")), (Ok(()), Ok(())));
-        assert!(check("2").unwrap_err().contains("copy it there"));
+        assert_eq!((check("1"), check("2"), check("3")), (Ok(()), Ok(()), Ok(())));
+        fill(&images.path().join("compute/5"));
+        fs::remove_file(images.path().join("compute/5/usr.verity")).unwrap();
+        std::os::unix::fs::symlink(
+            other.path().join("2/usr.verity"),
+            images.path().join("compute/5/usr.verity"),
+        )
+        .unwrap();
+        assert!(check("5").unwrap_err().contains("copy it there"));
         assert!(check("4").unwrap_err().contains("sleds ask for it there"));
     }
 

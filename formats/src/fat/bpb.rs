@@ -73,8 +73,8 @@ impl Bpb {
         let clusters = (sectors * sector).checked_sub(data).ok_or_else(impossible)? / (per_cluster * sector);
         let kind = match clusters {
             _ if root_entries == 0 && u16_at(22) == 0 => Kind::Fat32,
-            ..FAT12_END => Kind::Fat12,
-            ..FAT16_END => Kind::Fat16,
+            n if n < FAT12_END => Kind::Fat12,
+            n if n < FAT16_END => Kind::Fat16,
             _ => return Err(ReadError::NotFat("another kind of FAT")),
         };
         let bits = (clusters + 2)

@@ -358,6 +358,49 @@ mod tests {
         assert_eq!(trial(&names, &running), Trial::OnTrial { file, left: 1, other: false });
     }
 
+    /// A loop device with an ESP that has this image.
+    fn esp_with(file: &str) -> (Esp, syscalls::loopdev::Loop, tempfile::NamedTempFile) {
+        use formats::tree::{Node, Origin, Tree, TreePath};
+        let origin = Origin::Fixup("test");
+        let mut tree = Tree::new(Node::dir(origin.clone()));
+        let path = TreePath::parse(format!("{UKI_DIR}/{file}").as_bytes()).unwrap();
+        tree.insert(path, Node::file(*b"MZ an image", 0o644, origin)).unwrap();
+        let size = 40 << 20;
+        let options =
+            fat::Options { size, sector_size: 512, label: "esp".into(), volume_id: 1, mtime: 1_800_000_000 };
+        let mut image = tempfile::NamedTempFile::new().unwrap();
+        fat::write(image.as_file_mut(), &tree, &options).unwrap();
+        let device = syscalls::loopdev::attach(image.as_file(), 512, false)
+            .unwrap_or_else(|e| panic!("no loop device ({e}): this test needs root and /dev/loop-control"));
+        (Esp { device: device.node.clone(), size }, device, image)
+    }
+
+    #[test]
+    fn an_esp_that_somebody_holds_is_read_and_one_that_nobody_holds_is_changed() {
+        let (esp, _device, _file) = esp_with("compute_2_abababababababab+2-1.efi");
+        let names = |expected: &str| assert_eq!(esp.names().unwrap(), [expected]);
+        let excl = i32::try_from(OFlags::EXCL.bits()).unwrap();
+        // As a mount does.
+        let held = File::options().read(true).custom_flags(excl).open(&esp.device).unwrap();
+        names("compute_2_abababababababab+2-1.efi");
+        let to = "compute_2_abababababababab.efi";
+        let error = esp.rename("compute_2_abababababababab+2-1.efi", to, "").unwrap_err();
+        assert!(error.to_string().contains("mounted read-only"), "{error}");
+        // It is held while it is mounted somewhere: there the name is changed.
+        let number = fs::metadata(&esp.device).unwrap().rdev();
+        let at = tempfile::tempdir().unwrap();
+        fs::create_dir_all(at.path().join(UKI_DIR)).unwrap();
+        fs::write(at.path().join(UKI_DIR).join("a"), "x").unwrap();
+        let (major, minor, at) = (rustix::fs::major(number), rustix::fs::minor(number), at.path());
+        let line = format!("1 2 {major}:{minor} / {} rw - vfat /dev/x rw", at.display());
+        esp.rename("a", "b", &line).unwrap();
+        assert!(at.join(UKI_DIR).join("b").exists());
+        names("compute_2_abababababababab+2-1.efi");
+        drop(held);
+        esp.rename("compute_2_abababababababab+2-1.efi", to, "").unwrap();
+        names(to);
+    }
+
     #[test]
     fn the_mount_that_writes_is_found() {
         let line = |device: &str, root: &str, at: &str, options: &str, of_all: &str| {

@@ -70,11 +70,16 @@ pub fn memory(method: &Method, headers: &HeaderMap, name: &str, file: &site::Fil
     )
 }
 
-/// Opens an artefact below `root`; one whose links lead out of it is not there.
+/// Opens an artefact below `root`; one whose links lead out of it is not there. The directory
+/// of a version, `NAME/VERSION`, may be a link to where it is: who runs the server has made it.
 fn open(root: &Path, parts: &[String]) -> io::Result<(File, std::fs::Metadata)> {
     let path: PathBuf = std::iter::once(root.to_owned()).chain(parts.iter().map(PathBuf::from)).collect();
     let path = std::fs::canonicalize(path)?;
-    if !path.starts_with(std::fs::canonicalize(root)?) {
+    let top = match parts {
+        [name, version, _, ..] => root.join(name).join(version),
+        _ => root.to_owned(),
+    };
+    if !path.starts_with(std::fs::canonicalize(top)?) {
         return Err(io::ErrorKind::NotFound.into());
     }
     let file = File::open(path)?;
@@ -192,5 +197,19 @@ mod tests {
         assert_eq!(kind("good"), Ok(()));
         assert_eq!(kind("link"), Ok(()));
         assert_eq!(kind("bad"), Err(io::ErrorKind::NotFound));
+
+        // A version that lies elsewhere, and what a link in it leads to.
+        let elsewhere = dir.path().join("built");
+        std::fs::create_dir(&elsewhere).unwrap();
+        std::fs::create_dir(root.join("compute")).unwrap();
+        std::fs::write(elsewhere.join("usr.squashfs"), "x").unwrap();
+        std::os::unix::fs::symlink("../secret", elsewhere.join("bad")).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, root.join("compute/1")).unwrap();
+        let of_version = |file: &str| {
+            let parts = ["compute", "1", file].map(str::to_owned);
+            open(&root, &parts).map(|_| ()).map_err(|e| e.kind())
+        };
+        assert_eq!(of_version("usr.squashfs"), Ok(()));
+        assert_eq!(of_version("bad"), Err(io::ErrorKind::NotFound));
     }
 }
