@@ -16,6 +16,7 @@
 //! | data disks | [`storage`] |
 //! | the verified device | [`usr`] |
 //! | root, /etc, /var as a plan | [`root`], [`action`] |
+//! | directories that users own | [`beneath`] |
 //! | machine id | [`machine_id`] |
 //! | lines and report | [`log`], [`report`] |
 //! | what the running system asks of it | [`sledctl`] |
@@ -30,6 +31,7 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod beneath;
 pub mod boot;
 pub mod disks;
 pub mod durable;

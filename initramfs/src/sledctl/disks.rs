@@ -5,6 +5,7 @@
 use super::mirror;
 use super::ready::say;
 use super::sled::{DISKS, DISKS_ENV, Sled};
+use crate::beneath::Dir;
 use crate::durable;
 use crate::log::Log;
 use crate::probe::{EDGE, Kind, probe};
@@ -177,13 +178,15 @@ fn one(entry: &Entry, set: &DiskSet, bay: u32, partition: &Partition) -> Result<
         formatted = true;
     }
     let Content::Filesystem(kind) = kind else { return Err(format!("the partition {kind}")) };
-    fs::create_dir_all(&mount).map_err(|e| format!("{mount}: {e}"))?;
+    // Users may own directories above it, and mounts go where was looked.
+    let at = Dir::open(Path::new("/")).and_then(|root| root.make(Path::new(&mount)));
+    let at = at.map_err(|e| format!("{mount}: {e}"))?;
     if !is_mounted(&node, &mount)? {
         if kind == Filesystem::Ext4 {
             // 1: it repaired something, and all is well.
             run_tool("e2fsck", &["-p"], &node, 1)?;
         }
-        rustix::mount::mount(&node, mount.as_str(), kind.name(), MountFlags::empty(), None)
+        rustix::mount::mount(&node, at.handle(), kind.name(), MountFlags::empty(), None)
             .map_err(|e| format!("does not mount as {} ({e})", kind.name()))?;
     }
     let stat = rustix::fs::statvfs(mount.as_str()).map_err(|e| format!("{mount}: {e}"))?;
