@@ -23,6 +23,8 @@ use crate::summary::Summary;
 pub(super) struct Facts<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) lock: &'a Lock,
+    /// The lock's file.
+    pub(super) lock_bytes: &'a [u8],
     pub(super) plan: &'a ImagePlan,
     pub(super) assembled: &'a Assembled,
     pub(super) options: &'a squashfs::Options,
@@ -57,8 +59,9 @@ pub(super) fn manifest(facts: &Facts<'_>, staged: &StagedDir) -> Result<Manifest
             cmdline: facts.cmdline.to_owned(),
         },
         inputs: Inputs {
-            recipe: hex(&facts.lock.request),
-            lock: hex(&Sha256::digest(facts.lock.to_text(&facts.recipe.name))),
+            recipe: hex(&facts.recipe.sha256),
+            overlays: facts.assembled.overlays.clone(),
+            lock: hex(&Sha256::digest(facts.lock_bytes)),
             init: hex(&Sha256::digest(INIT)),
             usr_level: facts.options.level,
             block_size: facts.options.block_size,

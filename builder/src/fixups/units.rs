@@ -3,8 +3,12 @@
 //! Enabled units get their links below /usr: what is on is a property of the
 //! image, verified with it. Masks go to /etc, where one wins over any unit file.
 
+mod check;
+
 use super::edit::Edit;
 use super::{Context, Error};
+
+pub(super) use check::unknown;
 
 const UNITS: &str = "usr/lib/systemd/system";
 
@@ -25,6 +29,9 @@ pub(super) fn run(edit: &mut Edit<'_>, context: &Context<'_>) -> Result<(), Erro
                 edit.link(&link, unit)?;
             }
         }
+    }
+    for note in check::notes(edit, context)? {
+        edit.note(note);
     }
     for unit in &context.recipe.mask {
         edit.link(&format!("etc/systemd/system/{unit}"), "/dev/null")?;

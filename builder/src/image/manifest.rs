@@ -56,8 +56,11 @@ pub struct Kernel {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Inputs {
-    /// sha256 of the recipe with its includes, in the order they were read.
+    /// sha256 of the recipe and the files it includes, one after the other in the order they were read.
     pub recipe: String,
+    /// Overlays by name, each by the sha256 of its files: paths, kinds and contents.
+    #[serde(default)]
+    pub overlays: BTreeMap<String, String>,
     /// sha256 of the lock.
     pub lock: String,
     /// sha256 of the PID 1 built into the builder.

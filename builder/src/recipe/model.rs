@@ -7,11 +7,15 @@ use std::path::PathBuf;
 
 use formats::tree::TreePath;
 
+use crate::capabilities::Capabilities;
+
 /// One image.
 #[derive(Clone, Debug)]
 pub struct Recipe {
     /// The file it was read from.
     pub file: PathBuf,
+    /// sha256 of that file and all it includes, one after the other as they were read.
+    pub sha256: [u8; 32],
     /// Image name: `[a-z][a-z0-9-]*`. Names artefacts, partitions and the lock file.
     pub name: String,
     /// One line for people.
@@ -38,6 +42,8 @@ pub struct Recipe {
     pub exclude: Vec<String>,
     /// Glob patterns that win over `exclude`.
     pub keep: Vec<String>,
+    /// What `dpkg-statoverride` and `setcap` would do to files of packages: glob → attributes.
+    pub attributes: BTreeMap<String, Attributes>,
     /// System users and groups made beside those of Debian's base-passwd.
     pub users: Vec<User>,
     /// Groups without a user of the same name.
@@ -187,7 +193,7 @@ pub struct Overlay {
     pub attributes: BTreeMap<String, Attributes>,
 }
 
-/// Mode and owner of overlay files.
+/// Mode, owner and capabilities of files.
 #[derive(Clone, Debug)]
 pub struct Attributes {
     /// Permission bits.
@@ -196,6 +202,8 @@ pub struct Attributes {
     pub user: Option<String>,
     /// Group name of the image.
     pub group: Option<String>,
+    /// Capabilities of a regular file.
+    pub capabilities: Option<Capabilities>,
 }
 
 /// A system user with a group of the same name and number.
@@ -207,6 +215,8 @@ pub struct User {
     pub uid: u32,
     /// Primary group, when not one of its own.
     pub group: Option<String>,
+    /// Further groups it is a member of.
+    pub groups: Vec<String>,
     /// Home directory.
     pub home: String,
     /// Shell.

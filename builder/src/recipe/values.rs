@@ -3,6 +3,7 @@
 use formats::tree::TreePath;
 
 use super::model::PciId;
+use crate::capabilities::Capabilities;
 use yaml::Wrong;
 
 /// Largest size accepted: 16 TiB, the limit of ext4 with 4 KiB blocks and 32-bit block numbers.
@@ -358,6 +359,15 @@ pub(crate) fn kernel_arg(text: &str) -> Result<String, Wrong> {
         );
     }
     Ok(text.to_owned())
+}
+
+/// A file's capabilities as setcap(8) takes them.
+pub(crate) fn capabilities(text: &str) -> Result<Capabilities, Wrong> {
+    Capabilities::parse(text).map_err(|error| {
+        Wrong::new(format!("`{text}` cannot be a file's capabilities"))
+            .why(error.to_string())
+            .hint("write them as for setcap(8), like \"cap_net_raw=ep\"")
+    })
 }
 
 /// A user or group name as useradd takes it.

@@ -131,6 +131,7 @@ fn image(bytes: usize, write: &Writer<'_>) -> Result<(), Error> {
             recipe: String::new(),
             lock: String::new(),
             init: String::new(),
+            overlays: Default::default(),
             usr_level: 1,
             block_size: 4096,
             initramfs_level: 1,

@@ -49,6 +49,7 @@ pub(super) fn recipe(node: &Node, file: &Path, host: &dyn Host, problems: &Probl
     let overlays = top.or("overlays", Vec::new(), |at| at.list(|at| overlay(at, cx)));
     let exclude = top.or("exclude", Vec::new(), |at| texts(at, values::glob));
     let keep = top.or("keep", Vec::new(), |at| texts(at, values::glob));
+    let attributes = top.or("attributes", BTreeMap::new(), |at| at.map(values::glob, system::attributes));
     let users = top.or("users", Vec::new(), system::users);
     let groups = top.or("groups", Vec::new(), system::groups);
     let alternatives = top.or("alternatives", BTreeMap::new(), |at| {
@@ -77,6 +78,7 @@ pub(super) fn recipe(node: &Node, file: &Path, host: &dyn Host, problems: &Probl
     top.finish();
     Some(Recipe {
         file: file.to_owned(),
+        sha256: [0; 32],
         name: name?,
         description: description?,
         debian: debian?,
@@ -90,6 +92,7 @@ pub(super) fn recipe(node: &Node, file: &Path, host: &dyn Host, problems: &Probl
         overlays: overlays?,
         exclude: exclude?,
         keep: keep?,
+        attributes: attributes?,
         users: users?,
         groups: groups?,
         alternatives: alternatives?,
