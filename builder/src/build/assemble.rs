@@ -15,7 +15,7 @@ use crate::fixups::{self, Context, Script};
 use crate::image::manifest::ComponentEntry;
 use crate::kernel;
 use crate::kernel::catalog::Catalog;
-use crate::kernel::contract::ContractEntry;
+use crate::kernel::contract::{ContractEntry, Devices};
 use crate::kernel::select::Selection;
 use crate::recipe::Recipe;
 use crate::recipe::glob::Glob;
@@ -33,7 +33,9 @@ pub(super) struct Assembled {
     /// What of them PID 1 gets.
     pub(super) initramfs: Selection,
     /// How each promised NIC is served.
-    pub(super) contract: Vec<ContractEntry>,
+    pub(super) nics: Vec<ContractEntry>,
+    /// How each promised disk controller is served.
+    pub(super) controllers: Vec<ContractEntry>,
     /// Components in the image.
     pub(super) components: BTreeMap<String, ComponentEntry>,
     /// Overlays by name, and the sha256 of each.
@@ -97,8 +99,11 @@ pub(super) fn assemble(
 
     let catalog = Catalog::scan(&tree)?;
     let usr = kernel::select::usr(&catalog, &tree, &recipe.kernel);
-    let initramfs = kernel::select::initramfs(&catalog, &recipe.kernel, &recipe.nics)?;
-    let contract = kernel::contract::check(&catalog, &recipe.nics, &usr.selection, &initramfs)?;
+    let initramfs = kernel::select::initramfs(&catalog, &recipe.kernel, &recipe.devices())?;
+    let check =
+        |devices, families| kernel::contract::check(&catalog, devices, families, &usr.selection, &initramfs);
+    let nics = check(Devices::Nics, &recipe.nics)?;
+    let controllers = check(Devices::Controllers, &recipe.controllers)?;
     let drops = usr
         .unused_drops
         .iter()
@@ -111,7 +116,8 @@ pub(super) fn assemble(
         boot,
         catalog,
         initramfs,
-        contract,
+        nics,
+        controllers,
         components,
         overlays,
         missing_components,

@@ -14,6 +14,7 @@ use super::{Error, budget};
 use crate::digest::hex;
 use crate::image::ImagePlan;
 use crate::image::manifest::{self, Artefact, Inputs, Kernel, Manifest, Partition};
+use crate::kernel::contract::ContractEntry;
 use crate::lock::Lock;
 use crate::output::{StagedDir, write_sums};
 use crate::recipe::Recipe;
@@ -44,9 +45,12 @@ pub(super) fn manifest(facts: &Facts<'_>, staged: &StagedDir) -> Result<Manifest
             std::fs::metadata(&path).map_err(|source| Error::Io { what: "reading", path, source })?.len();
         artefacts.insert(name.clone(), Artefact { size, sha256: hex(sum) });
     }
-    let nics = facts.assembled.contract.iter().map(|entry| {
-        serde_json::to_value(entry).expect("a contract entry has only strings, numbers and lists")
-    });
+    let values = |entries: &[ContractEntry]| {
+        let value = |entry| {
+            serde_json::to_value(entry).expect("a contract entry has only strings, numbers and lists")
+        };
+        entries.iter().map(value).collect()
+    };
     let manifest = Manifest {
         format: 1,
         image: facts.plan.name.clone(),
@@ -72,7 +76,8 @@ pub(super) fn manifest(facts: &Facts<'_>, staged: &StagedDir) -> Result<Manifest
         packages: facts.lock.packages.iter().map(|p| (p.name.clone(), p.version.clone())).collect(),
         components: facts.assembled.components.clone(),
         missing_components: facts.assembled.missing_components.clone(),
-        nics: nics.collect(),
+        nics: values(&facts.assembled.nics),
+        controllers: values(&facts.assembled.controllers),
     };
     staged.write("manifest.json", manifest.to_json().as_bytes())?;
     write_sums(staged.path(), &sums)?;

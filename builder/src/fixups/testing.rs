@@ -42,6 +42,7 @@ pub(super) fn recipe() -> Recipe {
             load: Vec::new(),
         },
         nics: Vec::new(),
+        controllers: Vec::new(),
         components: BTreeMap::new(),
         overlays: Vec::new(),
         exclude: Vec::new(),

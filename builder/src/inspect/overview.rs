@@ -37,6 +37,8 @@ pub struct Overview {
     pub usr: Option<Counts>,
     /// NICs that work: family and driver.
     pub nics: Vec<(String, String)>,
+    /// Disk controllers that work, and their drivers.
+    pub controllers: Vec<(String, String)>,
     /// Who takes how many bytes of the compressed /usr, largest first.
     pub owners: Vec<(String, u64)>,
 }
@@ -131,7 +133,11 @@ pub fn overview(image: &Image) -> Result<Overview, Error> {
         let text = |nic: &serde_json::Value, key: &str| {
             nic.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned()
         };
-        out.nics = manifest.nics.iter().map(|nic| (text(nic, "name"), text(nic, "driver"))).collect();
+        let families = |entries: &[serde_json::Value]| {
+            entries.iter().map(|entry| (text(entry, "name"), text(entry, "driver"))).collect()
+        };
+        out.nics = families(&manifest.nics);
+        out.controllers = families(&manifest.controllers);
     }
     if let Some(disk) = &image.disk {
         for (name, table) in [("primary", &disk.primary), ("backup", &disk.backup)] {
@@ -237,11 +243,15 @@ impl fmt::Display for Overview {
                 writeln!(f, "; {}", bytes(size))?;
             }
         }
-        if !self.nics.is_empty() {
-            writeln!(f, "\nNICs that work")?;
-        }
-        for (family, driver) in &self.nics {
-            writeln!(f, "  {driver:<10} {family}")?;
+        for (title, families) in
+            [("NICs that work", &self.nics), ("disk controllers that work", &self.controllers)]
+        {
+            if !families.is_empty() {
+                writeln!(f, "\n{title}")?;
+            }
+            for (family, driver) in families {
+                writeln!(f, "  {driver:<10} {family}")?;
+            }
         }
         if !self.owners.is_empty() {
             writeln!(f, "\nin /usr, compressed")?;

@@ -10,7 +10,7 @@ pub mod glob;
 pub mod host;
 mod load;
 pub mod model;
-mod values;
+pub(crate) mod values;
 
 pub use host::{Disk, Host};
 pub use model::Recipe;

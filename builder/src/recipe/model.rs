@@ -33,7 +33,9 @@ pub struct Recipe {
     /// The kernel and what of it goes where.
     pub kernel: Kernel,
     /// NICs that must work.
-    pub nics: Vec<NicFamily>,
+    pub nics: Vec<DeviceFamily>,
+    /// Disk controllers that must work.
+    pub controllers: Vec<DeviceFamily>,
     /// Parts that are not in Debian.
     pub components: BTreeMap<String, Component>,
     /// Directories laid over the packages, in order.
@@ -62,6 +64,13 @@ pub struct Recipe {
     pub compression: Compression,
     /// Upper limits per artefact.
     pub budgets: Budgets,
+}
+
+impl Recipe {
+    /// All families of devices that must work.
+    pub fn devices(&self) -> Vec<&DeviceFamily> {
+        self.nics.iter().chain(&self.controllers).collect()
+    }
 }
 
 /// Where Debian packages come from.
@@ -124,9 +133,9 @@ pub struct Provisioning {
     pub identify: Vec<String>,
 }
 
-/// A family of NICs that must work.
+/// A family of PCI devices that must work.
 #[derive(Clone, Debug)]
-pub struct NicFamily {
+pub struct DeviceFamily {
     /// Shown to people: `Intel 82599, X520`.
     pub name: String,
     /// The module each of the ids must resolve to, `ixgbe`.
@@ -136,6 +145,8 @@ pub struct NicFamily {
     pub with: Vec<String>,
     /// PCI ids, lower-case `vvvv:dddd`, in hexadecimal.
     pub pci: Vec<PciId>,
+    /// PCI classes that the driver serves whoever made the device.
+    pub class: Vec<PciClass>,
     /// Whether PID 1 needs it, too.
     pub initramfs: bool,
     /// Firmware files `modinfo` lists that no wanted device needs, or that
@@ -155,6 +166,17 @@ pub struct PciId {
 impl std::fmt::Display for PciId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:04x}:{:04x}", self.vendor, self.device)
+    }
+}
+
+/// A PCI class: base class, subclass, programming interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PciClass(pub [u8; 3]);
+
+impl std::fmt::Display for PciClass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self([base, sub, interface]) = self;
+        write!(f, "{base:02x}{sub:02x}{interface:02x}")
     }
 }
 

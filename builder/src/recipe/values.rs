@@ -2,7 +2,7 @@
 
 use formats::tree::TreePath;
 
-use super::model::PciId;
+use super::model::{PciClass, PciId};
 use crate::capabilities::Capabilities;
 use yaml::Wrong;
 
@@ -90,6 +90,18 @@ pub(crate) fn pci_id(text: &str) -> Result<PciId, Wrong> {
                 .why("an id is vendor:device, four hexadecimal digits each")
                 .hint("write it as `lspci -nn` shows it, like \"8086:10fb\"")
         })
+}
+
+/// A PCI class `ccssii` in hexadecimal.
+pub(crate) fn pci_class(text: &str) -> Result<PciClass, Wrong> {
+    let byte = |at: usize| text.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok());
+    let hex = text.len() == 6 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    match (byte(0), byte(2), byte(4)) {
+        (Some(base), Some(sub), Some(interface)) if hex => Ok(PciClass([base, sub, interface])),
+        _ => Err(Wrong::new(format!("`{text}` is not a PCI class"))
+            .why("a class is base class, subclass and programming interface, two hexadecimal digits each")
+            .hint("as in /sys/bus/pci/devices/*/class without 0x, like \"010802\" for NVMe")),
+    }
 }
 
 /// A mode in quotes: `"0644"`.

@@ -142,6 +142,7 @@ fn image(bytes: usize, write: &Writer<'_>) -> Result<(), Error> {
         components: Default::default(),
         missing_components: Vec::new(),
         nics: Vec::new(),
+        controllers: Vec::new(),
     };
     write("images/simulated/1/manifest.json", manifest.to_json().as_ref())
 }

@@ -32,6 +32,7 @@ pub(crate) fn recipe(dir: &Path, keyring: &Path, packages: &[&str]) -> Recipe {
             load: vec![],
         },
         nics: vec![],
+        controllers: Vec::new(),
         components: BTreeMap::new(),
         overlays: vec![],
         exclude: vec![],

@@ -82,6 +82,7 @@ impl Case {
             components: Default::default(),
             missing_components: Vec::new(),
             nics: Vec::new(),
+            controllers: Vec::new(),
         };
         fs::write(dir.join("manifest.json"), manifest.to_json()).unwrap();
     }

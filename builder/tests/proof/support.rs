@@ -210,6 +210,7 @@ pub(crate) fn small(dir: &Path, taste: Taste) -> PathBuf {
         components: BTreeMap::new(),
         missing_components: Vec::new(),
         nics: Vec::new(),
+        controllers: Vec::new(),
     };
     write("manifest.json", manifest.to_json().as_bytes());
     write_sums(dir, &artefacts).unwrap();

@@ -44,7 +44,8 @@ pub(super) fn recipe(node: &Node, file: &Path, host: &dyn Host, problems: &Probl
     let provided = top.or("provided", BTreeMap::new(), |at| reasons(at, values::package));
     let reviewed_scripts = top.or("reviewed-scripts", BTreeMap::new(), |at| reasons(at, values::package));
     let kernel = hardware::kernel(top.get("kernel"));
-    let nics = top.or("nics", Vec::new(), |at| hardware::nics(at, cx));
+    let nics = top.or("nics", Vec::new(), |at| hardware::devices(at, cx));
+    let controllers = top.or("controllers", Vec::new(), |at| hardware::devices(at, cx));
     let components = top.or("components", BTreeMap::new(), components);
     let overlays = top.or("overlays", Vec::new(), |at| at.list(|at| overlay(at, cx)));
     let exclude = top.or("exclude", Vec::new(), |at| texts(at, values::glob));
@@ -88,6 +89,7 @@ pub(super) fn recipe(node: &Node, file: &Path, host: &dyn Host, problems: &Probl
         reviewed_scripts: reviewed_scripts?,
         kernel: kernel?,
         nics: nics?,
+        controllers: controllers?,
         components: components?,
         overlays: overlays?,
         exclude: exclude?,
