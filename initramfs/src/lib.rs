@@ -5,6 +5,7 @@
 //! | all, in order | [`boot`] |
 //! | kernel file systems, clock | [`early`] |
 //! | command line | [`options`] |
+//! | serial ports that get lines | [`console`] |
 //! | drivers | [`modules`], [`uevent`] |
 //! | cards, addresses, neighbours | [`net`] |
 //! | which hardware this is | [`identity`], [`inventory`] |
@@ -33,6 +34,7 @@
 pub mod action;
 pub mod beneath;
 pub mod boot;
+pub mod console;
 pub mod disks;
 pub mod durable;
 pub mod early;
