@@ -60,6 +60,9 @@ pub enum Error {
     /// The initramfs cannot be put together.
     #[error(transparent)]
     Initramfs(#[from] crate::kernel::initramfs::Error),
+    /// The CPU microcode cannot be put in front of it.
+    #[error(transparent)]
+    Microcode(#[from] crate::kernel::microcode::Error),
     /// The initramfs cannot be packed.
     #[error("cannot pack the initramfs")]
     Cpio(#[from] formats::cpio::Error),

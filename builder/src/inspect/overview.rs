@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use formats::tree::{Kind, Tree};
+use formats::tree::{Kind, Tree, TreePath};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::line::Line;
 use crate::artefacts::{Error, Image, What, optional};
 use crate::digest::hex;
+use crate::kernel::microcode;
 use crate::progress::bytes;
 
 /// What an image is, at a glance. Parts that were not given are not there.
@@ -37,6 +38,8 @@ pub struct Overview {
     pub usr: Option<Counts>,
     /// NICs that work: family and driver.
     pub nics: Vec<(String, String)>,
+    /// CPU microcode in front of the initramfs: file and bytes.
+    pub microcode: Vec<(String, u64)>,
     /// Disk controllers that work, and their drivers.
     pub controllers: Vec<(String, String)>,
     /// Who takes how many bytes of the compressed /usr, largest first.
@@ -170,7 +173,19 @@ pub fn overview(image: &Image) -> Result<Overview, Error> {
         }
         out.cmdline = formats::uki::cmdline(&uki.bytes).map(str::to_owned);
     }
-    out.initramfs = optional(image.initramfs())?.map(|listing| Counts::of(&listing.tree));
+    if let Some(listing) = optional(image.initramfs())? {
+        out.initramfs = Some(Counts::of(&listing.tree));
+        let dir = TreePath::parse(microcode::DIR.as_bytes()).unwrap_or_default();
+        let files = listing.tree.children(&dir).filter(|(path, _)| !path.name().starts_with(b"."));
+        out.microcode = files
+            .filter_map(|(path, node)| match &node.kind {
+                Kind::File(content) => {
+                    Some((String::from_utf8_lossy(path.name()).into_owned(), content.len()))
+                }
+                _ => None,
+            })
+            .collect();
+    }
     out.usr = optional(image.usr())?.map(|usr| Counts::of(&usr.listing.tree));
     if let Some(origins) = optional(image.origins())? {
         out.owners = origins.by_owner(&origins.usr).into_iter().collect();
@@ -242,6 +257,9 @@ impl fmt::Display for Overview {
                 }
                 writeln!(f, "; {}", bytes(size))?;
             }
+        }
+        for (file, size) in &self.microcode {
+            writeln!(f, "\nCPU microcode: {file}, {}", bytes(*size))?;
         }
         for (title, families) in
             [("NICs that work", &self.nics), ("disk controllers that work", &self.controllers)]
