@@ -4,7 +4,7 @@
 //! passwd(5) and group(5); the recipe adds its own. Archive members get their
 //! owners from here by name, and the image its `/etc/passwd` and `/etc/group`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use formats::tree::TreePath;
@@ -38,6 +38,8 @@ pub struct Ids {
     pub users: BTreeMap<String, Account>,
     /// Name → number.
     pub groups: BTreeMap<String, u32>,
+    /// Group → users that are in it besides those whose primary group it is.
+    pub members: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Why the users and groups of an image are not known.
@@ -164,6 +166,12 @@ impl Ids {
             let gid = self.groups.get(group).copied().ok_or_else(missing)?;
             let (gecos, home, shell) = (user.gecos.clone(), user.home.clone(), user.shell.clone());
             self.add_user(&user.name, Account { uid: user.uid, gid, gecos, home, shell })?;
+            for group in &user.groups {
+                if !self.groups.contains_key(group) {
+                    return Err(Error::NoGroup { user: user.name.clone(), group: group.clone() });
+                }
+                self.members.entry(group.clone()).or_default().insert(user.name.clone());
+            }
         }
         Ok(self)
     }
@@ -260,6 +268,7 @@ mod tests {
             name: name.into(),
             uid,
             group: group.map(Into::into),
+            groups: Vec::new(),
             home: "/nonexistent".into(),
             shell: "/usr/sbin/nologin".into(),
             gecos: String::new(),
@@ -280,6 +289,17 @@ mod tests {
         );
         assert_eq!((ids.uid("messagebus"), ids.gid("messagebus")), (Ok(996), Ok(996)));
         assert_eq!(ids.gid("shadow"), Ok(42));
+    }
+
+    #[test]
+    fn users_are_members_of_groups_that_exist() {
+        let member = |groups: &[&str]| User {
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            ..user("web", 900, None)
+        };
+        let ids = with(&[member(&["shadow", "web"])]).unwrap();
+        assert_eq!(ids.members["shadow"], BTreeSet::from(["web".to_owned()]));
+        assert!(matches!(with(&[member(&["no"])]).unwrap_err(), Error::NoGroup { .. }));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::image::plan::Role;
 use crate::inspect::line::Line;
 use crate::inspect::place::{self, Part};
 use crate::progress::bytes;
+use crate::unpack::place::canonical;
 
 /// Everything known of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -88,6 +89,42 @@ pub fn explain(image: &Image, path: &str) -> Result<Explained, Error> {
         partition,
         also,
     })
+}
+
+/// A file of a package that the image does not have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct NotThere {
+    /// The path, as it was asked for.
+    pub path: String,
+    /// Who ships it.
+    pub package: String,
+    /// Why it is not there.
+    pub reason: String,
+}
+
+/// Why the image does not have a path that one of its packages ships; `None` when it has
+/// it, or no package does.
+///
+/// # Errors
+/// When the table of the image's files does not read.
+pub fn not_there(image: &Image, path: &str) -> Result<Option<NotThere>, Error> {
+    let origins = image.origins()?;
+    let Ok(wanted) = TreePath::parse(path.trim_start_matches('/').as_bytes()) else { return Ok(None) };
+    let found = origins.left_out.find(&canonical(&wanted));
+    Ok(found.map(|(package, reason)| NotThere {
+        path: path.to_owned(),
+        package: package.to_owned(),
+        reason: reason.to_owned(),
+    }))
+}
+
+impl fmt::Display for NotThere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} is not in the image", self.path)?;
+        writeln!(f, "  shipped by    package {}", self.package)?;
+        writeln!(f, "  left out      {}", self.reason)
+    }
 }
 
 /// The entry of a package in a lock: number of its first line, and its lines.

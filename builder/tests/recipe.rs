@@ -234,7 +234,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "overlays: [{name: base, attributes: {etc/x: {}}}]",
         "3:45 these attributes set nothing",
-        "`mode`, `user` or `group`",
+        "`mode`, `user`, `group` or `capabilities`",
     ),
     // Users and groups.
     ("users: [{name: Root, uid: 5}]", "3:16 `Root` is not a user or group name", ""),

@@ -9,8 +9,10 @@
 //! Inode numbers are those of a sorted walk and every node carries the same
 //! modification time, so equal trees give equal bytes.
 
+mod plain;
 mod read;
 
+pub use plain::{find, prefix};
 pub use read::{Listing, ReadError, read};
 
 use std::collections::BTreeMap;

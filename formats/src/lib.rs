@@ -31,6 +31,7 @@ pub mod modules;
 pub mod pe;
 #[cfg(any(feature = "ext4", feature = "fat"))]
 mod sparse;
+pub mod spcr;
 #[cfg(feature = "write")]
 pub mod squashfs;
 #[cfg(feature = "tree")]

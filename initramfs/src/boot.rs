@@ -1,6 +1,7 @@
 //! The boot, step by step: look, plan, do. Every step that fails here ends the
 //! boot with its code; what the sled can live without is a warning.
 
+use crate::console;
 use crate::decide::carry_out::{End, carry_out};
 use crate::decide::history::History;
 use crate::decide::{Slot, Wanted};
@@ -56,6 +57,15 @@ fn boot(log: &'static Log, options: &mut Options) -> Result<Infallible, Failure>
     (*options, warnings) = Options::parse(&line);
     guard(log, options.on_fail);
     early::restart_after_panic(&line);
+    for port in console::ports(Path::new("/"), &options.console) {
+        match console::open(&port) {
+            Ok(open) => {
+                log.attach(open);
+                log.note("console", &format!("lines go to {}, too", port.tty));
+            }
+            Err(error) => log.warn("console", format!("{} gets no lines ({error})", port.tty)),
+        }
+    }
     warnings.iter().for_each(|warning| log.warn("command line", warning));
     let conf = configuration(log);
     log.step("image", || Ok(((), format!("{} {}", conf.image, conf.version))))?;

@@ -12,7 +12,7 @@ use std::path::Path;
 /// The kernel's. A file `<name>.new` may be left.
 pub fn write(dir: &Path, name: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
     let new = dir.join(format!("{name}.new"));
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::open(&new, flags, Mode::from_raw_mode(mode))?);
     file.write_all(bytes)?;
     file.sync_all()?;

@@ -5,6 +5,7 @@
 //! | all, in order | [`boot`] |
 //! | kernel file systems, clock | [`early`] |
 //! | command line | [`options`] |
+//! | serial ports that get lines | [`console`] |
 //! | drivers | [`modules`], [`uevent`] |
 //! | cards, addresses, neighbours | [`net`] |
 //! | which hardware this is | [`identity`], [`inventory`] |
@@ -16,6 +17,7 @@
 //! | data disks | [`storage`] |
 //! | the verified device | [`usr`] |
 //! | root, /etc, /var as a plan | [`root`], [`action`] |
+//! | directories that users own | [`beneath`] |
 //! | machine id | [`machine_id`] |
 //! | lines and report | [`log`], [`report`] |
 //! | what the running system asks of it | [`sledctl`] |
@@ -31,7 +33,9 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod beneath;
 pub mod boot;
+pub mod console;
 pub mod decide;
 pub mod disks;
 pub mod durable;

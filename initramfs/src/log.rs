@@ -4,7 +4,7 @@
 use crate::failure::{Code, Failure};
 use std::fs::File;
 use std::io::Write;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How a step ended.
@@ -36,7 +36,7 @@ pub struct Entry {
 /// Writes lines to the console and remembers the steps. Threads may share it.
 #[derive(Debug)]
 pub struct Log {
-    console: OnceLock<File>,
+    consoles: Mutex<Vec<File>>,
     now: fn() -> Duration,
     entries: Mutex<Vec<Entry>>,
 }
@@ -44,12 +44,12 @@ pub struct Log {
 impl Log {
     /// A log without a console; `now` is the time since the kernel started.
     pub fn new(now: fn() -> Duration) -> Self {
-        Self { console: OnceLock::new(), now, entries: Mutex::new(Vec::new()) }
+        Self { consoles: Mutex::new(Vec::new()), now, entries: Mutex::new(Vec::new()) }
     }
 
-    /// From now on lines go to this console. Only the first one given counts.
+    /// From now on lines go to this console, too.
     pub fn attach(&self, console: File) {
-        let _ = self.console.set(console);
+        self.consoles.lock().unwrap_or_else(PoisonError::into_inner).push(console);
     }
 
     /// Time since the kernel started.
@@ -57,11 +57,11 @@ impl Log {
         (self.now)()
     }
 
-    /// One line on the console. A console that takes no bytes is no reason to stop.
+    /// One line on every console. A console that takes no bytes is no reason to stop.
     pub fn say(&self, text: &str) {
         let now = self.now();
         let line = format!("[{:>5}.{:03}] sledos: {text}\r\n", now.as_secs(), now.subsec_millis());
-        if let Some(mut console) = self.console.get() {
+        for console in self.consoles.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
             let _ = console.write_all(line.as_bytes());
         }
     }

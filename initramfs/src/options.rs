@@ -1,5 +1,6 @@
 //! What the command line asks of PID 1.
 
+use crate::console::{self, Console};
 use crate::failure::{Code, Failure};
 use formats::gpt::Guid;
 use formats::{cmdline, verity};
@@ -54,6 +55,8 @@ pub struct Options {
     pub identify: Vec<String>,
     /// `sledos.location=<rack>/<bay>`: where this sled sits.
     pub location: Option<(String, u32)>,
+    /// `sledos.console=` serial ports that get PID 1's lines besides /dev/console.
+    pub console: Vec<Console>,
     /// `sledos.patience=` seconds without an answer of any server before the stored
     /// document is used. Default: 30.
     pub patience: Duration,
@@ -74,6 +77,7 @@ impl Default for Options {
             image: Vec::new(),
             identify: Vec::new(),
             location: None,
+            console: Vec::new(),
             patience: Duration::from_secs(30),
         }
     }
@@ -119,6 +123,9 @@ impl Options {
                     let place = value.rsplit_once('/').filter(|(rack, _)| !rack.is_empty());
                     let place = place.and_then(|(rack, bay)| Some((rack.to_owned(), bay.parse().ok()?)));
                     place.map(|place| options.location = Some(place)).is_some()
+                }
+                Some(value) if param.is("sledos.console") && options.console.len() < console::MAX => {
+                    Console::parse(value).map(|port| options.console.push(port)).is_some()
                 }
                 _ if param.is("sledos.patience") => seconds().map(|s| options.patience = s).is_some(),
                 _ if param.is("sledos.onfail-delay") => seconds().map(|s| delay = s).is_some(),
@@ -220,7 +227,7 @@ mod tests {
                     sledos.var=tmpfs sledos.init=/bin/x sledos.debug root=LABEL=x \
                     sledos.trust=RWx sledos.metadata=http://a/ sledos.metadata=http://b/c sledos.metadata=http://a \
                     sledos.report=http://r sledos.image=http://i/compute/1/ sledos.identify=mac,board \
-                    sledos.location=r/1/7 sledos.patience=3";
+                    sledos.location=r/1/7 sledos.console=ttyS1,9600 sledos.console=ttyS2 sledos.patience=3";
         let (options, warnings) = Options::parse(line);
         let expected = Options {
             usrhash: Some("ab".into()),
@@ -235,6 +242,7 @@ mod tests {
             image: vec!["http://i/compute/1".into()],
             identify: vec!["mac".into(), "board".into()],
             location: Some(("r/1".into(), 7)),
+            console: ["ttyS1,9600", "ttyS2"].iter().filter_map(|text| Console::parse(text)).collect(),
             patience: Duration::from_secs(3),
         };
         assert_eq!((options, warnings.as_slice()), (expected, [].as_slice()));

@@ -287,7 +287,7 @@ pub enum Error {
     #[error("longer than {MAX_BYTES} bytes")]
     TooLong,
     /// Not JSON, or not of this shape.
-    #[error("not a sled document: {0}")]
+    #[error("not a sled document")]
     Shape(#[source] serde_json::Error),
     /// Another version of the format.
     #[error("format {0}, and this image reads format {FORMAT}")]

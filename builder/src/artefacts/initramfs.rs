@@ -1,4 +1,5 @@
-//! The initramfs: a zstd frame with a cpio archive in it.
+//! The initramfs: a zstd frame with a cpio archive in it, perhaps with uncompressed
+//! archives in front.
 
 use std::io::Read as _;
 
@@ -21,7 +22,8 @@ pub fn read(part: &str, packed: &[u8]) -> Result<cpio::Listing, Error> {
 }
 
 fn unpack(part: &str, packed: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut archive = Vec::new();
+    let (front, packed) = packed.split_at(cpio::prefix(packed));
+    let mut archive = front.to_vec();
     let mut unpack = || {
         let mut decoder = zstd::Decoder::new(packed)?;
         decoder.window_log_max(WINDOW_LOG)?;

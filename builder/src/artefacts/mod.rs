@@ -110,6 +110,8 @@ impl Image {
             _ if head.starts_with(b"MZ") => What::Uki,
             // RFC 8878, 3.1.1: magic number of a frame.
             _ if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) => What::Initramfs,
+            // CPU microcode comes first, in an archive of its own.
+            _ if head.starts_with(b"070701") => What::Initramfs,
             _ => return Err(not("no format of ours")),
         };
         if image.what == What::Disk {

@@ -20,8 +20,11 @@ pub const INIT: &[u8] = include_bytes!(env!("SLEDOS_INIT"));
 /// A compressed initramfs and what is in it.
 #[derive(Debug)]
 pub(super) struct Initramfs {
-    /// zstd-compressed cpio.
+    /// CPU microcode as an uncompressed cpio archive, if the image has any, and behind it the
+    /// zstd-compressed one.
     pub(super) bytes: Vec<u8>,
+    /// Bytes of the microcode.
+    pub(super) microcode: usize,
     /// Parts by name, in bytes before compression.
     pub(super) parts: Vec<(String, u64)>,
     /// What is in it.
@@ -55,19 +58,37 @@ pub(super) fn initramfs(
         &assembled.initramfs,
         [(conf_path, conf)],
     )?;
-    let parts = parts(&tree);
     let mut archive = Vec::new();
     cpio::write(&tree, plan.mtime, &mut archive)?;
+    let mut parts = parts(&tree);
+    let mut tree = tree;
+    let microcode = kernel::microcode::archive(&assembled.tree, plan.mtime)?;
+    let front = microcode.map_or_else(
+        || Ok(Vec::new()),
+        |(bytes, files)| {
+            parts.push(("CPU microcode".to_owned(), bytes.len() as u64));
+            for (path, node) in files.iter().filter(|(path, _)| !path.is_root()) {
+                tree.insert(path.clone(), node.clone())?;
+            }
+            Ok::<_, Error>(bytes)
+        },
+    )?;
+    let whole = |frame: Vec<u8>, parts, tree| Initramfs {
+        microcode: front.len(),
+        bytes: [front.as_slice(), &frame].concat(),
+        parts,
+        tree,
+    };
     let mut key = Sha256::new_with_prefix(b"initramfs zstd 2");
     key.update(level.to_be_bytes());
     key.update(&archive);
     let key = key.finalize().into();
-    if let Some(bytes) = cache.get(&key) {
-        return Ok(Initramfs { bytes, parts, tree });
+    if let Some(frame) = cache.get(&key) {
+        return Ok(whole(frame, parts, tree));
     }
     let bytes = cpio::compress(&archive, level, &|| !interrupt.is_set()).map_err(Error::Compress)?;
     cache.put(&key, &bytes);
-    Ok(Initramfs { bytes, parts, tree })
+    Ok(whole(bytes, parts, tree))
 }
 
 fn parts(tree: &Tree) -> Vec<(String, u64)> {

@@ -37,7 +37,12 @@ pub(super) fn check(
     let initramfs_parts = || initramfs.parts.clone();
     let found: Vec<_> = [
         over("usr", usr.squashfs_size, budgets.usr, &|| by_origin(tree, usr).into_iter().collect()),
-        over("initramfs", initramfs.bytes.len() as u64, budgets.initramfs, &initramfs_parts),
+        over(
+            "initramfs",
+            (initramfs.bytes.len() - initramfs.microcode) as u64,
+            budgets.initramfs,
+            &initramfs_parts,
+        ),
         over("init", INIT.len() as u64, budgets.init, &Vec::new),
         over("uki", uki.len() as u64, budgets.uki, &initramfs_parts),
     ]

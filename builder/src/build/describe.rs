@@ -14,6 +14,7 @@ use super::{Error, budget};
 use crate::digest::hex;
 use crate::image::ImagePlan;
 use crate::image::manifest::{self, Artefact, Inputs, Kernel, Manifest, Partition};
+use crate::kernel::contract::ContractEntry;
 use crate::lock::Lock;
 use crate::output::{StagedDir, write_sums};
 use crate::recipe::Recipe;
@@ -23,6 +24,8 @@ use crate::summary::Summary;
 pub(super) struct Facts<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) lock: &'a Lock,
+    /// The lock's file.
+    pub(super) lock_bytes: &'a [u8],
     pub(super) plan: &'a ImagePlan,
     pub(super) assembled: &'a Assembled,
     pub(super) options: &'a squashfs::Options,
@@ -42,9 +45,12 @@ pub(super) fn manifest(facts: &Facts<'_>, staged: &StagedDir) -> Result<Manifest
             std::fs::metadata(&path).map_err(|source| Error::Io { what: "reading", path, source })?.len();
         artefacts.insert(name.clone(), Artefact { size, sha256: hex(sum) });
     }
-    let nics = facts.assembled.contract.iter().map(|entry| {
-        serde_json::to_value(entry).expect("a contract entry has only strings, numbers and lists")
-    });
+    let values = |entries: &[ContractEntry]| {
+        let value = |entry| {
+            serde_json::to_value(entry).expect("a contract entry has only strings, numbers and lists")
+        };
+        entries.iter().map(value).collect()
+    };
     let manifest = Manifest {
         format: 1,
         image: facts.plan.name.clone(),
@@ -57,8 +63,9 @@ pub(super) fn manifest(facts: &Facts<'_>, staged: &StagedDir) -> Result<Manifest
             cmdline: facts.cmdline.to_owned(),
         },
         inputs: Inputs {
-            recipe: hex(&facts.lock.request),
-            lock: hex(&Sha256::digest(facts.lock.to_text(&facts.recipe.name))),
+            recipe: hex(&facts.recipe.sha256),
+            overlays: facts.assembled.overlays.clone(),
+            lock: hex(&Sha256::digest(facts.lock_bytes)),
             init: hex(&Sha256::digest(INIT)),
             usr_level: facts.options.level,
             block_size: facts.options.block_size,
@@ -69,7 +76,8 @@ pub(super) fn manifest(facts: &Facts<'_>, staged: &StagedDir) -> Result<Manifest
         packages: facts.lock.packages.iter().map(|p| (p.name.clone(), p.version.clone())).collect(),
         components: facts.assembled.components.clone(),
         missing_components: facts.assembled.missing_components.clone(),
-        nics: nics.collect(),
+        nics: values(&facts.assembled.nics),
+        controllers: values(&facts.assembled.controllers),
     };
     staged.write("manifest.json", manifest.to_json().as_bytes())?;
     write_sums(staged.path(), &sums)?;

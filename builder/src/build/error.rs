@@ -60,6 +60,9 @@ pub enum Error {
     /// The initramfs cannot be put together.
     #[error(transparent)]
     Initramfs(#[from] crate::kernel::initramfs::Error),
+    /// The CPU microcode cannot be put in front of it.
+    #[error(transparent)]
+    Microcode(#[from] crate::kernel::microcode::Error),
     /// The initramfs cannot be packed.
     #[error("cannot pack the initramfs")]
     Cpio(#[from] formats::cpio::Error),
@@ -109,11 +112,22 @@ pub enum Error {
     },
     /// Not exactly one kernel.
     #[error(
-        "the packages bring {found} kernels, and an image has one; `kernel: package:` names the package it comes from"
+        "the packages bring {} kernels{}, and an image has one; `kernel: package:` names the package it comes from",
+        .found.len(), paths(.found)
     )]
     Kernels {
-        /// How many.
-        found: usize,
+        /// Those that were found.
+        found: Vec<TreePath>,
+    },
+    /// A file of a package that went nowhere.
+    #[error(
+        "/{path} of the package {package} is not in the image, and nothing took it out: this is a fault of sledos"
+    )]
+    Lost {
+        /// The package.
+        package: String,
+        /// The file.
+        path: TreePath,
     },
     /// Something that boots the image is missing.
     #[error("/{path} is in none of the packages; it comes with {package}, add that to `packages:`")]
@@ -249,6 +263,12 @@ impl std::fmt::Display for Grown {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(&format!("+{}", bytes(self.0)))
     }
+}
+
+/// ` (/boot/vmlinuz-6.1, …)`, or nothing.
+fn paths(paths: &[TreePath]) -> String {
+    let all: Vec<String> = paths.iter().map(|path| format!("/{path}")).collect();
+    if all.is_empty() { String::new() } else { format!(" ({})", all.join(", ")) }
 }
 
 fn listed(names: &[String]) -> String {

@@ -8,6 +8,7 @@ mod compressed;
 mod describe;
 mod downloads;
 mod error;
+mod left_out;
 mod needs;
 mod pinned;
 mod units;
@@ -110,7 +111,7 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
     let cache = Arc::new(Cache::open(&request.cache)?);
     let require = request.require_components;
     let components = components::open(&recipe, &request.components, require, &cache, request.patience)?;
-    let lock = the_lock(request, &recipe, progress, interrupt)?;
+    let (lock, lock_bytes) = the_lock(request, &recipe, progress, interrupt)?;
     lock.is_current_for(&recipe)?;
     let time = request.time.unwrap_or(lock.timestamp);
     let version = request.version.clone().unwrap_or_else(|| default_version(time));
@@ -164,12 +165,14 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
     let cmdline = boot::cmdline(&recipe, &usr.root_hash);
     let uki = boot::uki(&assembled, &initramfs.bytes, &cmdline)?;
     let origins = Origins::new(&usr.tree, &usr.stats, &initramfs.tree, initramfs.bytes.len() as u64);
+    let left_out = assembled.left_out.iter().map(|file| (&file.path, &*file.package, file.reason.as_str()));
+    let origins = origins.without(left_out);
     budget::check(&recipe, &assembled.tree, &usr, &initramfs, &uki, &origins, staged.target())?;
     staged.write("vmlinuz", &assembled.boot.kernel)?;
     staged.write("initramfs.zst", &initramfs.bytes)?;
     staged.write(&format!("{}.efi", plan.name), &uki)?;
     staged.write("boot.ipxe", crate::image::pxe::script(&plan, &cmdline).as_bytes())?;
-    staged.write(&format!("{}.lock", plan.name), lock.to_text(&recipe.name).as_bytes())?;
+    staged.write(&format!("{}.lock", plan.name), &lock_bytes)?;
     staged.write(origins::FILE, &origins.to_bytes().map_err(Error::Compress)?)?;
     let bom = sbom::gather(&plan, &usr.root_hash, &lock, &packages, &assembled.components, INIT);
     staged.write(sbom::SPDX, bom.spdx().as_bytes())?;
@@ -190,6 +193,7 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
     let facts = describe::Facts {
         recipe: &recipe,
         lock: &lock,
+        lock_bytes: &lock_bytes,
         plan: &plan,
         assembled: &assembled,
         options: &options,
@@ -215,18 +219,19 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
     Ok(Built { dir, manifest, summary })
 }
 
-/// The lock beside the recipe, made when it is missing and may be.
+/// The lock beside the recipe and its bytes, made when it is missing and may be.
 fn the_lock(
     request: &Request,
     recipe: &Recipe,
     progress: &Progress,
     interrupt: &Interrupt,
-) -> Result<Lock, Error> {
+) -> Result<(Lock, Vec<u8>), Error> {
     let file = request.lock.clone().unwrap_or_else(|| lock::path_of(recipe));
-    match Lock::read(&file) {
+    match Lock::read_bytes(&file) {
         Err(lock::Error::Missing { .. }) if !request.locked => {
             progress.info(format!("no lock at {}: choosing packages", file.display()));
-            lock(request, recipe, progress, interrupt)
+            lock(request, recipe, progress, interrupt)?;
+            Ok(Lock::read_bytes(&file)?)
         }
         read => Ok(read?),
     }

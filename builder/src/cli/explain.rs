@@ -1,4 +1,4 @@
-//! `sledos explain`: why a path is in an image.
+//! `sledos explain`: why a path is in an image, or is not.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use clap::Args;
 use super::print_result;
 use crate::artefacts::Image;
 use crate::exit::Failure;
-use crate::explain::explain;
+use crate::explain::{explain, not_there};
 
 /// Arguments of `sledos explain`.
 #[derive(Args, Debug)]
@@ -27,6 +27,13 @@ pub struct ExplainArgs {
 
 /// Runs `sledos explain`.
 pub(super) fn run_verb(args: &ExplainArgs) -> Result<(), Failure> {
-    print_result(args.json, &explain(&Image::open(&args.image)?, &args.path)?);
+    let image = Image::open(&args.image)?;
+    match explain(&image, &args.path) {
+        Ok(found) => print_result(args.json, &found),
+        Err(error) => match not_there(&image, &args.path)? {
+            Some(reason) => print_result(args.json, &reason),
+            None => return Err(error.into()),
+        },
+    }
     Ok(())
 }

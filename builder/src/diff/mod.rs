@@ -23,6 +23,7 @@ use crate::artefacts::{Error as ArtefactError, Image, optional};
 use crate::cache::Cache;
 use crate::digest::hex;
 use crate::exit::{Classify, Exit};
+use crate::image::manifest::Manifest;
 use crate::inspect::line::content;
 use crate::lock::Lock;
 use packages::Side;
@@ -189,7 +190,8 @@ fn images(diff: &mut Diff, a: &Image, b: &Image) -> Result<(), Error> {
             m.artefacts.iter().map(|(k, v)| (k.clone(), sum(v))).collect()
         };
         diff.artefacts = by_name(&of(m), &of(n));
-        nics(diff, m, n);
+        devices(diff, "NIC", [m, n], |manifest| &manifest.nics);
+        devices(diff, "controller", [m, n], |manifest| &manifest.controllers);
     }
     if let (Some(a), Some(b)) = (optional(a.uki())?, optional(b.uki())?) {
         let args = |uki: &crate::artefacts::Uki| -> Vec<String> {
@@ -264,17 +266,23 @@ fn with_kernel_of(tree: Tree, other: &Tree) -> Tree {
     out
 }
 
-fn nics(diff: &mut Diff, a: &crate::image::manifest::Manifest, b: &crate::image::manifest::Manifest) {
-    let names = |m: &crate::image::manifest::Manifest| -> BTreeMap<String, String> {
-        let name =
-            |nic: &serde_json::Value| nic.get("name").and_then(|n| n.as_str()).unwrap_or_default().to_owned();
-        m.nics.iter().map(|nic| (name(nic), nic.to_string())).collect()
+fn devices(
+    diff: &mut Diff,
+    what: &'static str,
+    [a, b]: [&Manifest; 2],
+    entries: fn(&Manifest) -> &[serde_json::Value],
+) {
+    let names = |m: &Manifest| -> BTreeMap<String, String> {
+        let name = |entry: &serde_json::Value| {
+            entry.get("name").and_then(|n| n.as_str()).unwrap_or_default().to_owned()
+        };
+        entries(m).iter().map(|entry| (name(entry), entry.to_string())).collect()
     };
     let (before, now) = (names(a), names(b));
     let all: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
     for name in all.into_iter().filter(|name| before.get(*name) != now.get(*name)) {
         let shown = |side: &BTreeMap<String, String>| side.get(name).map_or("", |_| name.as_str()).to_owned();
-        diff.facts.push(("NIC", shown(&before), shown(&now)));
+        diff.facts.push((what, shown(&before), shown(&now)));
     }
 }
 

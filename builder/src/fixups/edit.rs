@@ -9,16 +9,26 @@ pub(super) struct Edit<'a> {
     pub(super) tree: &'a mut Tree,
     fixup: &'static str,
     changed: usize,
+    notes: Vec<String>,
 }
 
 impl<'a> Edit<'a> {
     pub(super) fn new(tree: &'a mut Tree, fixup: &'static str) -> Self {
-        Self { tree, fixup, changed: 0 }
+        Self { tree, fixup, changed: 0, notes: Vec::new() }
     }
 
     /// Nodes changed so far.
     pub(super) fn changed(&self) -> usize {
         self.changed
+    }
+
+    /// Says what somebody should know.
+    pub(super) fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
+    }
+
+    pub(super) fn into_notes(self) -> Vec<String> {
+        self.notes
     }
 
     /// Counts nodes changed through [`Edit::tree`].
@@ -36,6 +46,65 @@ impl<'a> Edit<'a> {
 
     pub(super) fn has(&self, path: &str) -> bool {
         TreePath::parse(path.as_bytes()).is_ok_and(|p| self.tree.get(&p).is_some())
+    }
+
+    /// Where an absolute path leads when the links of the tree are followed; `None` when to
+    /// nothing.
+    pub(super) fn resolve(&self, path: &str) -> Option<TreePath> {
+        let mut open: Vec<Vec<u8>> =
+            path.as_bytes().split(|b| *b == b'/').rev().map(<[u8]>::to_vec).collect();
+        let mut at = TreePath::root();
+        // As many as the kernel follows.
+        let mut links = 40;
+        while let Some(name) = open.pop() {
+            match name.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
+                    at = at.parent().unwrap_or_else(TreePath::root);
+                    continue;
+                }
+                _ => {}
+            }
+            let next = at.join(&name).ok()?;
+            if let Kind::Symlink(target) = &self.tree.get(&next)?.kind {
+                links -= 1;
+                if links == 0 {
+                    return None;
+                }
+                if target.starts_with(b"/") {
+                    at = TreePath::root();
+                }
+                open.extend(target.split(|b| *b == b'/').rev().map(<[u8]>::to_vec));
+            } else {
+                at = next;
+            }
+        }
+        Some(at)
+    }
+
+    /// Moves what is at a path, and all below it.
+    pub(super) fn rename(&mut self, from: &TreePath, to: &TreePath) -> Result<(), Error> {
+        let moved =
+            |path: &TreePath| -> Option<TreePath> { to.join(path.strip_prefix(from)?.as_bytes()).ok() };
+        let mut nodes: Vec<(TreePath, Node)> = Vec::new();
+        for (path, node) in self.tree.get(from).map(|n| (from, n)).into_iter().chain(self.tree.below(from)) {
+            if let Some(path) = moved(path) {
+                nodes.push((path, node.clone()));
+            }
+        }
+        self.tree.remove(from);
+        for (path, node) in nodes {
+            self.insert(path, node)?;
+        }
+        // Hard links anywhere may name a file that has moved.
+        for (_, node) in self.tree.iter_mut() {
+            if let Kind::Hardlink(target) = &mut node.kind
+                && let Some(new) = moved(target)
+            {
+                *target = new;
+            }
+        }
+        Ok(())
     }
 
     /// The bytes of a regular file, hard links followed; `None` when there is none.

@@ -1,37 +1,16 @@
 //! Moves `etc/` below /usr, where PID 1 finds the lower layer of /etc.
 
-use formats::tree::{Kind, Node, TreePath};
-
 use super::edit::Edit;
 use super::{Context, ETC_LOWER, Error};
 
 pub(super) fn run(edit: &mut Edit<'_>, _: &Context<'_>) -> Result<(), Error> {
     let (from, to) = (edit.path("etc")?, edit.path(ETC_LOWER)?);
-    let moved = |path: &TreePath| -> Option<TreePath> { to.join(path.strip_prefix(&from)?.as_bytes()).ok() };
-    let mut nodes: Vec<(TreePath, Node)> = Vec::new();
-    for (path, node) in edit.tree.get(&from).map(|n| (&from, n)).into_iter().chain(edit.tree.below(&from)) {
-        if let Some(path) = moved(path) {
-            nodes.push((path, node.clone()));
-        }
-    }
-    edit.tree.remove(&from);
-    for (path, node) in nodes {
-        edit.insert(path, node)?;
-    }
-    // Hard links anywhere may name a file that has moved.
-    for (_, node) in edit.tree.iter_mut() {
-        if let Kind::Hardlink(target) = &mut node.kind
-            && let Some(new) = moved(target)
-        {
-            *target = new;
-        }
-    }
-    Ok(())
+    edit.rename(&from, &to)
 }
 
 #[cfg(test)]
 mod tests {
-    use formats::tree::Origin;
+    use formats::tree::{Kind, Node, Origin, TreePath};
 
     use super::super::testing::{Fixture, text};
     use super::*;

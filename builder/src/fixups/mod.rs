@@ -17,6 +17,7 @@ pub(crate) mod elf;
 mod etc;
 mod ld_so_cache;
 mod nsswitch;
+mod opt;
 mod os_release;
 mod owners;
 mod pam;
@@ -29,7 +30,7 @@ mod x509_name;
 use edit::Edit;
 use formats::tree::{NotADirectory, PathError, Tree, TreePath};
 
-use crate::accounts::Ids;
+use crate::accounts::{Ids, Unknown};
 use crate::recipe::Recipe;
 use crate::unpack::control::Control;
 
@@ -44,6 +45,17 @@ pub struct Context<'a> {
     pub version: &'a str,
     /// What the packages of the image say of themselves.
     pub packages: &'a [&'a Control],
+    /// Packages and their postinsts, which nobody runs.
+    pub scripts: &'a [Script<'a>],
+}
+
+/// A package and its postinst; empty when it has none.
+#[derive(Clone, Copy, Debug)]
+pub struct Script<'a> {
+    /// The package.
+    pub package: &'a str,
+    /// The script.
+    pub postinst: &'a str,
 }
 
 /// What one fix-up did.
@@ -55,6 +67,8 @@ pub struct Applied {
     pub why: &'static str,
     /// Number of nodes it made, moved, changed or took away.
     pub changed: usize,
+    /// What somebody should know, a line each.
+    pub notes: Vec<String>,
 }
 
 /// Why a fix-up gave up.
@@ -70,6 +84,15 @@ pub enum Error {
         /// The package that ships it.
         package: &'static str,
     },
+    /// Users and groups that the image does not have.
+    #[error("these have no number; add them to the recipe's `users:` or `groups:`:{}", lines(.0))]
+    NoNumber(
+        /// Each with who asks for it.
+        Vec<(Unknown, String)>,
+    ),
+    /// Patterns of the recipe's `attributes:`.
+    #[error("`attributes:` of the recipe: {0}")]
+    Attributes(String),
     /// An input has a form the fix-up does not know.
     #[error("fix-up {fixup}: /{path}: {problem}")]
     Unexpected {
@@ -110,6 +133,10 @@ pub enum Error {
     },
 }
 
+fn lines(unknown: &[(Unknown, String)]) -> String {
+    unknown.iter().map(|(who, why)| format!("\n  {} {}: {why}", who.what, who.name)).collect()
+}
+
 /// A named step.
 struct Fixup {
     name: &'static str,
@@ -132,7 +159,7 @@ const FIXUPS: &[Fixup] = &[
     },
     Fixup {
         name: "owners",
-        why: "set-id bits and capabilities that postinsts set after adduser",
+        why: "owners, modes and capabilities that postinsts set, and those of the recipe",
         run: owners::run,
     },
     Fixup { name: "pam", why: "pam-auth-update: without it sshd closes every connection", run: pam::run },
@@ -145,7 +172,7 @@ const FIXUPS: &[Fixup] = &[
     },
     Fixup {
         name: "alternatives",
-        why: "update-alternatives as plain links; dockerd needs iptables",
+        why: "update-alternatives as plain links, as the recipe chooses or by priority",
         run: alternatives::run,
     },
     Fixup { name: "sledctl", why: "status, readiness and boot counting on the sled", run: sledctl::run },
@@ -157,6 +184,7 @@ const FIXUPS: &[Fixup] = &[
     },
     Fixup { name: "dpkg-status", why: "what is installed, for inventories and scanners", run: dpkg::run },
     Fixup { name: "os-release", why: "the image says its own name and version", run: os_release::run },
+    Fixup { name: "opt", why: "/opt is in memory; what packages ship there is below /usr", run: opt::run },
     Fixup { name: "no-var", why: "/var is a partition; tmpfiles and StateDirectory= fill it", run: var::run },
     Fixup {
         name: "etc-lower",
@@ -164,6 +192,8 @@ const FIXUPS: &[Fixup] = &[
         run: etc::run,
     },
 ];
+
+pub use opt::OPT;
 
 /// Where `etc/` of the packages ends up: the lower layer of /etc.
 pub const ETC_LOWER: &str = "usr/share/sledos/etc";
@@ -178,7 +208,8 @@ pub fn apply(tree: &mut Tree, context: &Context<'_>) -> Result<Vec<Applied>, Err
         .map(|fixup| {
             let mut edit = Edit::new(tree, fixup.name);
             (fixup.run)(&mut edit, context)?;
-            Ok(Applied { name: fixup.name, why: fixup.why, changed: edit.changed() })
+            let (changed, notes) = (edit.changed(), edit.into_notes());
+            Ok(Applied { name: fixup.name, why: fixup.why, changed, notes })
         })
         .collect()
 }

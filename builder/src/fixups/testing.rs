@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use formats::tree::{Kind, Node, Origin, Tree, TreePath};
 
-use super::{Context, Edit, Error};
+use super::{Context, Edit, Error, Script};
 use crate::accounts::Ids;
 use crate::recipe::Recipe;
 use crate::recipe::model::{Budgets, Compression, Debian, Kernel, Layout, Provisioning, User};
@@ -18,6 +18,7 @@ const PACKAGE: fn() -> Origin = || Origin::Package("test".into());
 pub(super) fn recipe() -> Recipe {
     Recipe {
         file: "test.yaml".into(),
+        sha256: [0; 32],
         name: "compute".into(),
         description: String::new(),
         debian: Debian {
@@ -41,10 +42,12 @@ pub(super) fn recipe() -> Recipe {
             load: Vec::new(),
         },
         nics: Vec::new(),
+        controllers: Vec::new(),
         components: BTreeMap::new(),
         overlays: Vec::new(),
         exclude: Vec::new(),
         keep: Vec::new(),
+        attributes: BTreeMap::new(),
         users: Vec::new(),
         groups: Vec::new(),
         alternatives: BTreeMap::new(),
@@ -63,6 +66,7 @@ pub(super) fn user(name: &str, uid: u32, group: Option<&str>) -> User {
         name: name.into(),
         uid,
         group: group.map(Into::into),
+        groups: Vec::new(),
         home: "/nonexistent".into(),
         shell: "/usr/sbin/nologin".into(),
         gecos: String::new(),
@@ -83,11 +87,20 @@ pub(super) fn text(tree: &Tree, path: &str) -> String {
 pub(super) struct Fixture {
     pub(super) tree: Tree,
     pub(super) recipe: Recipe,
+    /// Packages and their postinsts.
+    pub(super) scripts: Vec<(String, String)>,
+    /// What the last fix-up said.
+    pub(super) notes: Vec<String>,
 }
 
 impl Fixture {
     pub(super) fn new() -> Self {
-        Self { tree: Tree::new(Node::dir(PACKAGE())), recipe: recipe() }
+        Self {
+            tree: Tree::new(Node::dir(PACKAGE())),
+            recipe: recipe(),
+            scripts: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 
     pub(super) fn put(&mut self, path: &str, node: Node) {
@@ -112,9 +125,14 @@ impl Fixture {
     ) -> Result<usize, Error> {
         let ids = Ids::from_masters(PASSWD_MASTER, GROUP_MASTER).unwrap();
         let ids = ids.with(&self.recipe.users, &self.recipe.groups).unwrap();
-        let context = Context { recipe: &self.recipe, ids: &ids, version: "1.2.3", packages: &[] };
+        let scripts: Vec<_> =
+            self.scripts.iter().map(|(package, postinst)| Script { package, postinst }).collect();
+        let context =
+            Context { recipe: &self.recipe, ids: &ids, version: "1.2.3", packages: &[], scripts: &scripts };
         let mut edit = Edit::new(&mut self.tree, "test");
         fixup(&mut edit, &context)?;
-        Ok(edit.changed())
+        let changed = edit.changed();
+        self.notes = edit.into_notes();
+        Ok(changed)
     }
 }

@@ -3,8 +3,12 @@
 //! Both are links in /etc, where `systemctl` looks for them: what is on is `enabled` to
 //! everybody who asks. That /etc is the image's own, verified with it.
 
+mod check;
+
 use super::edit::Edit;
 use super::{Context, Error};
+
+pub(super) use check::unknown;
 
 const UNITS: &str = "usr/lib/systemd/system";
 const LINKS: &str = "etc/systemd/system";
@@ -25,6 +29,9 @@ pub(super) fn run(edit: &mut Edit<'_>, context: &Context<'_>) -> Result<(), Erro
                 edit.link(&format!("{LINKS}/{alias}"), &format!("/{UNITS}/{unit}"))?;
             }
         }
+    }
+    for note in check::notes(edit, context)? {
+        edit.note(note);
     }
     for unit in &context.recipe.mask {
         edit.link(&format!("{LINKS}/{unit}"), "/dev/null")?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::kernel::contract::Devices;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,9 @@ pub struct Manifest {
     pub missing_components: Vec<String>,
     /// The NICs that work, each with its module and firmware.
     pub nics: Vec<serde_json::Value>,
+    /// The disk controllers that work, each with its module and firmware.
+    #[serde(default)]
+    pub controllers: Vec<serde_json::Value>,
 }
 
 /// The kernel of an image.
@@ -56,8 +60,11 @@ pub struct Kernel {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Inputs {
-    /// sha256 of the recipe with its includes, in the order they were read.
+    /// sha256 of the recipe and the files it includes, one after the other in the order they were read.
     pub recipe: String,
+    /// Overlays by name, each by the sha256 of its files: paths, kinds and contents.
+    #[serde(default)]
+    pub overlays: BTreeMap<String, String>,
     /// sha256 of the lock.
     pub lock: String,
     /// sha256 of the PID 1 built into the builder.
@@ -122,6 +129,12 @@ impl Manifest {
         };
         let names = [&self.image, &self.version].into_iter().chain(self.artefacts.keys());
         names.map(String::as_str).find(|name| !plain(name))
+    }
+
+    /// The entries of both contracts, NICs first.
+    pub fn devices(&self) -> impl Iterator<Item = (Devices, &serde_json::Value)> {
+        let nics = self.nics.iter().map(|entry| (Devices::Nics, entry));
+        nics.chain(self.controllers.iter().map(|entry| (Devices::Controllers, entry)))
     }
 
     /// The file's text.

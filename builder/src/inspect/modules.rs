@@ -93,12 +93,12 @@ pub fn modules(image: &Image) -> Result<Modules, Error> {
             needed_by.entry(name).or_default().insert(module.name.clone());
         }
     }
-    for nic in image.manifest.iter().flat_map(|m| &m.nics) {
-        let family = nic.get("name").and_then(|name| name.as_str()).unwrap_or_default();
-        let files = nic.get("modules").and_then(|files| files.as_array());
+    for (devices, entry) in image.manifest.iter().flat_map(|m| m.devices()) {
+        let family = entry.get("name").and_then(|name| name.as_str()).unwrap_or_default();
+        let files = entry.get("modules").and_then(|files| files.as_array());
         for file in files.into_iter().flatten().filter_map(|file| file.as_str()) {
             if let Some(name) = formats::modules::name_of_file(file) {
-                needed_by.entry(name).or_default().insert(format!("NIC {family}"));
+                needed_by.entry(name).or_default().insert(format!("{devices} {family}"));
             }
         }
     }

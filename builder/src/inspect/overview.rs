@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use formats::tree::{Kind, Tree};
+use formats::tree::{Kind, Tree, TreePath};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::line::Line;
 use crate::artefacts::{Error, Image, What, optional};
 use crate::digest::hex;
+use crate::kernel::microcode;
 use crate::progress::bytes;
 
 /// What an image is, at a glance. Parts that were not given are not there.
@@ -37,6 +38,10 @@ pub struct Overview {
     pub usr: Option<Counts>,
     /// NICs that work: family and driver.
     pub nics: Vec<(String, String)>,
+    /// CPU microcode in front of the initramfs: file and bytes.
+    pub microcode: Vec<(String, u64)>,
+    /// Disk controllers that work, and their drivers.
+    pub controllers: Vec<(String, String)>,
     /// Who takes how many bytes of the compressed /usr, largest first.
     pub owners: Vec<(String, u64)>,
 }
@@ -131,7 +136,11 @@ pub fn overview(image: &Image) -> Result<Overview, Error> {
         let text = |nic: &serde_json::Value, key: &str| {
             nic.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned()
         };
-        out.nics = manifest.nics.iter().map(|nic| (text(nic, "name"), text(nic, "driver"))).collect();
+        let families = |entries: &[serde_json::Value]| {
+            entries.iter().map(|entry| (text(entry, "name"), text(entry, "driver"))).collect()
+        };
+        out.nics = families(&manifest.nics);
+        out.controllers = families(&manifest.controllers);
     }
     if let Some(disk) = &image.disk {
         for (name, table) in [("primary", &disk.primary), ("backup", &disk.backup)] {
@@ -164,7 +173,19 @@ pub fn overview(image: &Image) -> Result<Overview, Error> {
         }
         out.cmdline = formats::uki::cmdline(&uki.bytes).map(str::to_owned);
     }
-    out.initramfs = optional(image.initramfs())?.map(|listing| Counts::of(&listing.tree));
+    if let Some(listing) = optional(image.initramfs())? {
+        out.initramfs = Some(Counts::of(&listing.tree));
+        let dir = TreePath::parse(microcode::DIR.as_bytes()).unwrap_or_default();
+        let files = listing.tree.children(&dir).filter(|(path, _)| !path.name().starts_with(b"."));
+        out.microcode = files
+            .filter_map(|(path, node)| match &node.kind {
+                Kind::File(content) => {
+                    Some((String::from_utf8_lossy(path.name()).into_owned(), content.len()))
+                }
+                _ => None,
+            })
+            .collect();
+    }
     out.usr = optional(image.usr())?.map(|usr| Counts::of(&usr.listing.tree));
     if let Some(origins) = optional(image.origins())? {
         out.owners = origins.by_owner(&origins.usr).into_iter().collect();
@@ -237,11 +258,18 @@ impl fmt::Display for Overview {
                 writeln!(f, "; {}", bytes(size))?;
             }
         }
-        if !self.nics.is_empty() {
-            writeln!(f, "\nNICs that work")?;
+        for (file, size) in &self.microcode {
+            writeln!(f, "\nCPU microcode: {file}, {}", bytes(*size))?;
         }
-        for (family, driver) in &self.nics {
-            writeln!(f, "  {driver:<10} {family}")?;
+        for (title, families) in
+            [("NICs that work", &self.nics), ("disk controllers that work", &self.controllers)]
+        {
+            if !families.is_empty() {
+                writeln!(f, "\n{title}")?;
+            }
+            for (family, driver) in families {
+                writeln!(f, "  {driver:<10} {family}")?;
+            }
         }
         if !self.owners.is_empty() {
             writeln!(f, "\nin /usr, compressed")?;

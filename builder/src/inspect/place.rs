@@ -39,10 +39,13 @@ pub fn split(image: &Image, path: &str) -> (Part, String) {
     if image.what == What::Initramfs {
         return (Part::Initramfs, path.to_owned());
     }
-    // /bin, /lib and so on are links into /usr; the image's /etc is kept there.
+    // /bin, /lib and so on are links into /usr; the image's /etc and /opt are kept there.
     let rest = path.trim_start_matches('/');
     if rest == "etc" || rest.starts_with("etc/") {
         return (Part::Usr, format!("share/sledos/{rest}"));
+    }
+    if let Some(below) = rest.strip_prefix("opt/") {
+        return (Part::Usr, format!("lib/opt/{below}"));
     }
     let rest = if rest == "usr" { "" } else { rest.strip_prefix("usr/").unwrap_or(rest) };
     (Part::Usr, rest.to_owned())

@@ -1,6 +1,7 @@
-//! The NIC contract: every PCI id a recipe lists has a driver, with all that
-//! driver needs, where the recipe wants it. A build that cannot keep it fails,
-//! since a sled whose NIC is dead reports to nobody.
+//! The contracts for NICs and disk controllers: every PCI id a recipe lists has a driver,
+//! with all that driver needs, where the recipe wants it. A build that cannot keep one
+//! fails, since a sled whose NIC is dead reports to nobody, and one whose disk is not
+//! found does not boot.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,7 +13,35 @@ use super::catalog::Catalog;
 use super::firmware::debian_package;
 use super::hint::did_you_mean;
 use super::select::Selection;
-use crate::recipe::model::{NicFamily, PciId};
+use crate::recipe::model::{DeviceFamily, PciClass, PciId};
+
+/// What devices a contract is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Devices {
+    /// `nics:` of a recipe.
+    Nics,
+    /// `controllers:` of a recipe.
+    Controllers,
+}
+
+impl Devices {
+    /// The PCI base class as drivers' aliases have it.
+    pub fn base_class(self) -> &'static str {
+        match self {
+            Self::Nics => "02",
+            Self::Controllers => "01",
+        }
+    }
+}
+
+impl fmt::Display for Devices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nics => "NIC",
+            Self::Controllers => "disk controller",
+        })
+    }
+}
 
 /// What was promised for one family and found to be true, for `manifest.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -23,6 +52,9 @@ pub struct ContractEntry {
     pub driver: String,
     /// The PCI ids, `vvvv:dddd`.
     pub pci: Vec<String>,
+    /// PCI classes, `ccssii`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub class: Vec<String>,
     /// Whether PID 1 has all of it, too.
     pub initramfs: bool,
     /// Files of all modules, below `/usr/lib/modules/<release>/`, by name. Built-in ones have none.
@@ -81,6 +113,14 @@ pub enum Problem {
         /// The id.
         pci: PciId,
     },
+    /// The driver does not serve a class.
+    #[error("{driver} does not serve the PCI class {class}; correct `driver:` or `class:`")]
+    Class {
+        /// The class.
+        class: PciClass,
+        /// The driver.
+        driver: String,
+    },
     /// Only other drivers have the id.
     #[error("the PCI id {pci} belongs to {}, not to {wanted}; correct `driver:` or move the id", .found.join(", "))]
     OtherDriver {
@@ -131,8 +171,10 @@ pub enum Problem {
 
 /// Everything that is missing, of all families.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the NIC contract cannot be kept with kernel {version}:{}", listing(.problems))]
+#[error("the {devices} contract cannot be kept with kernel {version}:{}", listing(.problems))]
 pub struct ContractError {
+    /// What it is about.
+    pub devices: Devices,
     /// The kernel's release.
     pub version: String,
     /// The families' names and what they miss.
@@ -149,14 +191,15 @@ fn listing(problems: &[(String, Problem)]) -> String {
 /// With all that is missing at once.
 pub fn check(
     catalog: &Catalog,
-    nics: &[NicFamily],
+    devices: Devices,
+    families: &[DeviceFamily],
     usr: &Selection,
     initramfs: &Selection,
 ) -> Result<Vec<ContractEntry>, ContractError> {
     let mut entries = Vec::new();
     let mut problems = Vec::new();
-    let aliases = PciAliases::new(catalog);
-    for family in nics {
+    let aliases = PciAliases::new(catalog, devices);
+    for family in families {
         match check_family(catalog, &aliases, family, usr, initramfs) {
             Ok(entry) => entries.push(entry),
             Err(found) => problems.extend(found.into_iter().map(|problem| (family.name.clone(), problem))),
@@ -165,13 +208,13 @@ pub fn check(
     if problems.is_empty() {
         return Ok(entries);
     }
-    Err(ContractError { version: catalog.version.clone(), problems })
+    Err(ContractError { devices, version: catalog.version.clone(), problems })
 }
 
 fn check_family(
     catalog: &Catalog,
     aliases: &PciAliases<'_>,
-    family: &NicFamily,
+    family: &DeviceFamily,
     usr: &Selection,
     initramfs: &Selection,
 ) -> Result<ContractEntry, Vec<Problem>> {
@@ -189,6 +232,7 @@ fn check_family(
     }
     if catalog.position(&family.driver).is_some() || catalog.is_builtin(&family.driver) {
         problems.extend(family.pci.iter().filter_map(|pci| check_id(aliases, *pci, &family.driver)));
+        problems.extend(family.class.iter().filter_map(|class| check_class(catalog, *class, &family.driver)));
     }
 
     let places: &[(Place, &Selection)] = if family.initramfs {
@@ -200,6 +244,7 @@ fn check_family(
         name: family.name.clone(),
         driver: family.driver.clone(),
         pci: family.pci.iter().map(PciId::to_string).collect(),
+        class: family.class.iter().map(PciClass::to_string).collect(),
         initramfs: family.initramfs,
         modules: Vec::new(),
         firmware: Vec::new(),
@@ -252,7 +297,25 @@ fn check_id(aliases: &PciAliases<'_>, pci: PciId, driver: &str) -> Option<Proble
     if found.contains(&wanted) { None } else { Some(Problem::OtherDriver { pci, wanted, found }) }
 }
 
-/// The PCI aliases of all drivers of network cards, taken apart once: a kernel has
+/// The modalias of a PCI device (Linux `scripts/mod/file2alias.c`).
+pub fn pci_alias(pci: PciId, class: PciClass) -> String {
+    let (PciId { vendor, device }, PciClass([base, sub, interface])) = (pci, class);
+    format!("pci:v{vendor:08X}d{device:08X}sv00000000sd00000000bc{base:02X}sc{sub:02X}i{interface:02X}")
+}
+
+/// What is wrong with the driver of a class: it has to serve a device of nobody known.
+fn check_class(catalog: &Catalog, class: PciClass, driver: &str) -> Option<Problem> {
+    let alias = pci_alias(PciId { vendor: 0xffff, device: 0xffff }, class);
+    let driver = formats::modules::canonical_name(driver);
+    let builtin = catalog
+        .builtin
+        .get(&driver)
+        .is_some_and(|builtin| builtin.aliases.iter().any(|pattern| glob::matches(pattern, &alias)));
+    let serves = builtin || catalog.modules_for_alias(&alias).contains(&driver.as_str());
+    (!serves).then_some(Problem::Class { class, driver })
+}
+
+/// The PCI aliases of all drivers of such devices, taken apart once: a kernel has
 /// some ten thousand aliases, and a contract some hundred ids.
 struct PciAliases<'c> {
     /// Patterns of vendor and device, and the driver.
@@ -260,12 +323,12 @@ struct PciAliases<'c> {
 }
 
 impl<'c> PciAliases<'c> {
-    fn new(catalog: &'c Catalog) -> Self {
+    fn new(catalog: &'c Catalog, devices: Devices) -> Self {
         let modules = catalog.modules().iter().map(|m| (m.name.as_str(), &m.info.aliases));
         let builtin = catalog.builtin.iter().map(|(name, builtin)| (name.as_str(), &builtin.aliases));
         let aliases = modules.chain(builtin).flat_map(|(name, aliases)| {
             aliases.iter().filter_map(move |alias| {
-                let (vendor, device) = network_card(alias)?;
+                let (vendor, device) = device_of(alias, devices)?;
                 Some((vendor, device, name))
             })
         });
@@ -283,17 +346,16 @@ impl<'c> PciAliases<'c> {
     }
 }
 
-/// The patterns of vendor and device of a PCI alias that may be a network card's.
-/// Subsystem and interface may be anything; a class has to be that of network
-/// controllers (02). The form is `pci:v…d…sv…sd…bc…sc…i…`, each an upper-case
+/// The patterns of vendor and device of a PCI alias that may be of such a device.
+/// Subsystem and interface may be anything; a class has to be that of the devices. The form is `pci:v…d…sv…sd…bc…sc…i…`, each an upper-case
 /// hexadecimal number or `*` (Linux `scripts/mod/file2alias.c`). Drivers for a
 /// whole class, whoever made it, say nothing about a card and are left out.
-fn network_card(alias: &str) -> Option<(&str, &str)> {
+fn device_of(alias: &str, devices: Devices) -> Option<(&str, &str)> {
     let (vendor, rest) = alias.strip_prefix("pci:v")?.split_once('d')?;
     let (device, rest) = rest.split_once("sv")?;
     let (_, class) = rest.split_once("bc")?;
     let (class, _) = class.split_once("sc")?;
-    (vendor != "*" && glob::matches(class, "02")).then_some((vendor, device))
+    (vendor != "*" && glob::matches(class, devices.base_class())).then_some((vendor, device))
 }
 
 #[cfg(test)]
@@ -302,7 +364,7 @@ mod tests {
 
     #[test]
     fn ids_in_aliases() {
-        let of = |alias| network_card(alias);
+        let of = |alias| device_of(alias, Devices::Nics);
         let exact = Some(("00008086", "000010FB"));
         assert_eq!(of("pci:v00008086d000010FBsv*sd*bc*sc*i*"), exact);
         assert_eq!(of("pci:v00008086d000010FBsv00008086sd00000003bc*sc*i*"), exact);
@@ -310,6 +372,10 @@ mod tests {
         assert_eq!(of("pci:v00008086d*sv*sd*bc01sc06i01*"), None);
         assert_eq!(of("pci:v*d*sv*sd*bc02sc00i*"), None);
         assert_eq!(of("usb:v8086p10FBd*"), None);
+        let disk = |alias| device_of(alias, Devices::Controllers);
+        assert_eq!(disk("pci:v00008086d*sv*sd*bc01sc06i01*"), Some(("00008086", "*")));
+        assert_eq!(disk("pci:v00008086d*sv*sd*bc02sc00i*"), None);
+        assert_eq!(disk("pci:v*d*sv*sd*bc01sc08i02*"), None);
     }
 
     #[test]

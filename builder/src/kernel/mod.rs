@@ -21,6 +21,7 @@ mod firmware;
 mod hint;
 pub mod indexes;
 pub mod initramfs;
+pub mod microcode;
 pub mod select;
 
 pub use catalog::Catalog;

@@ -7,7 +7,7 @@ use formats::tree::{Tree, TreePath};
 
 use super::catalog::Catalog;
 use super::hint::did_you_mean;
-use crate::recipe::model::{Kernel, NicFamily};
+use crate::recipe::model::{DeviceFamily, Kernel};
 
 /// Modules and firmware that belong together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,11 +117,11 @@ fn with_emptied_dirs(tree: &Tree, goes: Vec<TreePath>) -> Vec<TreePath> {
 }
 
 /// Plans what PID 1 gets: the modules of [`Kernel::initramfs`] and
-/// [`Kernel::load`], the NIC families that want to be in the initramfs, all
+/// [`Kernel::load`], the families of NICs and disk controllers that want to be in the initramfs, all
 /// they depend on, and their firmware as far as it is there and no family does
-/// [without](NicFamily::without_firmware) it.
+/// [without](DeviceFamily::without_firmware) it.
 ///
-/// Names of built-in drivers are fine. Drivers of NIC families that do not
+/// Names of built-in drivers are fine. Drivers of families that do not
 /// exist, and firmware that is missing, are for the
 /// [contract](super::contract::check) to report.
 ///
@@ -130,7 +130,7 @@ fn with_emptied_dirs(tree: &Tree, goes: Vec<TreePath>) -> Vec<TreePath> {
 pub fn initramfs(
     catalog: &Catalog,
     kernel: &Kernel,
-    nics: &[NicFamily],
+    families: &[&DeviceFamily],
 ) -> Result<Selection, UnknownModules> {
     let mut selection = Selection::default();
     let mut unknown = Vec::new();
@@ -150,11 +150,13 @@ pub fn initramfs(
         unknown.dedup();
         return Err(UnknownModules { version: catalog.version.clone(), names: unknown });
     }
-    let excused = |family: &NicFamily, file: &str| {
+    let excused = |family: &DeviceFamily, file: &str| {
         family.without_firmware.keys().any(|pattern| glob::matches(pattern, file))
     };
-    add(catalog, &mut selection, wanted.into_iter(), |file| nics.iter().any(|family| excused(family, file)));
-    for family in nics.iter().filter(|family| family.initramfs) {
+    add(catalog, &mut selection, wanted.into_iter(), |file| {
+        families.iter().any(|family| excused(family, file))
+    });
+    for family in families.iter().filter(|family| family.initramfs) {
         let drivers = std::iter::once(&family.driver).chain(&family.with);
         let modules = drivers.filter_map(|name| catalog.position(name));
         add(catalog, &mut selection, modules, |file| excused(family, file));

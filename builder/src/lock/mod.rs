@@ -121,12 +121,25 @@ pub fn path_of(recipe: &Recipe) -> PathBuf {
 
 impl Lock {
     /// Reads and checks a lock file.
+    ///
+    /// # Errors
+    /// When it is missing, does not read or is no lock.
     pub fn read(file: &Path) -> Result<Lock, Error> {
+        Self::read_bytes(file).map(|(lock, _)| lock)
+    }
+
+    /// As [`Lock::read`], with the bytes of the file.
+    ///
+    /// # Errors
+    /// As [`Lock::read`].
+    pub fn read_bytes(file: &Path) -> Result<(Lock, Vec<u8>), Error> {
         let bytes = fs::read(file).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => Error::Missing { file: file.to_owned() },
             _ => Error::Io { action: "read", file: file.to_owned(), source },
         })?;
-        read::parse(file, bytes).map_err(|source| Error::Corrupt { file: file.to_owned(), source })
+        let lock = read::parse(file, bytes.clone())
+            .map_err(|source| Error::Corrupt { file: file.to_owned(), source })?;
+        Ok((lock, bytes))
     }
 
     /// Writes it, so that the file is the old or the new one, never a half.

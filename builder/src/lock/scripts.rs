@@ -9,6 +9,9 @@
 //! This is a reading of shell by its lines, not by its grammar. It errs on the
 //! side of listing too much.
 
+use std::collections::BTreeSet;
+
+use crate::shell;
 use crate::unpack::ControlFiles;
 
 /// Debhelper tools whose effect the fix-ups have, or an immutable image does not need.
@@ -70,6 +73,8 @@ pub struct Finding {
     pub line: usize,
     /// The line, or what the file is.
     pub text: String,
+    /// Whether the text is a line of shell.
+    pub is_code: bool,
 }
 
 /// What of `scripts` no fix-up accounts for, the most telling script first. Triggers have no
@@ -78,15 +83,24 @@ pub fn review(scripts: &ControlFiles) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (script, wanted) in [("postinst", "configure"), ("preinst", "install"), ("config", "configure")] {
         let Some(content) = scripts.get(script) else { continue };
-        let found = |line, text: &str| Finding { script: script.to_owned(), line, text: text.to_owned() };
+        let found = |line, text: &str, is_code| Finding {
+            script: script.to_owned(),
+            line,
+            text: text.to_owned(),
+            is_code,
+        };
         match std::str::from_utf8(content) {
             Ok(text) if is_shell(text) => {
-                findings.extend(by_hand(text, wanted).map(|(line, text)| found(line, text)));
+                findings.extend(by_hand(text, wanted).map(|(line, text)| found(line, text, true)));
             }
             Ok(text) if text.starts_with("#!") => {
-                findings.push(found(1, &format!("is run by {}", text.lines().next().unwrap_or_default())));
+                findings.push(found(
+                    1,
+                    &format!("is run by {}", text.lines().next().unwrap_or_default()),
+                    false,
+                ));
             }
-            _ => findings.push(found(1, "is a program, not a script")),
+            _ => findings.push(found(1, "is a program, not a script", false)),
         }
     }
     findings
@@ -99,15 +113,63 @@ fn is_shell(text: &str) -> bool {
     program.and_then(|path| path.rsplit('/').next()).is_some_and(|name| name.ends_with("sh"))
 }
 
-/// One line for the lock, or `None` when there is nothing to say.
+/// Places and commands that a gist names at most.
+const NAMED: usize = 8;
+
+/// One line for the lock, or `None` when there is nothing to say: where the script's own
+/// code begins, which files it writes and which other commands it has.
 pub fn gist(findings: &[Finding]) -> Option<String> {
     let first = findings.first()?;
     let text: String = first.text.chars().filter(|c| !c.is_control()).take(90).collect();
-    let more = match findings.len() - 1 {
-        0 => String::new(),
-        n => format!(" (+{n} lines)"),
-    };
-    Some(format!("{} {}: {text}{more}", first.script, first.line))
+    let mut out = format!("{} {}: {text}", first.script, first.line);
+    let (mut written, mut run) = (Vec::new(), Vec::new());
+    let lines: Vec<&str> = findings.iter().map(|finding| finding.text.as_str()).collect();
+    for command in shell::commands(&lines.join("\n")) {
+        let files = writes(&command);
+        // The first line is there already.
+        if files.is_empty() && findings.iter().all(|finding| finding.is_code) {
+            run.extend(command.first().filter(|name| is_command(name)).cloned());
+        }
+        written.extend(files);
+    }
+    for (verb, mut names) in [("writes", written), ("runs", run)] {
+        let mut seen = BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        let more = names.len().saturating_sub(NAMED);
+        names.truncate(NAMED);
+        if !names.is_empty() {
+            out += &format!("; {verb} {}", names.join(", "));
+        }
+        if more > 0 {
+            out += &format!(" and {more} more");
+        }
+    }
+    Some(out)
+}
+
+fn is_command(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let grammar = ["if", "then", "else", "elif", "fi", "for", "while", "do", "done", "case", "esac"];
+    name.chars().all(plain)
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
+        && !grammar.contains(&name)
+        && !HARMLESS.contains(&name)
+}
+
+/// The files a command makes, changes or takes away, as far as they are literal.
+fn writes(command: &[String]) -> Vec<String> {
+    let path =
+        |word: &&String| word.starts_with('/') && !word.starts_with("/dev/") && !word.contains(['$', '`']);
+    let redirected = command.windows(2).filter(|pair| pair.first().is_some_and(|sign| sign.starts_with('>')));
+    let mut files: Vec<String> = redirected.filter_map(|pair| pair.get(1)).filter(path).cloned().collect();
+    let Some((program, words)) = command.split_first() else { return files };
+    match program.rsplit('/').next().unwrap_or_default() {
+        "cp" | "mv" | "ln" | "install" | "ucf" => files.extend(words.iter().rfind(path).cloned()),
+        "chgrp" | "chmod" | "chown" | "dpkg-statoverride" | "mkdir" | "mkfifo" | "rm" | "rmdir" | "sed"
+        | "setcap" | "tee" | "touch" => files.extend(words.iter().filter(path).cloned()),
+        _ => {}
+    }
+    files
 }
 
 /// The lines of a shell script that count, for the action `wanted`.
@@ -290,8 +352,25 @@ mod tests {
             ("postinst".to_owned(), b"#!/usr/bin/perl\n1;".to_vec()),
         ]);
         let findings = review(&scripts);
-        assert_eq!(gist(&findings).unwrap(), "postinst 1: is run by #!/usr/bin/perl (+1 lines)");
+        assert_eq!(gist(&findings).unwrap(), "postinst 1: is run by #!/usr/bin/perl");
         assert_eq!(findings[1].text, "is a program, not a script");
         assert_eq!(gist(&[]), None);
+    }
+
+    #[test]
+    fn a_gist_says_which_files_are_written() {
+        let text = "#!/bin/sh\nadduser --system foo\nconf=/etc/foo.conf\ncp /usr/share/foo/conf $conf\n\
+            echo x >> \"/etc/foo list\"\nchown foo: /var/lib/foo 2>/dev/null\nsed -i s/a/b/ $conf\n\
+            setcap cap_net_raw=ep /usr/bin/foo\nfoo --init\nexit 0\n";
+        let scripts = ControlFiles::from([("postinst".to_owned(), text.as_bytes().to_vec())]);
+        assert_eq!(
+            gist(&review(&scripts)).unwrap(),
+            "postinst 2: adduser --system foo; writes /etc/foo.conf, /etc/foo list, /var/lib/foo, /usr/bin/foo; \
+             runs adduser, foo"
+        );
+        let many: String = (0..20).map(|n| format!("touch /etc/{n}\n")).collect();
+        let scripts =
+            ControlFiles::from([("postinst".to_owned(), format!("#!/bin/sh\n{many}").into_bytes())]);
+        assert!(gist(&review(&scripts)).unwrap().ends_with("/etc/7 and 12 more"));
     }
 }

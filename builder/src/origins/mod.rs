@@ -49,6 +49,34 @@ pub struct Origins {
     pub usr: Part,
     /// The files of `initramfs.zst`.
     pub initramfs: Part,
+    /// Files of packages that are not in the image.
+    #[serde(default)]
+    pub left_out: LeftOut,
+}
+
+/// Files of packages that are not in an image, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LeftOut {
+    /// All packages that ship one, sorted.
+    pub packages: Vec<String>,
+    /// All reasons, sorted.
+    pub reasons: Vec<String>,
+    /// Path from the root, index of the package, index of the reason; by path.
+    pub files: Vec<(String, usize, usize)>,
+}
+
+impl LeftOut {
+    /// Package and reason of a path that is not in the image; of a directory, of the first
+    /// file below it.
+    pub fn find(&self, path: &TreePath) -> Option<(&str, &str)> {
+        let wanted = text(path);
+        let below = format!("{wanted}/");
+        let (_, package, reason) = (self.files.iter())
+            .find(|(path, ..)| *path == wanted)
+            .or_else(|| self.files.iter().find(|(path, ..)| path.starts_with(&below)))?;
+        Some((self.packages.get(*package)?, self.reasons.get(*reason)?))
+    }
 }
 
 /// The files of one artefact.
@@ -97,7 +125,26 @@ impl Origins {
             (text(path), owner(&owners, &node.origin.to_string()), bytes)
         });
         let initramfs = Part { size: initramfs_size, files: files.collect() };
-        Self { format: 1, owners, usr: usr_part, initramfs }
+        Self { format: 1, owners, usr: usr_part, initramfs, left_out: LeftOut::default() }
+    }
+
+    /// With files that are not in the image: path, package and reason.
+    #[must_use]
+    pub fn without<'a>(
+        mut self,
+        files: impl Iterator<Item = (&'a TreePath, &'a str, &'a str)> + Clone,
+    ) -> Self {
+        let set = |values: &mut dyn Iterator<Item = &'a str>| -> Vec<String> {
+            values.collect::<std::collections::BTreeSet<_>>().into_iter().map(str::to_owned).collect()
+        };
+        let packages = set(&mut files.clone().map(|(_, package, _)| package));
+        let reasons = set(&mut files.clone().map(|(_, _, reason)| reason));
+        let mut all: Vec<_> = files
+            .map(|(path, package, reason)| (text(path), owner(&packages, package), owner(&reasons, reason)))
+            .collect();
+        all.sort();
+        self.left_out = LeftOut { packages, reasons, files: all };
+        self
     }
 
     /// The artefact: compact JSON, compressed.

@@ -106,6 +106,17 @@ impl Sink for Silent {
     fn show(&mut self, _: &Event<'_>) {}
 }
 
+/// Shows warnings and nothing else.
+struct Warnings<S>(S);
+
+impl<S: Sink> Sink for Warnings<S> {
+    fn show(&mut self, event: &Event<'_>) {
+        if let Event::Message { level: Level::Warning, .. } = event {
+            self.0.show(event);
+        }
+    }
+}
+
 /// How progress is shown: `--progress=`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Style {
@@ -116,7 +127,7 @@ pub enum Style {
     Plain,
     /// One JSON object a line, see [`JsonLines`].
     Json,
-    /// Nothing.
+    /// Nothing but warnings.
     Silent,
 }
 
@@ -151,7 +162,7 @@ impl Progress {
             Style::Auto if io::stderr().is_terminal() => Self::new(Bars::new()),
             Style::Auto | Style::Plain => Self::new(PlainLines::new(io::stderr())),
             Style::Json => Self::new(JsonLines::new(io::stderr())),
-            Style::Silent => Self::silent(),
+            Style::Silent => Self::new(Warnings(PlainLines::new(io::stderr()))),
         }
     }
 

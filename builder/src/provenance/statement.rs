@@ -32,6 +32,12 @@ pub(super) fn statement(manifest: &Manifest, lock: &Lock, sums: &[(&str, &str)])
         json!({"name": package.name, "uri": purl, "digest": digest(&hex(&package.sha256))})
     }));
     dependencies.extend(
+        inputs
+            .overlays
+            .iter()
+            .map(|(name, sha256)| json!({"name": format!("overlay {name}"), "digest": digest(sha256)})),
+    );
+    dependencies.extend(
         (manifest.components.iter())
             .map(|(name, component)| json!({"name": name, "digest": digest(&component.sha256)})),
     );

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::host::{Host, tidy};
+use sha2::{Digest as _, Sha256};
 use yaml::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 use yaml::{Cursor, Node, Problems, Value, merge, parse};
 
@@ -17,16 +18,17 @@ const MAX_FILES: usize = 100;
 ///
 /// # Errors
 /// Files that cannot be read or parsed, include cycles, `remove-…` that removes nothing.
-pub(super) fn load(file: &Path, host: &dyn Host, problems: &Problems) -> Option<Node> {
-    let top = read(file, host).map_err(|e| problems.extend(e)).ok()?;
-    let mut loader =
-        Loader { host, problems, chain: vec![(host.identity(file), file.to_owned())], done: Vec::new() };
+pub(super) fn load(file: &Path, host: &dyn Host, problems: &Problems) -> Option<(Node, [u8; 32])> {
+    let mut sha256 = Sha256::new();
+    let top = read(file, host, &mut sha256).map_err(|e| problems.extend(e)).ok()?;
+    let chain = vec![(host.identity(file), file.to_owned())];
+    let mut loader = Loader { host, problems, chain, done: Vec::new(), sha256 };
     let mut merged = Node { place: top.place.clone(), value: Value::Map(Vec::new()) };
     let top = loader.includes(top, &mut merged)?;
     if let Value::Map(entries) = &mut merged.value {
         entries.retain(|(key, _)| !matches!(key.name.as_str(), "name" | "description"));
     }
-    Some(merge(merged, top, problems))
+    Some((merge(merged, top, problems), loader.sha256.finalize().into()))
 }
 
 struct Loader<'a> {
@@ -35,6 +37,8 @@ struct Loader<'a> {
     /// The files being included right now, outermost first: identity and name.
     chain: Vec<(PathBuf, PathBuf)>,
     done: Vec<PathBuf>,
+    /// Of the files read so far.
+    sha256: Sha256,
 }
 
 impl Loader<'_> {
@@ -81,7 +85,7 @@ impl Loader<'_> {
             }
             self.problems.extend(e);
         };
-        let node = read(&file, self.host).map_err(wrong).ok();
+        let node = read(&file, self.host, &mut self.sha256).map_err(wrong).ok();
         self.chain.push((identity.clone(), file));
         let node = node.and_then(|node| self.includes(node, merged));
         self.chain.pop();
@@ -97,11 +101,12 @@ impl Loader<'_> {
     }
 }
 
-fn read(file: &Path, host: &dyn Host) -> Result<Node, Diagnostics> {
+fn read(file: &Path, host: &dyn Host, sha256: &mut Sha256) -> Result<Node, Diagnostics> {
     let shown = file.display();
     let bytes = host.read(file).map_err(|e| {
         Diagnostic::nowhere(format!("cannot read the recipe {shown}: {e}"))
             .hint("check the path and its permissions")
     })?;
+    sha256.update(&bytes);
     parse(&Source::from_utf8(file, bytes)?)
 }

@@ -10,7 +10,7 @@ pub mod glob;
 pub mod host;
 mod load;
 pub mod model;
-mod values;
+pub(crate) mod values;
 
 pub use host::{Disk, Host};
 pub use model::Recipe;
@@ -35,6 +35,9 @@ pub fn load(file: &Path) -> Result<Recipe, Diagnostics> {
 pub fn load_from(file: &Path, host: &dyn Host) -> Result<Recipe, Diagnostics> {
     let problems = Problems::default();
     let node = load::load(file, host, &problems);
-    let recipe = node.and_then(|node| check::recipe(&node, file, host, &problems));
+    let recipe = node.and_then(|(node, sha256)| {
+        let recipe = check::recipe(&node, file, host, &problems)?;
+        Some(Recipe { sha256, ..recipe })
+    });
     problems.finish(recipe)
 }

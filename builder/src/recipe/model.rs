@@ -7,11 +7,15 @@ use std::path::PathBuf;
 
 use formats::tree::TreePath;
 
+use crate::capabilities::Capabilities;
+
 /// One image.
 #[derive(Clone, Debug)]
 pub struct Recipe {
     /// The file it was read from.
     pub file: PathBuf,
+    /// sha256 of that file and all it includes, one after the other as they were read.
+    pub sha256: [u8; 32],
     /// Image name: `[a-z][a-z0-9-]*`. Names artefacts, partitions and the lock file.
     pub name: String,
     /// One line for people.
@@ -30,7 +34,9 @@ pub struct Recipe {
     /// The kernel and what of it goes where.
     pub kernel: Kernel,
     /// NICs that must work.
-    pub nics: Vec<NicFamily>,
+    pub nics: Vec<DeviceFamily>,
+    /// Disk controllers that must work.
+    pub controllers: Vec<DeviceFamily>,
     /// Parts that are not in Debian.
     pub components: BTreeMap<String, Component>,
     /// Directories laid over the packages, in order.
@@ -39,6 +45,8 @@ pub struct Recipe {
     pub exclude: Vec<String>,
     /// Glob patterns that win over `exclude`.
     pub keep: Vec<String>,
+    /// What `dpkg-statoverride` and `setcap` would do to files of packages: glob → attributes.
+    pub attributes: BTreeMap<String, Attributes>,
     /// System users and groups made beside those of Debian's base-passwd.
     pub users: Vec<User>,
     /// Groups without a user of the same name.
@@ -57,6 +65,13 @@ pub struct Recipe {
     pub compression: Compression,
     /// Upper limits per artefact.
     pub budgets: Budgets,
+}
+
+impl Recipe {
+    /// All families of devices that must work.
+    pub fn devices(&self) -> Vec<&DeviceFamily> {
+        self.nics.iter().chain(&self.controllers).collect()
+    }
 }
 
 /// Where Debian packages come from.
@@ -122,9 +137,9 @@ pub struct Provisioning {
     pub identify: Vec<String>,
 }
 
-/// A family of NICs that must work.
+/// A family of PCI devices that must work.
 #[derive(Clone, Debug)]
-pub struct NicFamily {
+pub struct DeviceFamily {
     /// Shown to people: `Intel 82599, X520`.
     pub name: String,
     /// The module each of the ids must resolve to, `ixgbe`.
@@ -134,6 +149,8 @@ pub struct NicFamily {
     pub with: Vec<String>,
     /// PCI ids, lower-case `vvvv:dddd`, in hexadecimal.
     pub pci: Vec<PciId>,
+    /// PCI classes that the driver serves whoever made the device.
+    pub class: Vec<PciClass>,
     /// Whether PID 1 needs it, too.
     pub initramfs: bool,
     /// Firmware files `modinfo` lists that no wanted device needs, or that
@@ -153,6 +170,17 @@ pub struct PciId {
 impl std::fmt::Display for PciId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:04x}:{:04x}", self.vendor, self.device)
+    }
+}
+
+/// A PCI class: base class, subclass, programming interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PciClass(pub [u8; 3]);
+
+impl std::fmt::Display for PciClass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self([base, sub, interface]) = self;
+        write!(f, "{base:02x}{sub:02x}{interface:02x}")
     }
 }
 
@@ -191,7 +219,7 @@ pub struct Overlay {
     pub attributes: BTreeMap<String, Attributes>,
 }
 
-/// Mode and owner of overlay files.
+/// Mode, owner and capabilities of files.
 #[derive(Clone, Debug)]
 pub struct Attributes {
     /// Permission bits.
@@ -200,6 +228,8 @@ pub struct Attributes {
     pub user: Option<String>,
     /// Group name of the image.
     pub group: Option<String>,
+    /// Capabilities of a regular file.
+    pub capabilities: Option<Capabilities>,
 }
 
 /// A system user with a group of the same name and number.
@@ -211,6 +241,8 @@ pub struct User {
     pub uid: u32,
     /// Primary group, when not one of its own.
     pub group: Option<String>,
+    /// Further groups it is a member of.
+    pub groups: Vec<String>,
     /// Home directory.
     pub home: String,
     /// Shell.

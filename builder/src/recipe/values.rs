@@ -2,7 +2,8 @@
 
 use formats::tree::TreePath;
 
-use super::model::PciId;
+use super::model::{PciClass, PciId};
+use crate::capabilities::Capabilities;
 use yaml::Wrong;
 
 /// Largest size accepted: 16 TiB, the limit of ext4 with 4 KiB blocks and 32-bit block numbers.
@@ -89,6 +90,18 @@ pub(crate) fn pci_id(text: &str) -> Result<PciId, Wrong> {
                 .why("an id is vendor:device, four hexadecimal digits each")
                 .hint("write it as `lspci -nn` shows it, like \"8086:10fb\"")
         })
+}
+
+/// A PCI class `ccssii` in hexadecimal.
+pub(crate) fn pci_class(text: &str) -> Result<PciClass, Wrong> {
+    let byte = |at: usize| text.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok());
+    let hex = text.len() == 6 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    match (byte(0), byte(2), byte(4)) {
+        (Some(base), Some(sub), Some(interface)) if hex => Ok(PciClass([base, sub, interface])),
+        _ => Err(Wrong::new(format!("`{text}` is not a PCI class"))
+            .why("a class is base class, subclass and programming interface, two hexadecimal digits each")
+            .hint("as in /sys/bus/pci/devices/*/class without 0x, like \"010802\" for NVMe")),
+    }
 }
 
 /// A mode in quotes: `"0644"`.
@@ -380,6 +393,15 @@ pub(crate) fn kernel_arg(text: &str) -> Result<String, Wrong> {
         );
     }
     Ok(text.to_owned())
+}
+
+/// A file's capabilities as setcap(8) takes them.
+pub(crate) fn capabilities(text: &str) -> Result<Capabilities, Wrong> {
+    Capabilities::parse(text).map_err(|error| {
+        Wrong::new(format!("`{text}` cannot be a file's capabilities"))
+            .why(error.to_string())
+            .hint("write them as for setcap(8), like \"cap_net_raw=ep\"")
+    })
 }
 
 /// A user or group name as useradd takes it.

@@ -131,6 +131,7 @@ fn image(bytes: usize, write: &Writer<'_>) -> Result<(), Error> {
             recipe: String::new(),
             lock: String::new(),
             init: String::new(),
+            overlays: Default::default(),
             usr_level: 1,
             block_size: 4096,
             initramfs_level: 1,
@@ -141,6 +142,7 @@ fn image(bytes: usize, write: &Writer<'_>) -> Result<(), Error> {
         components: Default::default(),
         missing_components: Vec::new(),
         nics: Vec::new(),
+        controllers: Vec::new(),
     };
     write("images/simulated/1/manifest.json", manifest.to_json().as_ref())
 }

@@ -8,6 +8,7 @@
 //! but the cache.
 
 pub mod ar;
+pub(crate) mod attributes;
 pub mod component;
 pub mod control;
 pub mod deb;
@@ -18,7 +19,7 @@ pub mod index;
 pub mod merge;
 pub mod overlay;
 mod pax;
-mod place;
+pub(crate) mod place;
 pub mod store;
 pub mod tarball;
 
@@ -53,6 +54,17 @@ pub struct Package {
 /// Why an archive cannot be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A package of the lock.
+    #[error("the package {name} {version} cannot be used")]
+    Of {
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: String,
+        /// What is wrong with its file.
+        #[source]
+        source: Box<Error>,
+    },
     /// The archive cannot be read from disk.
     #[error("cannot read {}", file.display())]
     Read {
@@ -147,7 +159,10 @@ pub fn packages(
             return (n, Err(Error::Stopped));
         }
         let span = trace::span("unpack", || p.name.clone());
-        let result = package(cache, p);
+        let result = package(cache, p).map_err(|source| {
+            let (name, version) = (p.name.clone(), p.version.clone());
+            Error::Of { name, version, source: Box::new(source) }
+        });
         drop(span);
         if let Ok(package) = &result
             && done(p, package.archive.was_cached).is_break()

@@ -13,8 +13,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use formats::tree::{Content, Kind, Node, Origin, PathError, Tree, TreePath};
+use formats::tree::{Content, Digest, Kind, Node, Origin, PathError, Tree, TreePath};
+use sha2::{Digest as _, Sha256};
 
+use super::attributes::{Chosen, Contradiction};
 use super::place::{self, Place};
 use crate::accounts::{Ids, Unknown};
 use crate::recipe::model;
@@ -104,7 +106,7 @@ pub enum Error {
         overlay: String,
         /// The path.
         path: TreePath,
-        /// `mode`, `user` or `group`.
+        /// `mode`, `user`, `group` or `capabilities`.
         what: &'static str,
         /// One pattern.
         first: String,
@@ -126,7 +128,7 @@ pub enum Error {
 
 /// Lays an overlay over a tree. `matches` says whether a pattern of the recipe
 /// matches a path; paths are those in the image (`usr/lib/x`, never `lib/x`).
-/// Returns the number of files and links.
+/// Returns what was laid over it.
 ///
 /// # Errors
 /// At the first thing that is not right; the tree may then have part of the overlay.
@@ -135,7 +137,7 @@ pub fn apply(
     overlay: &model::Overlay,
     ids: &Ids,
     matches: &dyn Fn(&str, &TreePath) -> bool,
-) -> Result<usize, Error> {
+) -> Result<Laid, Error> {
     let mut items = Vec::new();
     walk(overlay, &overlay.dir, &TreePath::root(), &mut items)?;
     items.sort_by(|a, b| a.path.cmp(&b.path));
@@ -151,13 +153,30 @@ pub fn apply(
     if let Some(pattern) = overlay.attributes.keys().find(unmatched) {
         return Err(Error::Unmatched { overlay: overlay_name(), pattern: pattern.clone() });
     }
-    let mut count = 0;
+    let (mut count, mut sha256) = (0, Sha256::new());
     for item in items {
-        let attributes = Chosen::of(overlay, &item.path, matches)?;
+        let attributes = Chosen::of(&overlay.attributes, &item.path, matches).map_err(|found| {
+            let Contradiction { what, first, second } = found;
+            Error::Contradiction { overlay: overlay_name(), path: item.path.clone(), what, first, second }
+        })?;
         count += usize::from(!item.is_dir());
+        item.hash(&mut sha256).map_err(|source| Error::Read {
+            overlay: overlay_name(),
+            path: overlay.dir.join(item.path.to_string()),
+            source,
+        })?;
         put(tree, overlay, ids, item, &attributes)?;
     }
-    Ok(count)
+    Ok(Laid { files: count, sha256: sha256.finalize().into() })
+}
+
+/// What was laid over a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Laid {
+    /// Number of files and links.
+    pub files: usize,
+    /// sha256 of what came from the host: paths, kinds, contents and targets of links.
+    pub sha256: Digest,
 }
 
 /// Something of the overlay and where it goes.
@@ -169,6 +188,20 @@ struct Item {
 impl Item {
     fn is_dir(&self) -> bool {
         matches!(self.kind, Kind::Dir)
+    }
+
+    /// Path, NUL, kind, and the content's hash or the link's target with its length before it.
+    fn hash(&self, into: &mut Sha256) -> io::Result<()> {
+        into.update(self.path.as_bytes());
+        let (kind, bytes) = match &self.kind {
+            Kind::File(content) => (b"\0f", content.digest()?.to_vec()),
+            Kind::Symlink(target) => (b"\0l", target.clone()),
+            _ => (b"\0d", Vec::new()),
+        };
+        into.update(kind);
+        into.update((bytes.len() as u64).to_be_bytes());
+        into.update(&bytes);
+        Ok(())
     }
 }
 
@@ -241,54 +274,6 @@ fn leads_out(link: &TreePath, target: &[u8]) -> bool {
     false
 }
 
-/// What the recipe says about one path, with the pattern that says it.
-#[derive(Default)]
-struct Chosen<'a> {
-    mode: Option<(u16, &'a str)>,
-    user: Option<(&'a str, &'a str)>,
-    group: Option<(&'a str, &'a str)>,
-}
-
-impl<'a> Chosen<'a> {
-    fn of(
-        overlay: &'a model::Overlay,
-        path: &TreePath,
-        matches: &dyn Fn(&str, &TreePath) -> bool,
-    ) -> Result<Self, Error> {
-        let mut chosen = Self::default();
-        for (pattern, given) in overlay.attributes.iter().filter(|(p, _)| matches(p, path)) {
-            let contradiction = |(what, first): (&'static str, &str)| Error::Contradiction {
-                overlay: overlay.name.clone(),
-                path: path.clone(),
-                what,
-                first: first.to_owned(),
-                second: pattern.clone(),
-            };
-            choose("mode", &mut chosen.mode, given.mode, pattern).map_err(contradiction)?;
-            choose("user", &mut chosen.user, given.user.as_deref(), pattern).map_err(contradiction)?;
-            choose("group", &mut chosen.group, given.group.as_deref(), pattern).map_err(contradiction)?;
-        }
-        Ok(chosen)
-    }
-}
-
-/// Sets what is not set yet; else the name and pattern of what it contradicts.
-fn choose<'a, T: PartialEq>(
-    what: &'static str,
-    slot: &mut Option<(T, &'a str)>,
-    value: Option<T>,
-    pattern: &'a str,
-) -> Result<(), (&'static str, &'a str)> {
-    match (&slot, value) {
-        (_, None) => Ok(()),
-        (Some((old, first)), Some(value)) if *old != value => Err((what, first)),
-        (_, Some(value)) => {
-            *slot = Some((value, pattern));
-            Ok(())
-        }
-    }
-}
-
 fn put(
     tree: &mut Tree,
     overlay: &model::Overlay,
@@ -298,8 +283,7 @@ fn put(
 ) -> Result<(), Error> {
     let Item { path, kind } = item;
     let unknown = |source| Error::Owner { overlay: overlay.name.clone(), path: path.clone(), source };
-    let user = attributes.user.map(|(n, _)| ids.uid(n).map_err(unknown)).transpose()?;
-    let group = attributes.group.map(|(n, _)| ids.gid(n).map_err(unknown)).transpose()?;
+    let (user, group) = attributes.owner(ids).map_err(unknown)?;
     let mode = attributes.mode.map(|(m, _)| m);
     let is_dir = matches!(kind, Kind::Dir);
     let clash = |at: &TreePath, new, old: &Node| Error::Kind {
@@ -327,6 +311,9 @@ fn put(
     let mut node = Node::new(kind, mode, Origin::Overlay(overlay.name.as_str().into()));
     node.uid = user.unwrap_or(0);
     node.gid = group.unwrap_or(0);
+    if !matches!(node.kind, Kind::Symlink(_) | Kind::Dir) {
+        attributes.set_capabilities(&mut node);
+    }
     match place::replace(tree, path, node) {
         Ok(()) => Ok(()),
         Err(above) => Err(match tree.get(&above.0) {

@@ -13,7 +13,7 @@ const ALIASES: [&[u8]; 4] = [b"bin", b"lib", b"lib64", b"sbin"];
 const ORIGIN: Origin = Origin::Fixup("merged /usr");
 
 /// What becomes of a path when the links are followed.
-pub(super) enum Place {
+pub(crate) enum Place {
     /// It is at, or moves to, this path.
     At(TreePath),
     /// It is one of the links.
@@ -21,7 +21,7 @@ pub(super) enum Place {
 }
 
 /// Follows the merged-/usr links: `lib/x` is `usr/lib/x`.
-pub(super) fn place(path: &TreePath) -> Place {
+pub(crate) fn place(path: &TreePath) -> Place {
     match path.components().next() {
         Some(first) if ALIASES.contains(&first) => {
             let moved = TreePath::parse(&[b"usr/", path.as_bytes()].concat());
@@ -83,7 +83,7 @@ pub(super) fn node(entry: &Entry, archive: &Archive, ids: &Ids, origin: Origin) 
 
 /// Puts something that is not a directory in place of whatever is there, which
 /// must not be a directory either. Other names of a file that goes away keep it.
-pub(super) fn replace(tree: &mut Tree, path: TreePath, node: Node) -> Result<(), NotADirectory> {
+pub(crate) fn replace(tree: &mut Tree, path: TreePath, node: Node) -> Result<(), NotADirectory> {
     let old = tree.get(&path).map(|n| n.kind.clone());
     if let Some(content @ Kind::File(_)) = old {
         let links_here = |n: &Node| matches!(&n.kind, Kind::Hardlink(to) if *to == path);

@@ -1,4 +1,4 @@
-//! The NIC contract of the manifest, kept by what is really there.
+//! The contracts of the manifest, kept by what is really there.
 
 use formats::tree::{Tree, TreePath};
 use serde::Deserialize;
@@ -7,13 +7,18 @@ use super::{Subject, causes, gather};
 use crate::inspect::line::content;
 use crate::inspect::modules::mounted_at;
 use crate::kernel::catalog::Catalog;
+use crate::kernel::contract::{Devices, pci_alias};
+use crate::recipe::model::{PciClass, PciId};
+use crate::recipe::values::{pci_class, pci_id};
 
 /// What a check needs of an entry of the manifest.
 #[derive(Debug, Deserialize)]
-struct Nic {
+struct Entry {
     name: String,
     driver: String,
     pci: Vec<String>,
+    #[serde(default)]
+    class: Vec<String>,
     initramfs: bool,
     modules: Vec<String>,
     firmware: Vec<String>,
@@ -28,8 +33,8 @@ pub(super) fn nics(subject: &Subject<'_>) -> Vec<String> {
         if catalog.version != subject.manifest.kernel.release {
             problems.push(format!("/usr has the modules of Linux {}", catalog.version));
         }
-        for nic in &subject.manifest.nics {
-            let nic = Nic::deserialize(nic).map_err(|e| format!("a NIC of the manifest: {e}"))?;
+        for (devices, nic) in subject.manifest.devices() {
+            let nic = Entry::deserialize(nic).map_err(|e| format!("a {devices} of the manifest: {e}"))?;
             let mut missing = |place: &str, tree: &Tree, top: &str| {
                 let modules = nic.modules.iter().map(|m| format!("{top}modules/{}/{m}", catalog.version));
                 for path in modules.chain(nic.firmware.iter().map(|f| format!("{top}firmware/{f}"))) {
@@ -43,14 +48,20 @@ pub(super) fn nics(subject: &Subject<'_>) -> Vec<String> {
                 let initramfs = subject.initramfs.as_ref().map_err(Clone::clone)?;
                 missing("the initramfs", &initramfs.tree, "lib/");
             }
-            for id in &nic.pci {
-                let Some((vendor, device)) = id.split_once(':') else {
+            let nobody = PciId { vendor: 0xffff, device: 0xffff };
+            // 02.00 is Ethernet, 01.04 RAID.
+            let usual = match devices {
+                Devices::Nics => PciClass([2, 0, 0]),
+                Devices::Controllers => PciClass([1, 4, 0]),
+            };
+            let ids = nic.pci.iter().map(|id| (id, pci_id(id).map(|id| pci_alias(id, usual)).ok()));
+            let classes = (nic.class.iter())
+                .map(|class| (class, pci_class(class).map(|class| pci_alias(nobody, class)).ok()));
+            for (id, alias) in ids.chain(classes) {
+                let Some(alias) = alias else {
                     problems.push(format!("{}: {id:?} is no PCI id", nic.name));
                     continue;
                 };
-                // As the kernel makes them for a PCI function; class 02.00 is Ethernet.
-                let (vendor, device) = (vendor.to_uppercase(), device.to_uppercase());
-                let alias = format!("pci:v0000{vendor}d0000{device}sv00000000sd00000000bc02sc00i00");
                 let driver = formats::modules::canonical_name(&nic.driver);
                 if !catalog.modules_for_alias(&alias).iter().any(|m| *m == driver)
                     && !catalog.is_builtin(&driver)

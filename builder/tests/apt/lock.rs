@@ -131,6 +131,7 @@ fn a_release_that_is_older_than_the_lock_is_refused() {
         clock: Clock { now: NOW, archived: true },
         patience: Patience::default(),
         output: None,
+        needs: &[],
     };
     assert!(lock_recipe(&request, &Silent).is_ok());
 }

@@ -7,6 +7,7 @@ use sledos::recipe::model::{Budgets, Compression, Debian, Kernel, Layout, Provis
 
 pub(crate) fn recipe(dir: &Path, keyring: &Path, packages: &[&str]) -> Recipe {
     Recipe {
+        sha256: [0; 32],
         file: dir.join("test.yaml"),
         name: "test".into(),
         description: String::new(),
@@ -31,9 +32,11 @@ pub(crate) fn recipe(dir: &Path, keyring: &Path, packages: &[&str]) -> Recipe {
             load: vec![],
         },
         nics: vec![],
+        controllers: Vec::new(),
         components: BTreeMap::new(),
         overlays: vec![],
         exclude: vec![],
+        attributes: Default::default(),
         keep: vec![],
         users: vec![],
         groups: vec![],

@@ -216,6 +216,7 @@ fn choose(shelves: &[Shelf<'_>], asked: &[&str]) -> Result<Vec<String>, Error> {
         components: &BTreeSet::new(),
         provided: &BTreeMap::new(),
         recommends: false,
+        needs: &[],
     };
     let pool = Pool::new(suites.collect(), "amd64", &request);
     let chosen = resolve(&pool, &request)?;
@@ -317,6 +318,7 @@ fn a_wanted_package_that_cannot_be_used_says_why() {
         components: &BTreeSet::new(),
         provided: &BTreeMap::new(),
         recommends: false,
+        needs: &[],
     };
     let error = resolve(&Pool::new(vec![suite], "amd64", &request), &request).unwrap_err().to_string();
     assert!(error.contains("debian bookworm lists bad") && error.contains("no valid SHA256"), "{error}");
@@ -327,8 +329,8 @@ fn what_a_component_depends_on_comes_in_or_is_named() {
     let text = packages("a 1\nlibx 2\nliby 1 Provides: virt\nlibz 1");
     let with = |depends: &str| {
         let provided = BTreeMap::from([("own".to_owned(), String::new())]);
-        let suite = PoolSuite { records: index::parse(&text, "amd64").unwrap() };
-        let pool = Pool::new(vec![suite], "amd64", &provided);
+        let mut suite = PoolSuite::new("debian", "bookworm", Publisher::Distribution, Automatic::Yes);
+        suite.add(index::parse(&text, "amd64"));
         let needs = [sledos::apt::resolve::Need { component: "agent".into(), depends: depends.into() }];
         let request = Request {
             packages: &BTreeSet::from(["a".to_owned()]),
@@ -338,6 +340,7 @@ fn what_a_component_depends_on_comes_in_or_is_named() {
             recommends: false,
             needs: &needs,
         };
+        let pool = Pool::new(vec![suite], "amd64", &request);
         let chosen = resolve(&pool, &request)?;
         Ok::<_, Error>(
             chosen.iter().map(|c| format!("{} < {}", c.record.name, c.because.join(" "))).collect(),

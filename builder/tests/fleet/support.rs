@@ -71,6 +71,7 @@ impl Case {
                 recipe: String::new(),
                 lock: String::new(),
                 init: String::new(),
+                overlays: Default::default(),
                 usr_level: 1,
                 block_size: 4096,
                 initramfs_level: 1,
@@ -81,6 +82,7 @@ impl Case {
             components: Default::default(),
             missing_components: Vec::new(),
             nics: Vec::new(),
+            controllers: Vec::new(),
         };
         fs::write(dir.join("manifest.json"), manifest.to_json()).unwrap();
     }

@@ -1,9 +1,9 @@
 //! The shipped NIC contract holds, and breaking any part of it is noticed.
 
 use formats::tree::Tree;
-use sledos::kernel::contract::{ContractEntry, ContractError, Problem, check};
+use sledos::kernel::contract::{ContractEntry, ContractError, Devices, Problem, check};
 use sledos::kernel::{Catalog, Selection, select};
-use sledos::recipe::model::{Kernel, NicFamily, PciId};
+use sledos::recipe::model::{DeviceFamily, Kernel, PciClass, PciId};
 
 use super::fixture::{catalog, p, recipe, tree};
 
@@ -11,14 +11,14 @@ fn checked(
     catalog: &Catalog,
     tree: &Tree,
     kernel: &Kernel,
-    nics: &[NicFamily],
+    nics: &[DeviceFamily],
 ) -> Result<Vec<ContractEntry>, ContractError> {
     let usr = select::usr(catalog, tree, kernel).selection;
-    let initramfs = select::initramfs(catalog, kernel, nics).unwrap();
-    check(catalog, nics, &usr, &initramfs)
+    let initramfs = select::initramfs(catalog, kernel, &nics.iter().collect::<Vec<_>>()).unwrap();
+    check(catalog, Devices::Nics, nics, &usr, &initramfs)
 }
 
-fn everywhere() -> Vec<NicFamily> {
+fn everywhere() -> Vec<DeviceFamily> {
     let mut nics = recipe("compute").nics;
     nics.iter_mut().for_each(|family| family.initramfs = true);
     nics
@@ -29,6 +29,52 @@ fn the_shipped_recipes_keep_it() {
     for name in ["compute", "storage", "anynic"] {
         let recipe = recipe(name);
         checked(catalog(), &tree(), &recipe.kernel, &recipe.nics).unwrap_or_else(|e| panic!("{name}: {e}"));
+    }
+}
+
+#[test]
+fn disks_are_found_behind_every_controller_that_is_promised() {
+    let recipe = recipe("compute");
+    let (catalog, tree) = (catalog(), tree());
+    let usr = select::usr(catalog, &tree, &recipe.kernel).selection;
+    let initramfs = select::initramfs(catalog, &recipe.kernel, &recipe.devices()).unwrap();
+    let check = |families: &[DeviceFamily]| check(catalog, Devices::Controllers, families, &usr, &initramfs);
+    let entries = check(&recipe.controllers).unwrap_or_else(|e| panic!("{e}"));
+    for driver in [
+        "ahci",
+        "isci",
+        "nvme",
+        "vmd",
+        "mpt3sas",
+        "mpi3mr",
+        "megaraid_sas",
+        "smartpqi",
+        "hpsa",
+        "aacraid",
+        "virtio_pci",
+        "vmw_pvscsi",
+    ] {
+        let entry = entries.iter().find(|entry| entry.driver == driver).expect(driver);
+        assert!(entry.initramfs && initramfs.modules.contains(driver), "{driver}");
+    }
+    let of = |driver: &str| recipe.controllers.iter().find(|family| family.driver == driver).unwrap();
+    let mut uncovered = of("mpi3mr").clone();
+    uncovered.pci.push(PciId { vendor: 0x1000, device: 0xfffe });
+    let mut class = of("ahci").clone();
+    class.class = vec![PciClass([1, 8, 2])];
+    let mut nic = of("vmd").clone();
+    nic.pci = vec![PciId { vendor: 0x8086, device: 0x10fb }];
+    let error = check(&[uncovered, class, nic]).unwrap_err().to_string();
+    for says in [
+        "the disk controller contract cannot be kept",
+        "Broadcom SAS4116: no module serves the PCI id 1000:fffe",
+        "SATA, AHCI: ahci does not serve the PCI class 010802",
+        "the PCI id 8086:10fb belongs to ixgbe",
+    ] {
+        assert!(error.contains(says), "{says}: {error}");
+    }
+    for module in ["bonding", "8021q", "i2c_i801", "sp5100_tco"] {
+        assert!(initramfs.modules.contains(module), "{module}");
     }
 }
 
@@ -51,7 +97,7 @@ fn every_family_can_be_in_the_initramfs() {
 #[test]
 fn all_that_is_missing_is_named_at_once() {
     let mut nics = everywhere();
-    let family = |nics: &mut Vec<NicFamily>, driver: &str| {
+    let family = |nics: &mut Vec<DeviceFamily>, driver: &str| {
         let at = nics.iter().position(|f| f.driver == driver).unwrap();
         nics.swap_remove(at)
     };
@@ -107,7 +153,7 @@ fn all_that_is_missing_is_named_at_once() {
 fn what_the_initramfs_lacks_is_named() {
     let nics = everywhere();
     let usr = select::usr(catalog(), &tree(), &recipe("compute").kernel).selection;
-    let error = check(catalog(), &nics, &usr, &Selection::default()).unwrap_err().to_string();
+    let error = check(catalog(), Devices::Nics, &nics, &usr, &Selection::default()).unwrap_err().to_string();
     assert!(error.contains("the module ixgbe is not in the initramfs"), "{error}");
     assert!(
         error.contains("the firmware intel/ice/ddp/ice.pkg, which ice asks for, is not in the initramfs"),

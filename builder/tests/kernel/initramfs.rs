@@ -32,7 +32,7 @@ fn modprobe(args: &[&str]) -> Vec<String> {
 fn loads_what_modprobe_loads() {
     let (catalog, source) = (catalog(), tree());
     let recipe = recipe("compute");
-    let selection = select::initramfs(catalog, &recipe.kernel, &recipe.nics).unwrap();
+    let selection = select::initramfs(catalog, &recipe.kernel, &recipe.devices()).unwrap();
     let tree = initramfs::tree(b"init", &source, catalog, &selection, []).unwrap();
     let bytes = index_of(&tree);
     let index = Index::parse(&bytes).unwrap();
@@ -97,7 +97,7 @@ fn unknown_names_are_reported_together_with_hints() {
 /// The archive of a recipe without PID 1, compressed as for a release.
 fn size(name: &str) -> usize {
     let (catalog, source, recipe) = (catalog(), tree(), recipe(name));
-    let selection = select::initramfs(catalog, &recipe.kernel, &recipe.nics).unwrap();
+    let selection = select::initramfs(catalog, &recipe.kernel, &recipe.devices()).unwrap();
     let tree = initramfs::tree(b"", &source, catalog, &selection, []).unwrap();
     let mut archive = Vec::new();
     cpio::write(&tree, 0, &mut archive).unwrap();
@@ -125,7 +125,7 @@ fn fits_the_budgets() {
 fn firmware_comes_with_its_links() {
     let (catalog, source) = (catalog(), tree());
     let recipe = recipe("compute");
-    let selection = select::initramfs(catalog, &recipe.kernel, &recipe.nics).unwrap();
+    let selection = select::initramfs(catalog, &recipe.kernel, &recipe.devices()).unwrap();
     let tree = initramfs::tree(b"", &source, catalog, &selection, []).unwrap();
     let kind = |path: &str| &tree.get(&p(path)).unwrap_or_else(|| panic!("no {path}")).kind;
     let Kind::Symlink(to) = kind("lib/firmware/intel/ice/ddp/ice.pkg") else { panic!("not a link") };

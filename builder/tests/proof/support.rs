@@ -199,6 +199,7 @@ pub(crate) fn small(dir: &Path, taste: Taste) -> PathBuf {
             recipe: hex(&lock.request),
             lock: hex(&sha256(lock_text.as_bytes())),
             init: hex(&sha256(build::INIT)),
+            overlays: Default::default(),
             usr_level: 3,
             block_size: options.block_size,
             initramfs_level: 3,
@@ -209,6 +210,7 @@ pub(crate) fn small(dir: &Path, taste: Taste) -> PathBuf {
         components: BTreeMap::new(),
         missing_components: Vec::new(),
         nics: Vec::new(),
+        controllers: Vec::new(),
     };
     write("manifest.json", manifest.to_json().as_bytes());
     write_sums(dir, &artefacts).unwrap();

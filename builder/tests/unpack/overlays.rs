@@ -23,7 +23,7 @@ fn matches(pattern: &str, path: &TreePath) -> bool {
 }
 
 fn attributes(mode: Option<u16>, user: Option<&str>, group: Option<&str>) -> Attributes {
-    Attributes { mode, user: user.map(Into::into), group: group.map(Into::into) }
+    Attributes { mode, user: user.map(Into::into), group: group.map(Into::into), capabilities: None }
 }
 
 fn overlay(dir: &Path, attributes: &[(&str, Attributes)]) -> Overlay {
@@ -57,7 +57,7 @@ fn modes_and_owners_come_from_the_recipe_alone() {
         ("etc/new", attributes(None, Some("daemon"), Some("shadow"))),
     ];
     let mut tree = tree();
-    let count = apply(&mut tree, &overlay(dir.path(), &given), &ids(), &matches).unwrap();
+    let count = apply(&mut tree, &overlay(dir.path(), &given), &ids(), &matches).unwrap().files;
     assert_eq!(count, 3);
     let look = |path| {
         let node = tree.get(&p(path)).unwrap();

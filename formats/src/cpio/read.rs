@@ -6,7 +6,7 @@ use super::{S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG};
 use crate::tree::{Content, Kind, Node, NotADirectory, Origin, Tree, TreePath};
 
 /// Bytes of a header.
-const HEADER: usize = 110;
+pub(super) const HEADER: usize = 110;
 /// Files in all archives.
 const MAX_NODES: usize = 1 << 20;
 /// The kernel's PATH_MAX.

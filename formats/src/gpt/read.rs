@@ -60,6 +60,12 @@ pub enum HeaderError {
         /// What the reader said.
         io::Error,
     ),
+    /// The disk's sector size is not one that disks have.
+    #[error("sectors of {0} bytes are not possible; 512 to 4096 in powers of two are")]
+    SectorSize(
+        /// The size given, bytes.
+        u32,
+    ),
     /// The disk is too small to have one.
     #[error("the disk is too small")]
     DiskTooSmall,
@@ -170,7 +176,7 @@ pub fn read_copy(
     mut read_at: impl FnMut(u64, &mut [u8]) -> io::Result<()>,
 ) -> Result<Table, HeaderError> {
     if !matches!(sector_size, 512 | 1024 | 2048 | 4096) {
-        return Err(HeaderError::HeaderSize(sector_size));
+        return Err(HeaderError::SectorSize(sector_size));
     }
     let mut disk = Disk { sectors: disk_size / u64::from(sector_size), sector_size, read_at: &mut read_at };
     let lba = match source {

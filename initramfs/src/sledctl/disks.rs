@@ -6,6 +6,7 @@ use super::mirror;
 use super::places::{self, Place};
 use super::ready::say;
 use super::sled::{DISKS, DISKS_ENV, DISKS_LOCK, DISKS_SEEN, Sled};
+use crate::beneath::Dir;
 use crate::durable;
 use crate::log::Log;
 use crate::probe::{Kind, probe};
@@ -231,7 +232,9 @@ fn one(entry: &Entry, set: &DiskSet, bay: u32, partition: &Partition) -> Result<
         formatted = true;
     }
     let Content::Filesystem(kind) = kind else { return Err(format!("the partition {kind}")) };
-    fs::create_dir_all(&mount).map_err(|e| format!("{mount}: {e}"))?;
+    // Users may own directories above it, and mounts go where was looked.
+    let at = Dir::open(Path::new("/")).and_then(|root| root.make(Path::new(&mount)));
+    let at = at.map_err(|e| format!("{mount}: {e}"))?;
     if !is_mounted(&node, &mount)? {
         if kind == Filesystem::Ext4 {
             // 1: it repaired something, and all is well.
@@ -240,7 +243,7 @@ fn one(entry: &Entry, set: &DiskSet, bay: u32, partition: &Partition) -> Result<
         // What is damaged is not written to any more, and checked at the next boot. XFS shuts
         // down by itself.
         let options = (kind == Filesystem::Ext4).then_some(c"errors=remount-ro");
-        rustix::mount::mount(&node, mount.as_str(), kind.name(), MountFlags::empty(), options)
+        rustix::mount::mount(&node, at.handle(), kind.name(), MountFlags::empty(), options)
             .map_err(|e| format!("does not mount as {} ({e})", kind.name()))?;
     }
     let stat = rustix::fs::statvfs(mount.as_str()).map_err(|e| format!("{mount}: {e}"))?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use qemu_tests::judge;
 
-use crate::support::{artefact, dpkg_root, initramfs, manifest, sha256_of_file};
+use crate::support::{dpkg_root, initramfs, initramfs_frame, manifest, sha256_of_file};
 
 /// Every file below a directory, relative to it.
 fn files(root: &Path) -> Vec<String> {
@@ -27,7 +27,7 @@ fn files(root: &Path) -> Vec<String> {
 
 #[test]
 fn it_is_one_sound_archive() {
-    let file = artefact("initramfs.zst");
+    let file = initramfs_frame();
     judge::run("zstd", "zstd", ["--test".as_ref(), "--quiet".as_ref(), file.as_os_str()]);
     initramfs();
     let archive = initramfs().with_extension("cpio");

@@ -56,6 +56,17 @@ pub(crate) fn unsquashed() -> &'static Path {
     })
 }
 
+/// The initramfs without the microcode in front of it, which is not compressed.
+pub(crate) fn initramfs_frame() -> PathBuf {
+    let bytes = fs::read(artefact("initramfs.zst")).expect("it was built");
+    // RFC 8878, 3.1.1; archives end at multiples of 512 bytes.
+    let magic = [0x28, 0xb5, 0x2f, 0xfd];
+    let at = (0..bytes.len()).step_by(512).find(|at| bytes[*at..].starts_with(&magic)).expect("a frame");
+    let file = scratch("initramfs-frame").join("initramfs.zst");
+    fs::write(&file, &bytes[at..]).expect("there is room");
+    file
+}
+
 /// The initramfs as zstd and cpio unpack it.
 pub(crate) fn initramfs() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();
@@ -63,7 +74,7 @@ pub(crate) fn initramfs() -> &'static Path {
         let root = scratch("initramfs");
         let script = "set -e; cd \"$0\"; zstd -dqc \"$1\" > ../initramfs.cpio; \
                       cpio --extract --make-directories --quiet --no-absolute-filenames < ../initramfs.cpio";
-        shell("zstd, cpio", script, &[&root, &artefact("initramfs.zst")]);
+        shell("zstd, cpio", script, &[&root, &initramfs_frame()]);
         root
     })
 }

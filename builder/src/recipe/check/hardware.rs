@@ -1,10 +1,10 @@
-//! `kernel:` and `nics:`.
+//! `kernel:`, `nics:` and `controllers:`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::{Context, reasons, texts};
-use crate::recipe::model::{Kernel, NicFamily, PciId};
+use crate::recipe::model::{DeviceFamily, Kernel, PciId};
 use crate::recipe::values;
 use yaml::diagnostic::{Diagnostic, Place};
 use yaml::{Cursor, Wrong};
@@ -41,7 +41,7 @@ pub(super) fn kernel(at: Option<Cursor<'_>>) -> Option<Kernel> {
     })
 }
 
-pub(super) fn nics(at: Cursor<'_>, cx: Context<'_>) -> Option<Vec<NicFamily>> {
+pub(super) fn devices(at: Cursor<'_>, cx: Context<'_>) -> Option<Vec<DeviceFamily>> {
     let seen: RefCell<BTreeMap<PciId, (String, Place)>> = RefCell::default();
     at.list(|at| {
         let fields = at.fields()?;
@@ -49,7 +49,9 @@ pub(super) fn nics(at: Cursor<'_>, cx: Context<'_>) -> Option<Vec<NicFamily>> {
         let driver = fields.required("driver", |at| at.text(values::module));
         let with = fields.or("with", Vec::new(), |at| texts(at, values::module));
         let family = at.node.identity().unwrap_or("this family").to_owned();
-        let pci = fields.required("pci", |at| {
+        let class = fields.or("class", Vec::new(), |at| at.list(|at| at.text(values::pci_class)));
+        let of_class = class.as_ref().is_some_and(|class| !class.is_empty());
+        let pci = |at: Cursor<'_>| {
             let ids = at.list(|at| {
                 let id = at.text(values::pci_id)?;
                 let before = seen.borrow_mut().insert(id, (family.clone(), at.node.place.clone()));
@@ -65,15 +67,18 @@ pub(super) fn nics(at: Cursor<'_>, cx: Context<'_>) -> Option<Vec<NicFamily>> {
                 );
             }
             Some(ids)
-        });
+        };
+        // One of the two has to be there.
+        let pci = if of_class { fields.or("pci", Vec::new(), pci) } else { fields.required("pci", pci) };
         let initramfs = fields.or("initramfs", false, |at| at.boolean());
         let without = fields.or("without-firmware", BTreeMap::new(), |at| reasons(at, values::glob));
         fields.finish();
-        Some(NicFamily {
+        Some(DeviceFamily {
             name: name?,
             driver: driver?,
             with: with?,
             pci: pci?,
+            class: class?,
             initramfs: initramfs?,
             without_firmware: without?,
         })

@@ -44,11 +44,13 @@ pub(super) fn recipe(node: &Node, file: &Path, host: &dyn Host, problems: &Probl
     let provided = top.or("provided", BTreeMap::new(), |at| reasons(at, values::package));
     let reviewed_scripts = top.or("reviewed-scripts", BTreeMap::new(), |at| reasons(at, values::package));
     let kernel = hardware::kernel(top.get("kernel"));
-    let nics = top.or("nics", Vec::new(), |at| hardware::nics(at, cx));
+    let nics = top.or("nics", Vec::new(), |at| hardware::devices(at, cx));
+    let controllers = top.or("controllers", Vec::new(), |at| hardware::devices(at, cx));
     let components = top.or("components", BTreeMap::new(), components);
     let overlays = top.or("overlays", Vec::new(), |at| at.list(|at| overlay(at, cx)));
     let exclude = top.or("exclude", Vec::new(), |at| texts(at, values::glob));
     let keep = top.or("keep", Vec::new(), |at| texts(at, values::glob));
+    let attributes = top.or("attributes", BTreeMap::new(), |at| at.map(values::glob, system::attributes));
     let users = top.or("users", Vec::new(), system::users);
     let groups = top.or("groups", Vec::new(), system::groups);
     let alternatives = top.or("alternatives", BTreeMap::new(), |at| {
@@ -80,6 +82,7 @@ pub(super) fn recipe(node: &Node, file: &Path, host: &dyn Host, problems: &Probl
     top.finish();
     Some(Recipe {
         file: file.to_owned(),
+        sha256: [0; 32],
         name: name?,
         description: description?,
         debian: debian?,
@@ -89,10 +92,12 @@ pub(super) fn recipe(node: &Node, file: &Path, host: &dyn Host, problems: &Probl
         reviewed_scripts: reviewed_scripts?,
         kernel: kernel?,
         nics: nics?,
+        controllers: controllers?,
         components: components?,
         overlays: overlays?,
         exclude: exclude?,
         keep: keep?,
+        attributes: attributes?,
         users: users?,
         groups: groups?,
         alternatives: alternatives?,

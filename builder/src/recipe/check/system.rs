@@ -15,10 +15,12 @@ pub(super) fn attributes(at: Cursor<'_>) -> Option<Attributes> {
     });
     let user = fields.optional("user", |at| at.text(values::user_name));
     let group = fields.optional("group", |at| at.text(values::user_name));
+    let capabilities = fields.optional("capabilities", |at| at.text(values::capabilities));
     fields.finish();
-    let attributes = Attributes { mode: mode?, user: user?, group: group? };
-    if attributes.mode.is_none() && attributes.user.is_none() && attributes.group.is_none() {
-        return at.wrong(Wrong::new("these attributes set nothing").hint("give `mode`, `user` or `group`"));
+    let attributes = Attributes { mode: mode?, user: user?, group: group?, capabilities: capabilities? };
+    if matches!(attributes, Attributes { mode: None, user: None, group: None, capabilities: None }) {
+        let wrong = Wrong::new("these attributes set nothing");
+        return at.wrong(wrong.hint("give `mode`, `user`, `group` or `capabilities`"));
     }
     Some(attributes)
 }
@@ -46,11 +48,20 @@ pub(super) fn users(at: Cursor<'_>) -> Option<Vec<User>> {
         let name = fields.required("name", |at| at.text(values::user_name));
         let uid = fields.required("uid", number);
         let group = fields.optional("group", |at| at.text(values::user_name));
+        let groups = fields.or("groups", Vec::new(), |at| super::texts(at, values::user_name));
         let home = fields.or("home", "/nonexistent".to_owned(), |at| at.text(values::passwd_path));
         let shell = fields.or("shell", "/usr/sbin/nologin".to_owned(), |at| at.text(values::passwd_path));
         let gecos = fields.or("gecos", String::new(), |at| at.text(values::passwd_field));
         fields.finish();
-        Some(User { name: name?, uid: uid?, group: group?, home: home?, shell: shell?, gecos: gecos? })
+        Some(User {
+            name: name?,
+            uid: uid?,
+            group: group?,
+            groups: groups?,
+            home: home?,
+            shell: shell?,
+            gecos: gecos?,
+        })
     })
 }
 

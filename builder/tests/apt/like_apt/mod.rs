@@ -126,6 +126,7 @@ fn sledos_takes(bench: &Bench, shape: &Shape) -> Outcome {
         clock: Clock { now: now.as_secs().try_into().unwrap(), archived: false },
         patience: Patience::default(),
         output: None,
+        needs: &[],
     };
     let lock = resolve_recipe(&request, &Silent).map_err(|error| {
         let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
