@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::cli::terminal::say;
 use crate::exit::Failure;
 use crate::fleet::read_key;
 use crate::provenance;
@@ -32,12 +33,12 @@ pub(super) fn run_verb(args: &SignArgs) -> Result<(), Failure> {
     let report = verify::artefacts(&args.image, &[])?;
     let count = report.problems().count();
     if count > 0 {
-        eprint!("{report}");
+        crate::cli::terminal::err(&report.to_string());
         return Err(Error::Wrong { dir: args.image.clone(), count }.into());
     }
     for file in provenance::sign(&args.image, &signer)? {
-        println!("{}", file.display());
+        say!("{}", file.display());
     }
-    println!("signed by {}", signer.public().id());
+    say!("signed by {}", signer.public().id());
     Ok(())
 }
