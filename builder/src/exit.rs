@@ -107,7 +107,8 @@ impl Failure {
         if let Some(hint) = self.0.hint() {
             text += &format!("  hint: {hint}\n");
         }
-        to.write_all(text.as_bytes()).ok();
+        // What is wrong is often what somebody else wrote.
+        to.write_all(yaml::shown::lines(&text).as_bytes()).ok();
         self.exit()
     }
 }

@@ -35,7 +35,7 @@ fn main() {
 /// Asks until the end; returns how long each answer took, and the bytes of all bodies.
 fn one(address: &str, path: &str, keep: bool, end: Instant) -> (Vec<Duration>, u64) {
     let connection = if keep { "keep-alive" } else { "close" };
-    let request = format!("GET {path} HTTP/1.1\r\nHost: load\r\nConnection: {connection}\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n\r\n");
     let (mut times, mut bytes, mut open) = (Vec::new(), 0, None);
     let mut buffer = vec![0; 256 << 10];
     while Instant::now() < end {

@@ -21,6 +21,8 @@ use std::sync::Arc;
 pub struct Wanted {
     /// Id of the unknown hardware.
     pub id: String,
+    /// Digest of what was shown of it. Others may post under its id: it is this that is meant.
+    pub digest: String,
     /// The rack it sits in.
     pub rack: String,
     /// The bay.
@@ -28,6 +30,9 @@ pub struct Wanted {
     /// Its role, when the bay has no sled in the fleet file yet.
     #[serde(default)]
     pub role: Option<String>,
+    /// That it takes the place of the sled that is in the bay; that one's hardware is retired.
+    #[serde(default)]
+    pub replace: bool,
 }
 
 /// The hardware, the place and the role, for who changes the fleet file.
@@ -54,7 +59,7 @@ pub(crate) async fn bind(app: &Arc<App>, request: Request<Incoming>, address: Ip
     if app.fleet.is_none() {
         return reply::say(StatusCode::CONFLICT, "this server has no fleet file to change");
     }
-    let body = match read(app, request).await {
+    let body = match read(app, request, app.limits.max_inventory).await {
         Ok(body) => body,
         Err(reply) => return reply,
     };
@@ -66,10 +71,26 @@ pub(crate) async fn bind(app: &Arc<App>, request: Request<Incoming>, address: Ip
     let Some(record) = record else {
         return reply::say(StatusCode::NOT_FOUND, "no unknown hardware has this id");
     };
-    let binding = Binding { hardware: record.facts.clone(), wanted };
+    let rivals = record.rivals.iter().map(|rival| &rival.facts);
+    let Some(hardware) =
+        std::iter::once(&record.facts).chain(rivals).find(|facts| facts.digest() == wanted.digest)
+    else {
+        let why = format!("{} says something else of itself than what was shown: look again", wanted.id);
+        return reply::say(StatusCode::CONFLICT, &why);
+    };
+    let site = app.site.get();
+    if let Some(sled) = site.at(&wanted.rack, wanted.bay).filter(|_| !wanted.replace) {
+        let state = app.keeper.live.get(sled).map(|record| record.state).unwrap_or_default();
+        let why = format!(
+            "rack {} bay {} is the place of {sled}, which is {state}: say that its hardware is replaced, and retired",
+            wanted.rack, wanted.bay
+        );
+        return reply::say(StatusCode::CONFLICT, &why);
+    }
+    let binding = Binding { hardware: hardware.clone(), wanted };
     let app = Arc::clone(app);
     // Files are written and documents compiled.
-    let done = tokio::task::spawn_blocking(move || app.bind(&binding)).await;
+    let done = tokio::task::spawn_blocking(move || app.bind(&binding, address)).await;
     match done {
         Ok(Ok(says)) => reply::say(StatusCode::OK, &says),
         Ok(Err(why)) => reply::say(StatusCode::CONFLICT, &why),

@@ -4,12 +4,14 @@
 //! What is acknowledged is on the disk. What is not, like that a sled was seen, may be
 //! lost with the power.
 
+use crate::sled::room::{ROOM, Waiting, gives_way};
 use crate::sled::state::{Event, Millis, Record, State};
 use crate::store::{Batch, Error, Store};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -19,8 +21,6 @@ use tokio::sync::{broadcast, oneshot};
 const QUEUE: usize = 8192;
 /// How many are written at once.
 const BATCH: usize = 1024;
-/// How much unknown hardware is kept; of more the one heard of longest ago goes.
-const MAX_UNKNOWN: usize = 4096;
 /// What the ids of unknown hardware begin with. No name of a sled has a colon.
 pub const UNKNOWN: &str = "hw:";
 
@@ -48,27 +48,36 @@ struct Message {
 
 /// Records as they are, for everybody to read.
 #[derive(Debug, Default)]
-pub struct Live(RwLock<BTreeMap<String, Arc<Record>>>);
+pub struct Live {
+    records: RwLock<BTreeMap<String, Arc<Record>>>,
+    version: AtomicU64,
+}
 
 impl Live {
     /// A sled's record.
     pub fn get(&self, id: &str) -> Option<Arc<Record>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.records.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
     /// All records.
     pub fn all(&self) -> BTreeMap<String, Arc<Record>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.records.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A number that is another one after every change.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     fn update(&self, records: BTreeMap<String, Option<Record>>) {
-        let mut live = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut live = self.records.write().unwrap_or_else(PoisonError::into_inner);
         for (id, record) in records {
             match record {
                 Some(record) => drop(live.insert(id, Arc::new(record))),
                 None => drop(live.remove(&id)),
             }
         }
+        self.version.fetch_add(1, Ordering::AcqRel);
     }
 }
 
@@ -92,7 +101,7 @@ impl Keeper {
     pub fn start(path: &Path, clock: fn() -> Millis, trouble: Trouble) -> Result<Self, Error> {
         let mut store = Store::open(path)?;
         let records = store.records()?.into_iter().map(|(id, record)| (id, Arc::new(record))).collect();
-        let live = Arc::new(Live(RwLock::new(records)));
+        let live = Arc::new(Live { records: RwLock::new(records), version: AtomicU64::new(0) });
         let (sender, receiver) = sync_channel(QUEUE);
         let changes = broadcast::channel(4096).0;
         let store = Arc::new(Mutex::new(store));
@@ -211,34 +220,41 @@ impl Work {
         let reported = matches!(event, Event::Reported { .. });
         let old = before(&id);
         if old.is_none() && id.starts_with(UNKNOWN) {
-            self.make_room(batch);
+            self.make_room(batch, address, now);
         }
         let mut record = old.unwrap_or_default();
+        // What a rival says is not what is looked at.
+        let rival = matches!(&event, Event::Unknown { facts, .. } if !record.is_source(facts, address, now));
+        let body = body.filter(|_| !rival);
         let change = record.apply(event, address, now);
         // Hardware that reports as a sled is not unknown any more.
         let bound = record.facts.fingerprint().map(|print| format!("{UNKNOWN}{print}"));
         if let Some(bound) = bound
             .filter(|bound| reported && (self.live.get(bound).is_some() || batch.records.contains_key(bound)))
         {
-            batch.records.insert(bound, None);
+            batch.forget(bound);
         }
         batch.changes.extend(change.map(|change| (id.clone(), change)));
         batch.reports.extend(body.map(|body| (id.clone(), body)));
         batch.records.insert(id, Some(record));
     }
 
-    fn make_room(&self, batch: &mut Batch) {
-        let all = self.live.all();
-        let unknown =
-            || all.iter().filter(|(id, record)| id.starts_with(UNKNOWN) && record.state == State::Unknown);
-        let new =
-            batch.records.iter().filter(|(id, record)| id.starts_with(UNKNOWN) && record.is_some()).count();
-        if unknown().count() + new >= MAX_UNKNOWN {
-            let oldest =
-                unknown().filter(|(id, _)| !batch.records.contains_key(*id)).min_by_key(|(_, r)| r.heard);
-            if let Some((oldest, _)) = oldest {
-                batch.records.insert(oldest.clone(), None);
-            }
-        }
+    fn make_room(&self, batch: &mut Batch, newcomer: Option<IpAddr>, now: Millis) {
+        let live = self.live.all();
+        let goes = {
+            let old = live.iter().filter(|(id, _)| !batch.records.contains_key(*id));
+            let old = old.map(|(id, record)| (id, &**record));
+            let new = batch.records.iter().filter_map(|(id, record)| Some((id, record.as_ref()?)));
+            let unknown =
+                old.chain(new).filter(|(id, r)| id.starts_with(UNKNOWN) && r.state == State::Unknown);
+            let waiting = unknown.map(|(id, record)| Waiting {
+                id,
+                address: record.address,
+                since: record.since,
+                heard: record.heard.unwrap_or_default(),
+            });
+            gives_way(waiting, newcomer, now, ROOM).map(str::to_owned)
+        };
+        goes.into_iter().for_each(|id| batch.forget(id));
     }
 }

@@ -38,6 +38,7 @@ use log::Log;
 use metrics::Metrics;
 use site::{Current, Site};
 use sled::state::Millis;
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -78,6 +79,8 @@ pub struct Config {
     pub store: PathBuf,
     /// What an operator shows to change something.
     pub operator: String,
+    /// Names by which browsers and sleds may ask, besides addresses and those in the documents.
+    pub names: Vec<String>,
     /// Compiles documents.
     pub fleet: Option<Box<dyn Fleet>>,
     /// Limits of connections.
@@ -119,7 +122,11 @@ pub(crate) struct App {
     pub(crate) fleet: Option<Mutex<Box<dyn Fleet>>>,
     pub(crate) limits: Limits,
     pub(crate) silent: Duration,
-    pub(crate) open: Open,
+    pub(crate) open: Arc<Open>,
+    pub(crate) streams: Arc<Open>,
+    pub(crate) names: BTreeSet<String>,
+    /// The last status, and of which versions of records and documents it is.
+    pub(crate) status: Mutex<Option<http::status::Made>>,
     pub(crate) tls: Option<tokio_rustls::TlsAcceptor>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) log: Arc<Log>,
@@ -173,12 +180,12 @@ impl App {
         done.map(|_| ())
     }
 
-    pub(crate) fn bind(&self, binding: &Binding) -> Result<String, String> {
+    pub(crate) fn bind(&self, binding: &Binding, from: std::net::IpAddr) -> Result<String, String> {
         let Some(fleet) = &self.fleet else { return Err("this server has no fleet file".to_owned()) };
         let mut fleet = fleet.lock().unwrap_or_else(PoisonError::into_inner);
         let says = fleet.bind(binding)?;
         self.compile(fleet.as_mut())?;
-        self.log.say(&says);
+        self.log.say(&format!("the operator, from {from}: {says}"));
         Ok(says)
     }
 }
@@ -205,7 +212,8 @@ impl std::fmt::Debug for Running {
 /// # Errors
 /// See [`Error`].
 pub fn start(config: Config) -> Result<Running, Error> {
-    let Config { listen, tls, documents, images, pxe, store, operator, fleet, limits, silent, log } = config;
+    let Config { listen, tls, documents, images, pxe, store, operator, names, fleet, limits, silent, log } =
+        config;
     let metrics = Arc::new(Metrics::default());
     let log = Arc::new(Log::new(log));
     let acceptor = match tls {
@@ -239,7 +247,12 @@ pub fn start(config: Config) -> Result<Running, Error> {
         fleet: fleet.map(Mutex::new),
         limits,
         silent,
-        open: Open::default(),
+        open: Arc::default(),
+        streams: Arc::default(),
+        names: std::iter::once("localhost".to_owned())
+            .chain(names.iter().map(|name| name.to_ascii_lowercase()))
+            .collect(),
+        status: Mutex::default(),
         tls: acceptor,
         metrics: Arc::clone(&metrics),
         log,

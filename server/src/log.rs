@@ -70,9 +70,9 @@ impl Log {
     }
 }
 
-/// One line, whatever was in it.
+/// One line, whatever was in it, and not a long one.
 fn clean(line: &str) -> String {
-    line.chars().take(1000).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    yaml::shown::line(&line.chars().take(1000).collect::<String>())
 }
 
 #[cfg(test)]

@@ -29,9 +29,11 @@ pub enum Refusal {
     Protocol,
     /// TLS that does not come about.
     Tls,
+    /// A request by another name, by another server's page, or of another type.
+    Foreign,
 }
 
-const REFUSALS: [(Refusal, &str); 10] = [
+const REFUSALS: [(Refusal, &str); 11] = [
     (Refusal::Path, "path"),
     (Refusal::Method, "method"),
     (Refusal::TooLong, "too-long"),
@@ -42,6 +44,7 @@ const REFUSALS: [(Refusal, &str); 10] = [
     (Refusal::Store, "store"),
     (Refusal::Protocol, "protocol"),
     (Refusal::Tls, "tls"),
+    (Refusal::Foreign, "foreign"),
 ];
 
 /// The counters.

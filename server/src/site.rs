@@ -6,11 +6,12 @@ use crate::sled::check::Places;
 use bytes::Bytes;
 use metadata::document::{Document, SledDocument};
 use metadata::fleet::compile::{INDEX, Index};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 /// The directory that is read, below the one that is served.
@@ -43,6 +44,10 @@ pub struct Site {
     pub sleds: BTreeMap<String, SledDocument>,
     /// Where everything belongs.
     pub places: Places,
+    /// Host names in the URLs that sleds are given, in lower case.
+    pub names: BTreeSet<String>,
+    /// A number that no other site of this process has.
+    pub version: u64,
     /// What only one sled asks for, by path: its name, and what that is.
     asked: HashMap<String, (String, &'static str)>,
 }
@@ -80,7 +85,8 @@ impl Site {
     /// # Errors
     /// When it is not what `sledos fleet compile` writes.
     pub fn load(root: &Path) -> Result<Self, Error> {
-        let mut site = Self::default();
+        static LOADED: AtomicU64 = AtomicU64::new(1);
+        let mut site = Self { version: LOADED.fetch_add(1, Ordering::Relaxed), ..Self::default() };
         // One content under several keys is one file with several names.
         let mut known: HashMap<(u64, u64), File> = HashMap::new();
         let mut dirs = vec![(root.join(ROOT), ROOT.to_owned())];
@@ -134,6 +140,9 @@ impl Site {
             for key in macs.chain(identity.uuid.iter().map(|uuid| format!("uuid/{uuid}"))) {
                 site.asked.insert(format!("v1/ipxe/{key}.ipxe"), (name.clone(), "its boot script"));
             }
+            let servers = &document.servers;
+            let urls = servers.metadata.iter().chain(&servers.report).chain(&document.image.urls);
+            site.names.extend(crate::http::gate::names(urls));
             site.places.add(&document);
             site.sleds.insert(name, *document);
         }
@@ -143,6 +152,15 @@ impl Site {
     /// The sled that alone has reason to ask for a path, and what that is.
     pub fn asked(&self, path: &str) -> Option<(&str, &'static str)> {
         self.asked.get(path).map(|(sled, what)| (sled.as_str(), *what))
+    }
+
+    /// The sled whose place this is.
+    pub fn at(&self, rack: &str, bay: u32) -> Option<&str> {
+        let here = |document: &SledDocument| {
+            let location = document.head.identity.location.as_ref();
+            location.is_some_and(|at| at.rack == rack && at.bay == bay)
+        };
+        self.sleds.iter().find(|(_, document)| here(document)).map(|(name, _)| name.as_str())
     }
 
     /// Whether a token is the one in a sled's document. A document without one, of an

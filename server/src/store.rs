@@ -53,18 +53,35 @@ pub(crate) struct Batch {
     pub(crate) durable: bool,
 }
 
+impl Batch {
+    /// Removes an id with all it has, what this batch would add to it, too.
+    pub(crate) fn forget(&mut self, id: String) {
+        self.changes.retain(|(of, _)| *of != id);
+        self.reports.remove(&id);
+        self.records.insert(id, None);
+    }
+}
+
+/// After so many ids that were removed, and after so much that was written by an older
+/// server, the file is made smaller: it does not become so by itself.
+const REMOVED: usize = 1024;
+/// Longest report an older server may have left, in bytes.
+const MAX_REPORT: usize = crate::sled::told::OF_SLED * 2;
+
 /// The database.
 #[derive(Debug)]
 pub(crate) struct Store {
     path: PathBuf,
     database: Option<Database>,
+    removed: usize,
 }
 
 impl Store {
     /// Opens or makes it.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let mut store = Self { path: path.to_owned(), database: None };
+        let mut store = Self { path: path.to_owned(), database: None, removed: 0 };
         store.database()?;
+        store.shorten()?;
         Ok(store)
     }
 
@@ -85,6 +102,35 @@ impl Store {
         match &self.database {
             Some(database) => Ok(database),
             None => Err(self.fail(redb::Error::DatabaseClosed)),
+        }
+    }
+
+    /// Removes reports that are longer than any is now, and what they took on the disk.
+    fn shorten(&mut self) -> Result<(), Error> {
+        let shorten = |database: &Database| -> Result<bool, redb::Error> {
+            let transaction = database.begin_write()?;
+            let mut removed = false;
+            transaction.open_table(REPORTS)?.retain(|_, report| {
+                removed |= report.len() > MAX_REPORT;
+                report.len() <= MAX_REPORT
+            })?;
+            transaction.commit()?;
+            Ok(removed)
+        };
+        if shorten(self.database()?).map_err(|e| self.fail(e))? {
+            self.compact();
+        }
+        Ok(())
+    }
+
+    /// Makes the file smaller. One that stays as it is is no trouble; what is wrong with
+    /// the disk is said by the next write.
+    fn compact(&mut self) {
+        self.removed = 0;
+        if let Some(database) = &mut self.database
+            && database.compact().is_err()
+        {
+            self.database = None;
         }
     }
 
@@ -176,7 +222,13 @@ impl Store {
                 .map_err(|source| Error::Database { path: PathBuf::new(), source: Box::new(source) })
         });
         match done {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.removed += batch.records.values().filter(|record| record.is_none()).count();
+                if self.removed >= REMOVED {
+                    self.compact();
+                }
+                Ok(())
+            }
             Err(Error::Database { source, .. }) => {
                 // After an error of the disk it refuses everything until it is opened again.
                 self.database = None;

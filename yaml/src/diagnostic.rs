@@ -190,16 +190,7 @@ struct Clean<'a>(&'a str);
 
 impl fmt::Display for Clean<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| {
-            fmt::Write::write_char(
-                f,
-                match c {
-                    '\t' => ' ',
-                    c if c.is_control() => '\u{fffd}',
-                    c => c,
-                },
-            )
-        })
+        f.write_str(&crate::shown::line(self.0))
     }
 }
 

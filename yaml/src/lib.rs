@@ -12,6 +12,7 @@ pub mod diagnostic;
 mod merge;
 pub mod nearest;
 mod read;
+pub mod shown;
 
 pub use compose::parse;
 pub use merge::merge;

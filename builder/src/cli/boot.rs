@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use formats::tree::{Node, Origin, Tree, TreePath};
 
+use crate::cli::terminal::complain;
 use crate::image::manifest::Manifest;
 use crate::output::SparseFile;
 use crate::qemu::command::ssh_key_credential;
@@ -191,8 +192,8 @@ pub fn run(args: &BootArgs) -> Result<(), Error> {
         })?;
         spec.oem_strings.push(ssh_key_credential(key.trim()));
     }
-    eprintln!("The console follows. Ctrl-A X ends the machine, Ctrl-A C opens QEMU's monitor;");
-    eprintln!("`info usernet` there tells the port of 127.0.0.1 that leads to the sled's SSH.");
+    complain!("The console follows. Ctrl-A X ends the machine, Ctrl-A C opens QEMU's monitor;");
+    complain!("`info usernet` there tells the port of 127.0.0.1 that leads to the sled's SSH.");
     let mut command = machine::interactive(&spec)?;
     let status = command.status().map_err(|source| QemuError::Start {
         program: crate::qemu::command::QEMU.into(),

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::FetchArgs;
 use crate::build::{self, Error, Request};
+use crate::cli::terminal::say;
 use crate::exit::Failure;
 use crate::output::Interrupt;
 use crate::progress::{Progress, trace};
@@ -116,9 +117,9 @@ pub(super) fn run_verb(args: &BuildArgs) -> Result<(), Failure> {
     }
     let built = built?;
     if args.json {
-        print!("{}", built.manifest.to_json());
+        crate::cli::terminal::out(&yaml::shown::json(&built.manifest.to_json()));
     } else {
-        println!("{}", built.summary);
+        say!("{}", built.summary);
     }
     Ok(())
 }

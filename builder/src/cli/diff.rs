@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::print_result;
 use crate::cache::Cache;
+use crate::cli::terminal::say;
 use crate::diff;
 use crate::exit::{Classify, Exit, Failure};
 
@@ -55,7 +56,7 @@ pub(super) fn run_verb(args: &DiffArgs) -> Result<(), Failure> {
     let cache = dir.filter(|dir| dir.is_dir()).and_then(|dir| Cache::open(&dir).ok()).map(Arc::new);
     let found = diff::diff(&args.old, &args.new, cache.as_ref())?;
     if args.markdown {
-        println!("{}", diff::markdown(&found).trim_end());
+        say!("{}", diff::markdown(&found).trim_end());
     } else {
         print_result(args.json, &found);
     }

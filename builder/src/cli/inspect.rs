@@ -1,6 +1,6 @@
 //! `sledos inspect`: what is in an image.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -77,6 +77,10 @@ fn show(image: &Image, path: &str, json: bool) -> Result<(), Error> {
     let out = Path::new("standard output");
     match inspect::look(image, path)? {
         There::Files(lines) => print_result(json, &inspect::Lines(lines)),
+        // As they are for a file or a program, fit to be looked at for a terminal.
+        There::Bytes(bytes) if std::io::stdout().is_terminal() => {
+            crate::cli::terminal::out(&String::from_utf8_lossy(&bytes));
+        }
         There::Bytes(bytes) => std::io::stdout().write_all(&bytes).map_err(Error::io("write to", out))?,
     }
     Ok(())

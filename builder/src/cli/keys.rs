@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use crate::cli::terminal::{complain, say};
 use crate::exit::Failure;
 use crate::fleet::{self, Error};
 use metadata::fleet::sign;
@@ -56,10 +57,10 @@ fn new(args: &NewArgs) -> Result<(), Error> {
 }
 
 fn tell(secret: &Path, public: &Path, line: &str, encrypted: bool) {
-    println!("{}  keep it: who has it tells sleds what to be", secret.display());
-    println!("{}  the public half", public.display());
-    println!("\nfor `trust:` in the fleet file, and for the images:\n  {line}");
+    say!("{}  keep it: who has it tells sleds what to be", secret.display());
+    say!("{}  the public half", public.display());
+    say!("\nfor `trust:` in the fleet file, and for the images:\n  {line}");
     if !encrypted {
-        eprintln!("warning: {} is not encrypted; --password-file makes one that is", secret.display());
+        complain!("warning: {} is not encrypted; --password-file makes one that is", secret.display());
     }
 }

@@ -13,9 +13,9 @@ pub mod reference;
 pub mod seed;
 pub mod serve;
 pub mod sign;
+pub mod terminal;
 pub mod verify;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -143,7 +143,8 @@ pub fn run(cli: &Cli) -> Result<(), Failure> {
 fn print_result<T: serde::Serialize + std::fmt::Display>(json: bool, result: &T) {
     let text =
         if json { serde_json::to_string_pretty(result).unwrap_or_default() } else { result.to_string() };
-    writeln!(std::io::stdout(), "{}", text.trim_end()).ok();
+    let text = if json { yaml::shown::json(&text) } else { text };
+    terminal::say!("{}", text.trim_end());
 }
 
 /// Seconds since 1970.

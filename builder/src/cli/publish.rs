@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use crate::cli::terminal::{complain, say};
 use crate::fleet::read_key;
 use crate::output::Interrupt;
 use crate::publish::{Error, Release, publish};
@@ -71,15 +72,15 @@ pub(super) fn run(args: &PublishArgs) -> Result<(), Error> {
         return Ok(());
     }
     for image in &done.images {
-        println!("{image:<32} new");
+        say!("{image:<32} new");
     }
     for image in &done.kept {
-        println!("{image:<32} as it was");
+        say!("{image:<32} as it was");
     }
     if !done.pxe {
-        eprintln!("warning: iPXE is not in it; Debian has it in the package ipxe");
+        complain!("warning: iPXE is not in it; Debian has it in the package ipxe");
     }
-    println!(
+    say!(
         "fleet {}: {} images new ({} MiB), {} documents new, {} as they were",
         fleet.file.fleet,
         done.images.len(),

@@ -56,6 +56,11 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
 
+    /// A name by which sleds and browsers ask this server, besides its addresses, this machine's
+    /// name, and those in the fleet file's `servers`; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<String>,
+
     /// Connections that one address may have at once; behind a NAT or a cache many sleds have one.
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub connections_per_address: usize,
@@ -97,6 +102,7 @@ impl Default for ServeArgs {
             port: 8080,
             tls_cert: None,
             tls_key: None,
+            host: Vec::new(),
             connections_per_address: 512,
             pxe: None,
             pxe_address: None,
@@ -112,6 +118,13 @@ fn range(text: &str) -> Result<(Ipv4Addr, Ipv4Addr), String> {
         text.split_once(',').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
     let range = range.filter(|(first, last): &(Ipv4Addr, Ipv4Addr)| first <= last);
     range.ok_or_else(|| "not two addresses, like 10.0.0.100,10.0.0.200".to_owned())
+}
+
+/// What this machine is called, alone and with its domain, if it has one.
+fn own_name() -> Vec<String> {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let short = name.split('.').next().unwrap_or_default().to_owned();
+    vec![short, name]
 }
 
 /// Below the state directory: what firmware gets, over HTTP and TFTP.
@@ -157,6 +170,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Error> {
         pxe: args.state.join(PXE),
         store: args.state.join("state.redb"),
         operator: operator_token(&args.state)?,
+        names: args.host.iter().cloned().chain(own_name()).collect(),
         fleet,
         limits: Limits { per_address: args.connections_per_address, ..Limits::default() },
         silent: Duration::from_secs(args.silent_after),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cache::Cache;
+use crate::cli::terminal::say;
 use crate::exit::Failure;
 use crate::fleet::read_key;
 use crate::provenance;
@@ -41,7 +42,7 @@ pub(super) fn run_verb(args: &SignArgs) -> Result<(), Failure> {
     let report = verify::artefacts(&args.image, &[])?;
     let count = report.problems().count();
     if count > 0 {
-        eprint!("{report}");
+        crate::cli::terminal::err(&report.to_string());
         return Err(Error::Wrong { dir: args.image.clone(), count }.into());
     }
     if !args.unverified {
@@ -55,8 +56,8 @@ pub(super) fn run_verb(args: &SignArgs) -> Result<(), Failure> {
         }
     }
     for file in provenance::sign(&args.image, &signer)? {
-        println!("{}", file.display());
+        say!("{}", file.display());
     }
-    println!("signed by {}", signer.public().id());
+    say!("signed by {}", signer.public().id());
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Error;
 use crate::image::manifest::Manifest;
@@ -12,6 +13,7 @@ use metadata::fleet::Fleet;
 use metadata::fleet::compile::{image_urls, images};
 use metadata::fleet::resolve::ImageChoice;
 use yaml::diagnostic::{Diagnostic, Diagnostics};
+use yaml::shown::is_hostile;
 
 /// An image of a fleet.
 #[derive(Debug)]
@@ -99,11 +101,30 @@ fn read(at: &Path) -> Result<Manifest, String> {
     let bytes = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     let manifest: Manifest =
         serde_json::from_slice(&bytes).map_err(|e| format!("{}: {e}", path.display()))?;
-    match manifest.odd_name() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    match stranger(&manifest, i64::try_from(now).unwrap_or(i64::MAX)) {
         None => Ok(manifest),
-        Some(name) => Err(format!("{} has the name `{}` in it", path.display(), name.escape_debug())),
+        Some(why) => Err(format!("{} {why}", path.display())),
     }
 }
+
+/// What a manifest says that none of ours does: others may have written it, and documents
+/// and boot scripts are made of it.
+fn stranger(manifest: &Manifest, now: i64) -> Option<String> {
+    if let Some(name) = manifest.odd_name() {
+        return Some(format!("has the name `{}` in it", name.escape_debug()));
+    }
+    // A line end would begin a line of its own in every boot script.
+    if manifest.kernel.cmdline.contains(is_hostile) {
+        return Some("has control characters in the kernel's command line".to_owned());
+    }
+    // The newest is taken: one of tomorrow would be so for ever.
+    let time = manifest.time;
+    (time < 0 || time > now.saturating_add(DAY)).then(|| format!("has the time {time}, and it is {now}"))
+}
+
+/// How far clocks of builders may be ahead, in seconds.
+const DAY: i64 = 86_400;
 
 fn image(fleet: &Fleet, at: &Path, manifest: &Manifest) -> Result<Image, String> {
     let artefact = |file: &str| {

@@ -12,7 +12,7 @@ use server::pxe::UKI;
 /// Makes `dir`/[`UKI`] the UKI that most sleds have, in one step.
 ///
 /// # Errors
-/// When it cannot be linked or copied there.
+/// When it cannot be copied there.
 pub fn link(fleet: &Fleet, found: &BTreeMap<ImageChoice, Found>, dir: &Path) -> Result<(), Error> {
     let mut users: BTreeMap<&ImageChoice, usize> = BTreeMap::new();
     fleet.sleds.iter().for_each(|sled| *users.entry(&sled.image).or_default() += 1);
@@ -23,11 +23,6 @@ pub fn link(fleet: &Fleet, found: &BTreeMap<ImageChoice, Found>, dir: &Path) -> 
     let (new, to) = (dir.join(format!(".{UKI}.new")), dir.join(UKI));
     fs::create_dir_all(dir).map_err(Error::io("make", dir))?;
     let _ = fs::remove_file(&new);
-    fs::hard_link(&from, &new)
-        .or_else(|_| fs::copy(&from, &new).map(|_| ()))
-        .and_then(|()| fs::rename(&new, &to))
-        .map_err(Error::io("write", &to))?;
-    // Two names of one file are not renamed into each other.
-    let _ = fs::remove_file(&new);
-    Ok(())
+    // A copy: who can write the image later cannot write what is handed out.
+    fs::copy(&from, &new).and_then(|_| fs::rename(&new, &to)).map_err(Error::io("write", &to))
 }

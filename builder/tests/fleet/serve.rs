@@ -89,7 +89,9 @@ fn unknown_hardware_is_bound_by_a_command_that_needs_the_operators_token() {
     case.fails(&[&bind[..], &["--token-file", "wrong"]].concat(), 4, "operator.token");
     let token = ["--token-file", "state/operator.token"];
     let says = case.works(&[&bind[..], &token].concat());
-    assert_eq!(says, "hw:board-ZM18AS039999 is now r12-b03, in rack r12 bay 3\n");
+    let (shown, done) = says.split_once('\n').unwrap();
+    assert!(shown.ends_with(" from 127.0.0.1: board ZM18AS039999, mac 52:54:00:99:00:09"), "{says}");
+    assert_eq!(done, "hw:board-ZM18AS039999 is now r12-b03, in rack r12 bay 3\n");
     // It finds its document by board and by MAC address, and its boot script.
     assert_eq!(
         client::get(&server.url, "/v1/mac/52-54-00-99-00-09.json").unwrap()["head"]["sled"],
@@ -97,5 +99,16 @@ fn unknown_hardware_is_bound_by_a_command_that_needs_the_operators_token() {
     );
     let text = fs::read_to_string(case.path("fleet.yaml")).unwrap();
     assert!(text.contains("# a comment that stays") && text.contains("r12-b03: {rack: "), "{text}");
+    // The bay has a sled now: another one takes its place when that is said, and only then.
+    let other = json!({"inventory": 1, "state": "unknown", "keys": [], "hardware": {
+        "smbios": {"board_serial": "ZM18AS039998"}, "nics": [{"name": "eth0", "mac": "52:54:00:99:00:08"}]}});
+    client::post(&server.url, "/v1/inventory", "none", &other).unwrap();
+    let bind =
+        ["fleet", "bind", "hw:board-ZM18AS039998", "r12/3", "--server", &server.url, token[0], token[1]];
+    case.fails(&bind, 4, "is the place of r12-b03, which is expected");
+    assert!(!fs::read_to_string(case.path("fleet.yaml")).unwrap().contains("retired:"));
+    case.fails(&[&bind[..], &["--replace", "--digest", "00000000"]].concat(), 2, "52:54:00:99:00:08");
+    case.works(&[&bind[..], &["--replace"]].concat());
+    assert!(fs::read_to_string(case.path("fleet.yaml")).unwrap().contains("retired:"));
     case.fails(&["fleet", "bind", "hw:none", "r12/4", "--server", &server.url, token[0], token[1]], 4, "404");
 }

@@ -53,6 +53,11 @@ fn hardware(file: &FleetFile, root: &Node, once: &mut Once<'_>, found: &mut Foun
     let swap = "each value belongs to one sled: one of the two is a slip";
     for (key, node) in pairs(root, "sleds") {
         let Some(entry) = file.sleds.get(&key.name) else { continue };
+        if key.name == super::RESERVED {
+            let wrong = Diagnostic::at(&key.place, format!("no sled can be called `{}`", key.name));
+            let why = "hardware that has no document reports under this name, without a token";
+            once.problems.report(wrong.why(why).hint("give it another name"));
+        }
         let place = |key: &str| node.get(key).map_or(&node.place, |n| &n.place);
         let bay = format!("{}/{}", entry.rack, entry.bay);
         once.see("bay", &bay, place("bay"), "move one of the sleds, or use `sledos fleet replace`");

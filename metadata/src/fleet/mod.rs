@@ -52,6 +52,9 @@ use yaml::{Node, Problems, Value};
 /// Largest fleet file that is read, in bytes.
 pub const MAX_BYTES: u64 = 64 << 20;
 
+/// The name under which hardware without a document reports, and no sled can have.
+pub const RESERVED: &str = "unknown";
+
 /// A fleet without mistakes.
 #[derive(Clone, Debug)]
 pub struct Fleet {

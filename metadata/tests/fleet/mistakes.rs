@@ -49,6 +49,11 @@ fn shape() {
 }
 
 #[test]
+fn names_that_mean_something_to_a_server() {
+    wrong("r13-b02:", "unknown:", &["72: no sled can be called `unknown`"]);
+}
+
+#[test]
 fn data_disks() {
     let set = |lines: &str| {
         format!("disks: {{{lines}}}\n      networks:\n        data: {{match: {{min-speed: 10000}}")

@@ -1,5 +1,6 @@
 //! Bodies of answers: bytes, parts of files, streams of events.
 
+use crate::metrics::Metrics;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use std::fs::File;
@@ -8,12 +9,21 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// How much of a file is read at once, in bytes.
-const CHUNK: u64 = 512 << 10;
+/// What all connections together may have read of files and not sent yet, in bytes: about.
+const BUDGET: u64 = 128 << 20;
+/// How much of a file is read at once, in bytes: at least, and at most.
+const CHUNK: (u64, u64) = (8 << 10, 256 << 10);
+
+/// How much is read at once when so many connections are open. Of each two parts are in
+/// memory: one that is sent, and the next.
+fn chunk(open: u64) -> u64 {
+    (BUDGET / 2 / open.max(1)).clamp(CHUNK.0, CHUNK.1)
+}
 
 /// A body.
 #[derive(Debug)]
@@ -30,6 +40,7 @@ pub enum Body {
 #[derive(Debug)]
 pub struct Part {
     file: Arc<File>,
+    metrics: Arc<Metrics>,
     at: u64,
     end: u64,
     reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
@@ -37,8 +48,9 @@ pub struct Part {
 
 impl Body {
     /// A file from one byte to before another.
-    pub fn part(file: File, from: u64, to: u64) -> Self {
-        Self::File(Part { file: Arc::new(file), at: from, end: to, reading: None })
+    pub fn part(file: File, from: u64, to: u64, metrics: &Arc<Metrics>) -> Self {
+        let (file, metrics) = (Arc::new(file), Arc::clone(metrics));
+        Self::File(Part { file, metrics, at: from, end: to, reading: None })
     }
 }
 
@@ -51,7 +63,8 @@ impl From<Vec<u8>> for Body {
 impl Part {
     fn read(&self) -> JoinHandle<io::Result<Vec<u8>>> {
         let (file, at) = (Arc::clone(&self.file), self.at);
-        let length = usize::try_from((self.end - self.at).min(CHUNK)).unwrap_or(0);
+        let most = chunk(self.metrics.open.load(Ordering::Relaxed));
+        let length = usize::try_from((self.end - self.at).min(most)).unwrap_or(0);
         tokio::task::spawn_blocking(move || {
             let mut chunk = vec![0; length];
             // A file that has become shorter ends the connection: its length was promised.
@@ -113,5 +126,18 @@ impl HttpBody for Body {
             Self::File(part) => part.at >= part.end,
             Self::Events(_) => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_become_smaller_with_more_connections() {
+        for open in [0, 1, 100, 512, 1000, 8192] {
+            assert!(open * 2 * chunk(open) <= BUDGET, "{open}");
+        }
+        assert_eq!((chunk(0), chunk(1 << 40)), (256 << 10, 8 << 10));
     }
 }

@@ -12,7 +12,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -33,12 +33,16 @@ pub struct Limits {
     pub head: Duration,
     /// From the head to the end of the body.
     pub body: Duration,
-    /// Longest body in bytes.
+    /// Longest body in bytes, of who has shown a token.
     pub max_body: usize,
-    /// How long somebody may take no byte of an answer.
+    /// Longest body of an inventory, which anybody may send.
+    pub max_inventory: usize,
+    /// How long somebody may take for what is in the buffers, a few ten kilobytes.
     pub stall: Duration,
     /// Streams of events at once.
     pub streams: usize,
+    /// Of these, from one address.
+    pub streams_per_address: usize,
 }
 
 impl Default for Limits {
@@ -49,37 +53,41 @@ impl Default for Limits {
             head: Duration::from_secs(10),
             body: Duration::from_secs(20),
             max_body: 1 << 20,
+            max_inventory: 64 << 10,
             stall: Duration::from_secs(60),
             streams: 256,
+            streams_per_address: 16,
         }
     }
 }
 
-/// Connections that are open, by address.
+/// How many there are of something, by address.
 #[derive(Debug, Default)]
 pub(crate) struct Open(Mutex<(usize, HashMap<IpAddr, usize>)>);
 
-/// One of them; it is counted until it is dropped.
-struct Seat(Arc<App>, IpAddr);
-
-impl Seat {
-    fn take(app: &Arc<App>, address: IpAddr) -> Option<Self> {
-        let mut open = app.open.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = open.1.get(&address).copied().unwrap_or_default();
-        if open.0 >= app.limits.connections || own >= app.limits.per_address {
+impl Open {
+    /// One more, if no more than `all` and, from its address, `own` are there already. It is
+    /// counted until it is dropped.
+    pub(crate) fn take(self: &Arc<Self>, address: IpAddr, all: usize, own: usize) -> Option<Seat> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let has = open.1.get(&address).copied().unwrap_or_default();
+        if open.0 >= all || has >= own {
             return None;
         }
         open.0 += 1;
-        open.1.insert(address, own + 1);
-        app.metrics.open.fetch_add(1, Ordering::Relaxed);
-        Some(Self(Arc::clone(app), address))
+        open.1.insert(address, has + 1);
+        drop(open);
+        Some(Seat(Arc::clone(self), address))
     }
 }
 
+/// One of them.
+pub(crate) struct Seat(Arc<Open>, IpAddr);
+
 impl Drop for Seat {
     fn drop(&mut self) {
-        let Self(app, address) = self;
-        let mut open = app.open.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Self(open, address) = self;
+        let mut open = open.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.0 = open.0.saturating_sub(1);
         if let Some(own) = open.1.get_mut(address) {
             *own = own.saturating_sub(1);
@@ -87,7 +95,22 @@ impl Drop for Seat {
                 open.1.remove(address);
             }
         }
-        app.metrics.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts a connection for the metrics until it is dropped.
+struct Counted<'a>(&'a AtomicU64);
+
+impl<'a> Counted<'a> {
+    fn new(open: &'a AtomicU64) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(open)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -96,11 +119,13 @@ pub(crate) async fn serve(app: Arc<App>, stream: tokio::net::TcpStream, address:
     app.metrics.connections.fetch_add(1, Ordering::Relaxed);
     // IPv4 addresses are those, also on a socket for both.
     let address = address.to_canonical();
-    let Some(_seat) = Seat::take(&app, address) else {
+    let Limits { connections, per_address, .. } = app.limits;
+    let Some(_seat) = app.open.take(address, connections, per_address) else {
         app.metrics.refuse(Refusal::Busy);
         app.log.limited("too many connections", &address.to_string());
         return;
     };
+    let _counted = Counted::new(&app.metrics.open);
     let _ = stream.set_nodelay(true);
     match &app.tls {
         None => talk(&app, stream, address).await,
@@ -135,7 +160,9 @@ async fn talk(app: &Arc<App>, stream: impl AsyncRead + AsyncWrite + Unpin, addre
     }
 }
 
-/// A stream that ends when nobody takes what is written for too long.
+/// A stream that ends when nobody takes what is written for too long: not only who takes
+/// nothing, also who takes a byte now and then. What is in the buffers is all taken, or
+/// the connection ends.
 struct Watched<S> {
     stream: S,
     stall: Duration,
@@ -144,9 +171,10 @@ struct Watched<S> {
 }
 
 impl<S> Watched<S> {
+    /// Once something could not be written, everything is to be within the time; hyper
+    /// flushes when its buffers are empty.
     fn watch<T>(&mut self, context: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if poll.is_ready() {
-            self.waits = None;
             return poll;
         }
         let until = Instant::now() + self.stall;
@@ -200,6 +228,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let poll = Pin::new(&mut this.stream).poll_flush(context);
+        if poll.is_ready() {
+            this.waits = None;
+        }
         this.watch(context, poll)
     }
 

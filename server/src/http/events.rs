@@ -2,6 +2,7 @@
 //! `/v1/status`, and `reload` when everything may have.
 
 use super::body::Body;
+use super::connection::Limits;
 use super::reply::{self, Reply};
 use super::status;
 use crate::App;
@@ -11,8 +12,8 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use serde_json::json;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, sleep, timeout};
@@ -22,32 +23,22 @@ const TOGETHER: Duration = Duration::from_millis(150);
 /// When there is nothing to say, that there is somebody who would.
 const PULSE: Duration = Duration::from_secs(15);
 /// More changes than that, and everything is fetched anew.
-const MANY: usize = 2000;
-
-static STREAMS: AtomicUsize = AtomicUsize::new(0);
-
-/// One stream; it is counted until it is dropped.
-struct Stream;
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        STREAMS.fetch_sub(1, Ordering::Relaxed);
-    }
-}
+const MANY: usize = 500;
 
 /// A stream.
-pub(super) fn stream(app: &Arc<App>) -> Reply {
-    if STREAMS.fetch_add(1, Ordering::Relaxed) >= app.limits.streams {
-        STREAMS.fetch_sub(1, Ordering::Relaxed);
+pub(super) fn stream(app: &Arc<App>, address: IpAddr) -> Reply {
+    let Limits { streams, streams_per_address, .. } = app.limits;
+    let Some(seat) = app.streams.take(address, streams, streams_per_address) else {
         app.metrics.refuse(Refusal::Busy);
         return reply::busy("too many pages are open");
-    }
-    let (sender, receiver) = mpsc::channel(4);
+    };
+    // One that waits, and one that is written: who does not read holds no more.
+    let (sender, receiver) = mpsc::channel(1);
     let changes = app.keeper.changes.subscribe();
     let app = Arc::clone(app);
     tokio::spawn(async move {
-        let _stream = Stream;
-        // Ends when the other side has gone away.
+        let _seat = seat;
+        // Ends when the other side has gone away, or does not read.
         let _ = send(&app, changes, &sender).await;
     });
     reply::with(StatusCode::OK, "text/event-stream", Body::Events(receiver))

@@ -4,12 +4,14 @@ use super::body::Body;
 use super::conditions::{Answer, answer};
 use super::date;
 use super::reply::{self, Reply};
+use crate::metrics::Metrics;
 use crate::site;
 use hyper::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
 use hyper::{HeaderMap, Method, StatusCode};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Why a path is not looked at.
@@ -88,7 +90,13 @@ fn open(root: &Path, parts: &[String]) -> io::Result<(File, std::fs::Metadata)> 
 }
 
 /// An artefact.
-pub async fn disk(method: &Method, headers: &HeaderMap, root: &Path, parts: &[String]) -> Reply {
+pub async fn disk(
+    method: &Method,
+    headers: &HeaderMap,
+    root: &Path,
+    parts: &[String],
+    metrics: &Arc<Metrics>,
+) -> Reply {
     let (dir, wanted) = (root.to_owned(), parts.to_vec());
     let opened = tokio::task::spawn_blocking(move || open(&dir, &wanted)).await;
     let (file, meta) = match opened.map_err(io::Error::other).flatten() {
@@ -106,7 +114,7 @@ pub async fn disk(method: &Method, headers: &HeaderMap, root: &Path, parts: &[St
     let name = parts.last().map(String::as_str).unwrap_or_default();
     let (etag, modified) = (site::etag(&meta), meta.modified().unwrap_or(SystemTime::UNIX_EPOCH));
     let meta = Meta { kind: kind(name), etag: &etag, modified, length: meta.len() };
-    send(method, headers, &meta, |from, to| Ok(Body::part(file, from, to)))
+    send(method, headers, &meta, |from, to| Ok(Body::part(file, from, to, metrics)))
 }
 
 struct Meta<'a> {

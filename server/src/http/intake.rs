@@ -5,8 +5,9 @@ use crate::App;
 use crate::keeper::{Refused, UNKNOWN};
 use crate::metrics::Refusal;
 use crate::sled::check::misplaced;
-use crate::sled::facts::Facts;
+use crate::sled::facts::{Facts, cut};
 use crate::sled::state::{Event, Step};
+use crate::sled::told;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -16,12 +17,14 @@ use serde_json::Value;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
-/// The name PID 1 reports under when it has no document.
-const NOBODY: &str = "unknown";
+/// The name PID 1 reports under when it has no document. No sled may have it.
+const NOBODY: &str = metadata::fleet::RESERVED;
+
+/// Longest sentence of a sled that is kept, in bytes.
+const MAX_DETAIL: usize = 300;
 
 /// Reads a body within its limits.
-pub(crate) async fn read(app: &App, request: Request<Incoming>) -> Result<Bytes, Reply> {
-    let max = app.limits.max_body;
+pub(crate) async fn read(app: &App, request: Request<Incoming>, max: usize) -> Result<Bytes, Reply> {
     let said = request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     let too_long = || {
         app.metrics.refuse(Refusal::TooLong);
@@ -60,7 +63,9 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// A report of a sled.
 pub(super) async fn report(app: &App, sled: &str, request: Request<Incoming>, address: IpAddr) -> Reply {
     let site = app.site.get();
-    if sled != NOBODY {
+    // Documents of an older compiler may have a sled of this name: it has a token, too.
+    let stranger = sled == NOBODY && !site.sleds.contains_key(sled);
+    if !stranger {
         // Before the body: who shows nothing is not listened to.
         let token = bearer(request.headers());
         let status = match token {
@@ -79,7 +84,8 @@ pub(super) async fn report(app: &App, sled: &str, request: Request<Incoming>, ad
             return refused(status, why);
         }
     }
-    let body = match read(app, request).await {
+    let most = if stranger { app.limits.max_inventory } else { app.limits.max_body };
+    let body = match read(app, request, most).await {
         Ok(body) => body,
         Err(reply) => return reply,
     };
@@ -95,9 +101,11 @@ pub(super) async fn report(app: &App, sled: &str, request: Request<Incoming>, ad
     let Some(document) = site.sleds.get(sled) else {
         let failure =
             failure(&report).map_or("no document".to_owned(), |(code, detail)| format!("{code}: {detail}"));
+        let body = told(&report, told::OF_STRANGER);
         drop(report);
         return unknown(app, facts, format!("does not come up: {failure}"), address, body).await;
     };
+    let body = told(&report, told::OF_SLED);
     let Some(step) = step(&report) else { return malformed(app, address, "its event is not known") };
     // Much larger than its text, and others wait with theirs for the disk.
     drop(report);
@@ -106,9 +114,14 @@ pub(super) async fn report(app: &App, sled: &str, request: Request<Incoming>, ad
     kept(app, app.keeper.keep(sled, event, Some(address), body).await)
 }
 
+/// What is kept of it.
+fn told(value: &Value, room: usize) -> Bytes {
+    told::kept(value, room).to_string().into()
+}
+
 fn failure(report: &Value) -> Option<(String, String)> {
     let failure = report.get("failure")?;
-    let text = |key: &str| failure[key].as_str().unwrap_or_default().chars().take(300).collect::<String>();
+    let text = |key: &str| cut(failure[key].as_str().unwrap_or_default(), MAX_DETAIL);
     Some((text("code"), format!("{}: {}", text("title"), text("detail"))))
 }
 
@@ -122,7 +135,7 @@ fn step(report: &Value) -> Option<Step> {
         let part = |name: &str, key: &str| Some(format!("{name} {}", ready[name][key].as_str()?));
         let all = [("docker", "server"), ("mesos", "id"), ("docker", "problem"), ("mesos", "problem")];
         let all = all.into_iter().filter_map(|(name, key)| part(name, key));
-        all.collect::<Vec<_>>().join(", ").chars().take(300).collect::<String>()
+        cut(&all.collect::<Vec<_>>().join(", "), MAX_DETAIL)
     };
     let is_ready = ready["ready"] == true;
     Some(match report["event"].as_str().unwrap_or("boot") {
@@ -139,7 +152,7 @@ fn step(report: &Value) -> Option<Step> {
 
 /// The inventory of hardware that has no document.
 pub(super) async fn inventory(app: &App, request: Request<Incoming>, address: IpAddr) -> Reply {
-    let body = match read(app, request).await {
+    let body = match read(app, request, app.limits.max_inventory).await {
         Ok(body) => body,
         Err(reply) => return reply,
     };
@@ -159,6 +172,7 @@ pub(super) async fn inventory(app: &App, request: Request<Incoming>, address: Ip
         Some("retired") => format!("was replaced, and is back{place}"),
         _ => format!("is in no fleet file{place}"),
     };
+    let body = told(&inventory, told::OF_STRANGER);
     drop(inventory);
     unknown(app, facts, detail, address, body).await
 }

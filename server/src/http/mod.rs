@@ -3,6 +3,7 @@
 //! | What | Module |
 //! |---|---|
 //! | connections, their limits and deadlines | [`connection`] |
+//! | who may ask at all | [`gate`] |
 //! | which request goes where | [`route`] |
 //! | answers and their bodies | [`reply`], [`body`] |
 //! | files: conditions and ranges | [`files`], [`conditions`] |
@@ -17,6 +18,7 @@ pub mod connection;
 pub mod date;
 pub mod events;
 pub mod files;
+pub mod gate;
 pub mod intake;
 pub mod openapi;
 pub mod reply;

@@ -1,6 +1,6 @@
 //! What programs may ask, described (OpenAPI 3.1), the shapes made from the types.
 
-use super::status::{Detail, Status};
+use super::status::{Detail, Page, Status};
 use crate::bind::Wanted;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ pub fn document() -> Value {
         .into_generator();
     let status = generator.subschema_for::<Status>();
     let detail = generator.subschema_for::<Detail>();
+    let page = generator.subschema_for::<Page>();
     let wanted = generator.subschema_for::<Wanted>();
     let schemas = generator.take_definitions(false);
     let text =
@@ -25,6 +26,7 @@ pub fn document() -> Value {
         "400": text("It is not what it should be."),
         "408": text("It did not come to its end."),
         "413": text("It is too long."),
+        "415": text("It is not sent as `application/json`."),
         "503": text("It cannot be kept at the moment; `Retry-After` says when to come back."),
     });
     let mut report = refusals.clone();
@@ -45,6 +47,7 @@ pub fn document() -> Value {
             "title": "sledos serve",
             "version": env!("CARGO_PKG_VERSION"),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "description": "Asked by a name that is not this server's, every route answers 421; asked by a page of another server, 403.",
         },
         "servers": [{"url": "/"}],
         "components": {
@@ -57,6 +60,11 @@ pub fn document() -> Value {
         "security": [],
         "paths": {
             "/v1/status": {"get": {"operationId": "status", "summary": "All sleds, with their states and differences", "responses": {"200": of("The status.", &status)}}},
+            "/v1/unknown": {"get": {
+                "operationId": "unknown", "summary": "Hardware that is in no fleet file, a page at a time, what waits longest first",
+                "parameters": [{"name": "after", "in": "query", "required": false, "description": "`next` of the page before, or `unknown_next` of the status", "schema": {"type": "string"}}],
+                "responses": {"200": of("A page.", &page), "400": text("It is no beginning of a page.")},
+            }},
             "/v1/sleds/{id}": {"get": {
                 "operationId": "sled", "summary": "One sled, or unknown hardware, with history and last report",
                 "parameters": [path("id", "name of the sled, or id of unknown hardware")],
@@ -81,8 +89,8 @@ pub fn document() -> Value {
                 "responses": {
                     "200": text("It is done, and compiled."), "400": text("It is not what it should be."), "401": text("There is no token."),
                     "403": text("It is not the operator's token."), "404": text("There is no such hardware."),
-                    "408": text("It did not come to its end."), "409": text("The fleet file cannot be changed that way."),
-                    "413": text("It is too long."),
+                    "408": text("It did not come to its end."), "409": text("The hardware is not what was shown any more, the bay has a sled, or the fleet file cannot be changed that way."),
+                    "413": text("It is too long."), "415": text("It is not sent as `application/json`."),
                 },
             }},
             "/v1/openapi.json": {"get": {"operationId": "openapi", "summary": "This description", "responses": {"200": {"description": "It.", "content": {"application/json": {}}}}}},

@@ -1,7 +1,7 @@
 //! Which request goes where.
 
 use super::reply::{self, Reply};
-use super::{events, files, intake, openapi, status};
+use super::{events, files, gate, intake, openapi, status};
 use crate::metrics::Refusal;
 use crate::{App, page};
 use hyper::body::Incoming;
@@ -21,6 +21,7 @@ const READ: &str = "GET, HEAD";
 
 async fn find(app: &Arc<App>, request: Request<Incoming>, address: IpAddr) -> (&'static str, Reply) {
     let method = request.method().clone();
+    // Those of RFC 9110 and RFC 5789; which of them a path takes is said there.
     let known = [
         Method::GET,
         Method::HEAD,
@@ -29,11 +30,19 @@ async fn find(app: &Arc<App>, request: Request<Incoming>, address: IpAddr) -> (&
         Method::PUT,
         Method::DELETE,
         Method::PATCH,
+        Method::TRACE,
+        Method::CONNECT,
     ];
     if !known.contains(&method) {
         app.metrics.refuse(Refusal::Method);
         app.log.limited("unknown method", &format!("{method} from {address}"));
         return ("none", reply::say(StatusCode::NOT_IMPLEMENTED, "this method is not known here"));
+    }
+    let is_name = |name: &str| app.names.contains(name) || app.site.get().names.contains(name);
+    if let Err((status, why)) = gate::check(&method, request.uri(), request.headers(), is_name) {
+        app.metrics.refuse(Refusal::Foreign);
+        app.log.limited("request refused", &format!("{method} from {address}: {why}"));
+        return ("none", reply::say(status, &why));
     }
     let path = request.uri().path().to_owned();
     if path == "/" {
@@ -67,7 +76,11 @@ async fn find(app: &Arc<App>, request: Request<Incoming>, address: IpAddr) -> (&
                 other => post_only(app, &other),
             },
         ),
-        ["v1", "status"] => ("status", read_only(app, &method, || reply::json(&status::status(app)))),
+        ["v1", "status"] => ("status", read_only(app, &method, || status::reply(app))),
+        ["v1", "unknown"] => {
+            let query = request.uri().query().unwrap_or_default();
+            ("unknown", read_only(app, &method, || status::page(app, query)))
+        }
         ["v1", "sleds", id] => (
             "sled",
             match method {
@@ -78,7 +91,7 @@ async fn find(app: &Arc<App>, request: Request<Incoming>, address: IpAddr) -> (&
         ["v1", "events"] => (
             "events",
             match method {
-                Method::GET => events::stream(app),
+                Method::GET => events::stream(app, address),
                 other => not_allowed(app, &other),
             },
         ),
@@ -91,7 +104,8 @@ async fn find(app: &Arc<App>, request: Request<Incoming>, address: IpAddr) -> (&
             match method {
                 Method::GET | Method::HEAD => {
                     let root = if *kind == "images" { &app.images } else { &app.pxe };
-                    files::disk(&method, request.headers(), root, parts.get(1..).unwrap_or_default()).await
+                    let parts = parts.get(1..).unwrap_or_default();
+                    files::disk(&method, request.headers(), root, parts, &app.metrics).await
                 }
                 other => not_allowed(app, &other),
             },
@@ -132,7 +146,8 @@ fn other_method(app: &App, method: &Method, allowed: &'static str) -> Reply {
     reply::method_not_allowed(allowed)
 }
 
-/// A document or script, and a note that a sled has asked for it.
+/// A document or script, and a note that somebody has asked for it, who may be the sled. It
+/// changes no state: nobody has shown a token.
 fn document(app: &App, request: &Request<Incoming>, path: &str, address: IpAddr) -> Reply {
     let site = app.site.get();
     let Some(file) = site.files.get(path) else {

@@ -1,8 +1,9 @@
 // The racks: what /v1/status says, kept up to date by /v1/events.
-import { showDetail, bindForm } from "./detail.js";
+import { showDetail } from "./detail.js";
+import { bindForms } from "./bind.js";
 
 const $ = (id) => document.getElementById(id);
-const STATES = ["expected", "seen", "configuring", "ready", "failed", "unknown", "wrong-place", "silent"];
+const STATES = ["expected", "configuring", "ready", "failed", "unknown", "wrong-place", "silent"];
 const world = { status: null, sleds: new Map(), unknown: new Map(), cells: new Map() };
 
 export const make = (tag, attributes = {}, ...children) => {
@@ -16,6 +17,9 @@ export const make = (tag, attributes = {}, ...children) => {
 };
 
 const word = (state) => state.replace("-", " ");
+
+// Anybody can ask: it stands beside the state and is none.
+export const asked = (sled) => (sled.asked && sled.asked.at > (sled.heard ?? 0) ? `; asked for ${sled.asked.what} since` : "");
 
 // A cell says everything in words; colour repeats it.
 const fill = (cell, sled) => {
@@ -33,7 +37,7 @@ const fill = (cell, sled) => {
   const says = [`bay ${sled.bay}`, sled.sled, shown, ...wrong.map((finding) => finding.detail)].join(", ");
   if (cell.getAttribute("aria-label") !== says) {
     cell.setAttribute("aria-label", says);
-    cell.title = `${sled.sled}: ${sled.detail || shown}`;
+    cell.title = `${sled.sled}: ${sled.detail || shown}${asked(sled)}`;
   }
 };
 
@@ -62,23 +66,35 @@ const rack = (name, bays, at) => {
 const counts = () => {
   const numbers = Object.fromEntries(STATES.map((state) => [state, 0]));
   for (const sled of world.sleds.values()) numbers[sled.state] += 1;
-  numbers.unknown += world.unknown.size;
+  numbers.unknown += Math.max(world.unknown.size, world.status.unknown_next ? world.status.counts.unknown : 0);
   const items = STATES.filter((state) => numbers[state]).map((state) => make("li", { class: state }, `${numbers[state]} ${word(state)}`));
   $("counts").replaceChildren(...items);
 };
 
+// As many as a page of the server has: what waits longest is shown first, the rest is counted.
+const SHOWN = 100;
 const unknown = () => {
   const list = $("unknown-list");
   $("unknown").hidden = world.unknown.size === 0;
-  // What somebody types in stays.
-  for (const item of [...list.children]) if (!world.unknown.has(item.dataset.id)) item.remove();
+  $("unknown-more").textContent = world.status.unknown_next ? "There are more; sledos fleet status shows them all." : "";
+  // What somebody types in stays, as long as it is about the same.
+  const says = (hardware) => [hardware.digest, ...hardware.conflicts.map((conflict) => conflict.digest)].join(" ");
+  const kept = new Map();
+  for (const item of [...list.children]) {
+    const hardware = world.unknown.get(item.dataset.id);
+    if (!hardware || says(hardware) !== item.dataset.says) item.remove();
+    else kept.set(hardware.id, item);
+  }
   for (const hardware of world.unknown.values()) {
-    let item = [...list.children].find((child) => child.dataset.id === hardware.id);
+    let item = kept.get(hardware.id);
     if (!item) {
-      item = make("li", { "data-id": hardware.id },
+      if (list.children.length >= SHOWN) continue;
+      item = make("li", { "data-id": hardware.id, "data-says": says(hardware) },
         make("p", {}, make("strong", {}, hardware.id), " ", make("span", { class: "says" })),
+        hardware.conflicts.length ? make("p", { class: "warning", role: "alert" },
+          `Conflict: ${hardware.conflicts.length + 1} sources say they are this hardware. One of them is not.`) : null,
         make("button", { class: "plain", type: "button", onclick: () => show(hardware.id) }, `Show ${hardware.id}`),
-        world.status.can_bind ? bindForm(hardware, world.status) : null);
+        ...(world.status.can_bind ? bindForms(hardware, world) : []));
       list.append(item);
     }
     item.querySelector(".says").textContent = hardware.detail + (hardware.address ? ` (${hardware.address})` : "");
@@ -127,8 +143,9 @@ const update = ({ sleds, unknown: strangers, gone }) => {
     if (old?.state !== sled.state) tell(`${sled.sled} is ${word(sled.state)}`);
   }
   for (const hardware of strangers) {
-    if (!world.unknown.has(hardware.id)) tell(`unknown hardware ${hardware.id}`);
-    world.unknown.set(hardware.id, hardware);
+    if (!world.unknown.has(hardware.id) && world.unknown.size < SHOWN) tell(`unknown hardware ${hardware.id}`);
+    if (world.unknown.has(hardware.id) || world.unknown.size < SHOWN) world.unknown.set(hardware.id, hardware);
+    else later();
   }
   for (const id of gone) world.unknown.delete(id);
   counts();
@@ -137,11 +154,15 @@ const update = ({ sleds, unknown: strangers, gone }) => {
 
 let loading = null;
 const reload = () => {
-  loading ??= fetch("/v1/status").then((response) => response.json()).then(draw)
-    .catch(() => { $("link").textContent = "the server does not answer"; })
+  loading ??= fetch("/v1/status").then((response) => { if (!response.ok) throw new Error(response.status); return response.json(); })
+    .then((status) => { draw(status); return true; })
+    .catch(() => { $("link").textContent = "the server does not answer; trying again"; return false; })
     .finally(() => { loading = null; });
   return loading;
 };
+// Many changes are one question.
+let due = null;
+const later = () => { due ??= setTimeout(() => { due = null; reload(); }, 2000); };
 
 const show = (id) => showDetail(id, $("detail"), $("detail-title"), $("detail-body"));
 
@@ -163,10 +184,19 @@ $("racks").addEventListener("click", (event) => {
   if (cell) show(cell.dataset.sled);
 });
 
-const listen = () => {
+// State first, so that the page is good for something when no stream can be had. A stream that
+// ends by itself is opened again by the browser; one that is refused is
+// not: then the page asks every few seconds, and tries again.
+const AGAIN = 3000;
+const listen = async () => {
+  if (!(await reload())) { setTimeout(listen, AGAIN); return; }
   const events = new EventSource("/v1/events");
   events.onopen = () => { $("link").textContent = "live"; reload(); };
-  events.onerror = () => { $("link").textContent = "the server does not answer; trying again"; };
+  events.onerror = () => {
+    const refused = events.readyState === EventSource.CLOSED;
+    $("link").textContent = refused ? "not live: asks every few seconds" : "the server does not answer; trying again";
+    if (refused) setTimeout(listen, AGAIN);
+  };
   events.addEventListener("sleds", (event) => { if (world.status) update(JSON.parse(event.data)); });
   events.addEventListener("reload", reload);
 };

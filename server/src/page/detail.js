@@ -1,5 +1,5 @@
 // One sled: what it is, its boot as a chart, its inventory, its history.
-import { make } from "./app.js";
+import { make, asked } from "./app.js";
 
 const time = (ms) => (ms ? new Date(ms).toLocaleString("en-GB") : "never");
 const seconds = (ms) => `${(ms / 1000).toFixed(2)}\u00a0s`;
@@ -63,7 +63,7 @@ const inventory = (hardware) => {
 const content = ({ sled, facts, history, report }) => {
   const parts = [];
   if (sled) {
-    parts.push(make("dl", {}, ...row("state", sled.code ? `${sled.state} ${sled.code}` : sled.state), ...row("what", sled.detail),
+    parts.push(make("dl", {}, ...row("state", sled.code ? `${sled.state} ${sled.code}` : sled.state), ...row("what", sled.detail + asked(sled)),
       ...row("place", `rack ${sled.rack}, bay ${sled.bay}`), ...row("role", sled.role), ...row("asked for", sled.image),
       ...row("runs", facts.image && `${facts.image} ${facts.version ?? ""}, root hash ${facts.usrhash ?? "?"}`),
       ...row("document", facts.generation && `generation ${facts.generation}`), ...row("last heard of", time(sled.heard)), ...row("address", sled.address)));
@@ -95,30 +95,4 @@ export const showDetail = async (id, dialog, title, body) => {
   } catch (error) {
     body.replaceChildren(make("p", {}, `The server does not say: ${error.message}`));
   }
-};
-
-// Takes unknown hardware in. The token is kept by the browser until the window closes.
-export const bindForm = (hardware, status) => {
-  const [rack, bay] = hardware.place ?? [Object.keys(status.racks)[0], 1];
-  const says = make("output", {});
-  const field = (label, input) => make("label", {}, label, input);
-  const racks = make("select", { name: "rack" }, ...Object.keys(status.racks).map((name) => make("option", { selected: name === rack }, name)));
-  const roles = make("select", { name: "role" }, ...status.roles.map((name) => make("option", {}, name)));
-  const send = async (event) => {
-    event.preventDefault();
-    const data = new FormData(event.target);
-    sessionStorage.setItem("operator", data.get("token"));
-    const wanted = { id: hardware.id, rack: data.get("rack"), bay: Number(data.get("bay")), role: data.get("role") };
-    const headers = { Authorization: `Bearer ${data.get("token").trim()}`, "Content-Type": "application/json" };
-    try {
-      const response = await fetch("/v1/bind", { method: "POST", headers, body: JSON.stringify(wanted) });
-      says.textContent = await response.text();
-    } catch (error) {
-      says.textContent = `The server does not answer: ${error.message}`;
-    }
-  };
-  return make("form", { class: "bind", onsubmit: send, "aria-label": `Make ${hardware.id} a sled` },
-    field("Rack", racks), field("Bay", make("input", { name: "bay", type: "number", min: 1, value: bay, required: true })), field("Role", roles),
-    field("Operator's token", make("input", { name: "token", type: "password", required: true, autocomplete: "off", value: sessionStorage.getItem("operator") ?? "" })),
-    make("button", { class: "plain" }, "Make it a sled"), says);
 };

@@ -3,10 +3,11 @@
 use crate::http::reply::{self, Reply};
 use hyper::StatusCode;
 
-const FILES: [(&str, &str, &str); 5] = [
+const FILES: [(&str, &str, &str); 6] = [
     ("index.html", "text/html; charset=utf-8", include_str!("index.html")),
     ("app.js", "text/javascript; charset=utf-8", include_str!("app.js")),
     ("detail.js", "text/javascript; charset=utf-8", include_str!("detail.js")),
+    ("bind.js", "text/javascript; charset=utf-8", include_str!("bind.js")),
     ("page.css", "text/css; charset=utf-8", include_str!("page.css")),
     ("icon.svg", "image/svg+xml", include_str!("icon.svg")),
 ];

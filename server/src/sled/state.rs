@@ -1,6 +1,7 @@
 //! The states of a sled, and what leads from one to the next.
 
 use super::facts::Facts;
+use super::room::WAITS;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -12,11 +13,11 @@ pub type Millis = u64;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// It is in the fleet file, and nothing was ever heard of it.
+    /// It is in the fleet file, and has never reported.
     #[default]
+    // What stores of older servers have of who had only asked.
+    #[serde(alias = "seen")]
     Expected,
-    /// It has asked for its boot script or its document.
-    Seen,
     /// It has said that it has its document.
     Configuring,
     /// Everything it is for answers.
@@ -33,9 +34,8 @@ pub enum State {
 
 impl State {
     /// All of them, in the order of a boot.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::Expected,
-        Self::Seen,
         Self::Configuring,
         Self::Ready,
         Self::Failed,
@@ -48,7 +48,6 @@ impl State {
     pub fn word(self) -> &'static str {
         match self {
             Self::Expected => "expected",
-            Self::Seen => "seen",
             Self::Configuring => "configuring",
             Self::Ready => "ready",
             Self::Failed => "failed",
@@ -86,7 +85,40 @@ pub struct Record {
     pub address: Option<IpAddr>,
     /// What it says of itself.
     pub facts: Facts,
+    /// What others say under the same id, when it is unknown: one of them is not it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rivals: Vec<Rival>,
+    /// What somebody who may be it last asked for. It is no state: nobody has shown a token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
 }
+
+/// A request that only a sled has reason for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Asked {
+    /// When.
+    pub at: Millis,
+    /// For what: `its boot script`.
+    pub what: String,
+    /// From where.
+    pub address: Option<IpAddr>,
+}
+
+/// Another source of inventories under one id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Rival {
+    /// From where.
+    pub address: Option<IpAddr>,
+    /// When it was last heard of.
+    pub heard: Millis,
+    /// What it says of itself.
+    pub facts: Facts,
+}
+
+/// How many of them are kept; of more the one heard of longest ago goes.
+const MAX_RIVALS: usize = 3;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,11 +183,15 @@ impl Record {
     pub fn apply(&mut self, event: Event, address: Option<IpAddr>, now: Millis) -> Option<Change> {
         let silent = matches!(event, Event::Silence);
         let (state, code, detail) = match event {
-            Event::Asked { what } if self.state == State::Seen => {
-                (State::Seen, None, format!("asks for {what}"))
+            Event::Asked { what } => {
+                self.asked = Some(Asked { at: now, what: what.to_owned(), address });
+                return None;
             }
-            Event::Asked { what } => (State::Seen, None, format!("starts: asks for {what}")),
             Event::Unknown { facts, detail } => {
+                if !self.is_source(&facts, address, now) {
+                    return self.rival(*facts, address, now);
+                }
+                self.rivals.retain(|r| r.facts.digest() != facts.digest() && !is_past(r.heard, now));
                 self.facts = *facts;
                 (State::Unknown, None, detail)
             }
@@ -183,14 +219,45 @@ impl Record {
             self.heard = Some(now);
             self.address = address.or(self.address);
         }
-        // While it is seen, what it asks for changes at every request: no history of that.
-        let new = self.state != state || (self.detail != detail && state != State::Seen);
+        let new = self.state != state || self.detail != detail;
         if self.state != state {
             self.since = now;
         }
         (self.state, self.code) = (state, code);
         self.detail.clone_from(&detail);
         new.then_some(Change { at: now, state, detail })
+    }
+
+    /// Whether facts that came from this address are those of the unknown hardware this
+    /// record is of. They are when it says the same, or nothing that contradicts from
+    /// where it always was, or when it is not heard of any more.
+    pub(crate) fn is_source(&self, facts: &Facts, address: Option<IpAddr>, now: Millis) -> bool {
+        self.state != State::Unknown
+            || self.heard.is_none_or(|heard| is_past(heard, now))
+            || self.facts.digest() == facts.digest()
+            || self.address == address && self.facts.may_become(facts)
+    }
+
+    /// Somebody else says he is this hardware.
+    fn rival(&mut self, facts: Facts, address: Option<IpAddr>, now: Millis) -> Option<Change> {
+        self.rivals.retain(|rival| !is_past(rival.heard, now));
+        let new = Rival { address, heard: now, facts };
+        let same = |old: &&mut Rival| {
+            old.facts.digest() == new.facts.digest()
+                || old.address == new.address && old.facts.may_become(&new.facts)
+        };
+        if let Some(old) = self.rivals.iter_mut().find(same) {
+            *old = new;
+            return None;
+        }
+        if self.rivals.len() >= MAX_RIVALS
+            && let Some(oldest) = (0..self.rivals.len()).min_by_key(|n| self.rivals.get(*n).map(|r| r.heard))
+        {
+            self.rivals.remove(oldest);
+        }
+        self.rivals.push(new);
+        let from = address.map(|address| format!(", at {address},")).unwrap_or_default();
+        Some(Change { at: now, state: self.state, detail: format!("another source{from} has this id, too") })
     }
 
     /// Whether it should have been heard of since: `patience` in milliseconds.
@@ -200,9 +267,13 @@ impl Record {
 
     /// Whether it should say something sooner or later.
     fn is_awaited(&self) -> bool {
-        matches!(self.state, State::Seen | State::Configuring)
-            || self.facts.beats && self.state == State::Ready
+        self.state == State::Configuring || self.facts.beats && self.state == State::Ready
     }
+}
+
+/// Whether who was heard of then does not wait any more.
+fn is_past(heard: Millis, now: Millis) -> bool {
+    now.saturating_sub(heard) > WAITS
 }
 
 #[cfg(test)]
@@ -221,14 +292,11 @@ mod tests {
     fn a_boot_goes_from_expected_to_ready_and_every_step_is_history() {
         let mut sled = Record::default();
         let events = [
-            (Event::Asked { what: "its boot script" }, State::Seen, true),
-            (Event::Asked { what: "its document" }, State::Seen, false),
             (reported(Step::Configuring("has its document".into())), State::Configuring, true),
             (reported(Step::Configuring("hands over".into())), State::Configuring, true),
             (reported(Step::Ready("docker".into())), State::Ready, true),
             (reported(Step::Ready("docker".into())), State::Ready, false),
             (reported(Step::Alive), State::Ready, false),
-            (Event::Asked { what: "its document" }, State::Seen, true),
             (reported(failed("SLED-101")), State::Failed, true),
         ];
         for (n, (event, state, history)) in events.into_iter().enumerate() {
@@ -238,7 +306,50 @@ mod tests {
             assert_eq!(sled.heard, Some(at));
         }
         assert_eq!(sled.code.as_deref(), Some("SLED-101"));
-        assert_eq!(sled.since, 1008);
+        assert_eq!(sled.since, 1005);
+    }
+
+    #[test]
+    fn who_asks_changes_nothing_but_that_somebody_asked() {
+        let mut sled = Record::default();
+        for step in [None, Some(Step::Ready("docker".into())), Some(failed("SLED-101"))] {
+            step.into_iter().for_each(|step| drop(sled.apply(reported(step), None, 5)));
+            let before = Record { asked: None, ..sled.clone() };
+            let from = Some([10, 0, 0, 9].into());
+            assert_eq!(sled.apply(Event::Asked { what: "its document" }, from, 9), None);
+            assert_eq!(Record { asked: None, ..sled.clone() }, before);
+            assert_eq!(sled.asked.as_ref().map(|asked| (asked.at, asked.address)), Some((9, from)));
+        }
+    }
+
+    fn inventory(mac: &str) -> Event {
+        let json =
+            serde_json::json!({"smbios": {"board_serial": "ZM1"}, "nics": [{"name": "a", "mac": mac}]});
+        Event::Unknown { facts: Box::new(Facts::of_hardware(&json)), detail: "is in no fleet file".into() }
+    }
+
+    #[test]
+    fn who_comes_later_under_one_id_is_a_rival_and_does_not_take_its_place() {
+        let (honest, other) = (Some([10, 0, 0, 1].into()), Some([10, 0, 0, 2].into()));
+        let mut record = Record::default();
+        record.apply(inventory("52:54:00:00:00:01"), honest, 1);
+        let facts = record.facts.clone();
+        for at in 2..50 {
+            let change = record.apply(inventory("52:54:00:00:00:02"), other, at);
+            assert_eq!(change.is_some(), at == 2, "it is said once");
+            assert_eq!((&record.facts, record.address, record.heard), (&facts, honest, Some(1)));
+            assert_eq!(record.rivals.len(), 1);
+        }
+        for n in 3..60 {
+            record.apply(inventory(&format!("52:54:00:00:00:{n:02}")), Some([10, 0, 0, n].into()), 50);
+            assert!(record.rivals.len() <= MAX_RIVALS && record.facts == facts);
+        }
+        // It has got another address, and says the same.
+        record.apply(inventory("52:54:00:00:00:01"), other, 60);
+        assert_eq!((record.address, record.heard), (other, Some(60)));
+        // It went away, and somebody else is there.
+        record.apply(inventory("52:54:00:00:00:02"), honest, 61 + WAITS);
+        assert!(record.facts != facts && record.rivals.is_empty());
     }
 
     #[test]
@@ -256,13 +367,13 @@ mod tests {
     fn only_who_has_begun_can_fall_silent() {
         let mut sled = Record::default();
         assert!(!sled.is_overdue(1 << 40, 1000), "a sled that never came is expected");
-        sled.apply(Event::Asked { what: "its document" }, None, 5000);
+        sled.apply(reported(Step::Configuring(String::new())), None, 5000);
         assert!(!sled.is_overdue(6000, 1000));
         assert!(sled.is_overdue(6001, 1000));
         let change = sled.apply(Event::Silence, None, 7000).unwrap();
         assert_eq!(
             (change.state, change.detail.as_str()),
-            (State::Silent, "was seen, and is not heard of any more")
+            (State::Silent, "was configuring, and is not heard of any more")
         );
         assert_eq!(sled.heard, Some(5000), "silence is not heard");
         assert!(!sled.is_overdue(1 << 40, 1000));

@@ -120,7 +120,7 @@ fn changes_come_as_events() {
     let world = World::new();
     let server = world.start();
     let mut stream = connect(server.address());
-    stream.write_all(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    stream.write_all(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
     let mut next =
         |wanted: &str| lines.find_map(|line| line.strip_prefix(wanted).map(str::to_owned)).unwrap();

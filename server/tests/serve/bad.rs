@@ -1,6 +1,6 @@
 //! Bad input: refused, counted, said without flooding; the server goes on.
 
-use super::support::{OPERATOR, World, connect, finish, ready, report};
+use super::support::{JSON, OPERATOR, World, connect, finish, ready, report};
 use server::http::connection::Limits;
 use server::metrics::Refusal;
 use std::io::{Read as _, Write as _};
@@ -41,13 +41,14 @@ fn bodies_that_are_too_long_or_no_reports_are_refused() {
     // 100 MB, announced: refused before it is sent.
     let mut stream = connect(server.address());
     let head = format!(
-        "POST /v1/report/r1-b01 HTTP/1.1\r\nHost: x\r\n{authorization}Content-Length: 100000000\r\n\r\n"
+        "POST /v1/report/r1-b01 HTTP/1.1\r\nHost: localhost\r\n{authorization}{JSON}Content-Length: 100000000\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).unwrap();
     assert_eq!(finish(stream).unwrap().status, 413);
     // 100 MB in chunks, announced by nobody.
     let mut stream = connect(server.address());
-    let head = "POST /v1/inventory HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let head =
+        format!("POST /v1/inventory HTTP/1.1\r\nHost: localhost\r\n{JSON}Transfer-Encoding: chunked\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     let chunk = [format!("{:x}\r\n", 1 << 20).as_bytes(), &vec![b' '; 1 << 20], b"\r\n"].concat();
     let sent = (0..100).take_while(|_| stream.write_all(&chunk).is_ok()).count();
@@ -61,7 +62,7 @@ fn bodies_that_are_too_long_or_no_reports_are_refused() {
         assert_eq!(server.ask("POST", "/v1/inventory", "", body.as_bytes()).status, 400, "{body:?}");
     }
     // Deep enough to end a program that follows it.
-    let deep = "[".repeat(500_000);
+    let deep = "[".repeat(60_000);
     assert_eq!(server.ask("POST", "/v1/inventory", "", deep.as_bytes()).status, 400);
     assert_eq!(server.running.metrics.refused(Refusal::TooLong), 2);
     assert_eq!(server.running.metrics.refused(Refusal::Malformed), 15);
@@ -98,8 +99,9 @@ fn paths_and_methods_lead_nowhere() {
     stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello\r\n\r\n").unwrap();
     assert_eq!(finish(stream).map_or(400, |answer| answer.status), 400);
     let mut stream = connect(server.address());
-    let _ = stream
-        .write_all(format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(100_000)).as_bytes());
+    let _ = stream.write_all(
+        format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "y".repeat(100_000)).as_bytes(),
+    );
     assert_eq!(finish(stream).map_or(431, |answer| answer.status), 431);
     assert_eq!(server.get("/healthz").status, 200);
 }
@@ -113,14 +115,14 @@ fn who_does_nothing_is_hung_up_on_and_others_are_served() {
     // Heads that never end, bodies that never end, answers nobody reads.
     let mut slow: Vec<_> = (0..20).map(|_| connect(server.address())).collect();
     for stream in &mut slow {
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-a: b").unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-a: b").unwrap();
     }
     let mut body = connect(server.address());
     let token = world.token(1);
-    write!(body, "POST /v1/report/r1-b01 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 10\r\n\r\n{{").unwrap();
+    write!(body, "POST /v1/report/r1-b01 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n{JSON}Content-Length: 10\r\n\r\n{{").unwrap();
     std::fs::write(world.path("images/compute/1/big"), vec![0; 50_000_000]).unwrap();
     let mut deaf = connect(server.address());
-    deaf.write_all(b"GET /images/compute/1/big HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    deaf.write_all(b"GET /images/compute/1/big HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     assert_eq!(server.get("/healthz").status, 200);
     assert_eq!(finish(body).unwrap().status, 408);
     for stream in slow {
@@ -152,7 +154,7 @@ fn who_does_nothing_is_hung_up_on_and_others_are_served() {
 fn only_the_operator_changes_the_fleet() {
     let world = World::new();
     let server = world.start();
-    let body = br#"{"id": "hw:board-X", "rack": "r1", "bay": 5}"#;
+    let body = br#"{"id": "hw:board-X", "digest": "", "rack": "r1", "bay": 5}"#;
     assert_eq!(server.ask("POST", "/v1/bind", "", body).status, 401);
     let with = |token: &str| {
         server.ask("POST", "/v1/bind", &format!("Authorization: Bearer {token}\r\n"), body).status

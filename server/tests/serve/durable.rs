@@ -1,6 +1,7 @@
 //! What was accepted is there, whatever happens to the process or the disk.
 
-use super::support::{World, ready};
+use super::support::{JSON, World, ready, yaml};
+use serde_json::json;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,6 +19,7 @@ fn server_to_be_killed() {
         pxe: dir.clone().into(),
         store: std::path::Path::new(&dir).join("state.redb"),
         operator: "x".into(),
+        names: Vec::new(),
         fleet: None,
         limits: server::http::connection::Limits::default(),
         silent: std::time::Duration::from_secs(3600),
@@ -67,7 +69,7 @@ fn an_accepted_report_survives_kill_9() {
                     return;
                 };
                 let head = format!(
-                    "POST /v1/report/r1-b01 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n{body}",
+                    "POST /v1/report/r1-b01 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n{JSON}Content-Length: {}\r\n\r\n{body}",
                     body.len()
                 );
                 if stream.write_all(head.as_bytes()).is_err() || flag.load(Ordering::Relaxed) {
@@ -96,6 +98,17 @@ fn an_accepted_report_survives_kill_9() {
 #[test]
 fn a_full_disk_refuses_reports_and_loses_none() {
     let world = World::new();
+    // Many, because what is kept of one sled is not much.
+    let many: String = (1..=8).flat_map(|rack| (1..=40).map(move |bay| (rack, bay))).fold(
+        String::new(),
+        |all, (rack, bay)| {
+            all + &format!(
+                "  x{rack}-{bay}: {{rack: x{rack}, bay: {bay}, role: compute, board-serial: X{rack}-{bay}}}\n"
+            )
+        },
+    );
+    let racks: String = (1..=8).map(|rack| format!("  x{rack}: {{bays: 40}}\n")).collect();
+    world.compile(&yaml(&many).replace("racks:\n", &format!("racks:\n{racks}")));
     let disk = world.path("disk");
     std::fs::create_dir(&disk).unwrap();
     let mounted =
@@ -120,13 +133,16 @@ fn a_full_disk_refuses_reports_and_loses_none() {
     };
     fill();
     // Reports that need more room than the file has.
-    let mut report = ready("ZM2", "Ethernet2");
-    report["padding"] = "x".repeat(900_000).into();
     let mut statuses = Vec::new();
-    for n in 0..12 {
-        report["generation"] = n.into();
-        statuses.push(server.report("r1-b02", &two, &report).status);
+    for (rack, bay) in (1..=8).flat_map(|rack| (1..=40).map(move |bay| (rack, bay))) {
+        let mut report = ready(&format!("X{rack}-{bay}"), "x");
+        report["steps"] = vec![json!({"step": "disks", "detail": "x".repeat(120)}); 400].into();
+        let token = world.token_at(&format!("x{rack}"), bay);
+        statuses.push(server.report(&format!("x{rack}-{bay}"), &token, &report).status);
         fill();
+        if statuses.last() == Some(&503) {
+            break;
+        }
     }
     assert_eq!(statuses.last(), Some(&503), "{statuses:?}");
     assert_eq!(server.get("/healthz").status, 200);

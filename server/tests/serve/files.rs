@@ -64,7 +64,7 @@ fn the_page_needs_nothing_from_elsewhere() {
         page.header("content-security-policy").unwrap().starts_with("default-src 'none'; script-src 'self'")
     );
     let mut all = page.text();
-    for file in ["app.js", "detail.js", "page.css", "icon.svg"] {
+    for file in ["app.js", "bind.js", "detail.js", "page.css", "icon.svg"] {
         let file = server.get(&format!("/page/{file}"));
         assert_eq!(file.status, 200);
         all += &file.text();

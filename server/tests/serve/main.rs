@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod api;
+mod attacks;
 mod bad;
 mod durable;
 mod export;
 mod files;
+mod fuzz;
 mod reports;
 mod support;

@@ -16,8 +16,12 @@ fn a_boot_is_followed_from_its_script_to_ready_and_kept_over_a_restart() {
     // Somebody who looks is no sled that starts.
     server.get("/v1/board/ZM1.json");
     server.ask("GET", "/v1/ipxe/mac/52-54-00-00-00-02.ipxe", "User-Agent: iPXE/1.21.1\r\n", b"");
-    server.until("seen", |status| status["sleds"][1]["state"] == "seen");
-    assert_eq!(server.sled("r1-b01")["state"], "expected");
+    let status = server.until("asked", |status| status["sleds"][1]["asked"].is_object());
+    assert_eq!(status["sleds"][1]["asked"]["what"], "its boot script");
+    // Anybody can ask: it is no state, and nothing was heard of it.
+    let sled = server.sled("r1-b02");
+    assert_eq!((sled["state"].as_str(), sled["heard"].is_null()), (Some("expected"), true));
+    assert!(server.sled("r1-b01")["asked"].is_null());
     let token = world.token(1);
     for (event, state) in [("configuring", "configuring"), ("boot", "configuring")] {
         assert_eq!(server.report("r1-b01", &token, &report(event, "ZM1", "Ethernet1")).status, 204);

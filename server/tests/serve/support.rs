@@ -15,6 +15,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use yaml::diagnostic::Source;
 
+/// What bodies are sent as.
+pub(crate) const JSON: &str = "Content-Type: application/json\r\n";
 pub(crate) const OPERATOR: &str = "operators-token";
 /// Root hash of the image that is asked for.
 pub(crate) const ASKED: &str = "0202020202020202020202020202020202020202020202020202020202020202";
@@ -100,6 +102,19 @@ impl World {
     }
 
     pub(crate) fn start_with(&self, limits: Limits, silent: Duration) -> Server {
+        self.start_all(limits, silent, None)
+    }
+
+    pub(crate) fn start_fleet(&self, fleet: Box<dyn server::Fleet>) -> Server {
+        self.start_all(Limits::default(), Duration::from_secs(3600), Some(fleet))
+    }
+
+    pub(crate) fn start_all(
+        &self,
+        limits: Limits,
+        silent: Duration,
+        fleet: Option<Box<dyn server::Fleet>>,
+    ) -> Server {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let to = Arc::clone(&lines);
         let running = server::start(Config {
@@ -110,7 +125,8 @@ impl World {
             pxe: self.path("pxe"),
             store: self.path("state.redb"),
             operator: OPERATOR.into(),
-            fleet: None,
+            names: vec!["rack.test".into()],
+            fleet,
             limits,
             silent,
             log: Box::new(move |line| to.lock().unwrap().push(line.to_owned())),
@@ -174,6 +190,20 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// A connection from this address; all of 127.0.0.0/8 are this machine's.
+pub(crate) fn connect_from(address: SocketAddr, from: std::net::Ipv4Addr) -> TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        socket.connect(address).await.unwrap()
+    });
+    let stream = stream.into_std().unwrap();
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream
+}
+
 /// Reads to the end of the connection.
 pub(crate) fn finish(mut stream: TcpStream) -> Option<Answer> {
     let mut bytes = Vec::new();
@@ -192,11 +222,30 @@ impl Server {
 
     /// Sends a request with these header lines, and reads the answer.
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
-        let mut stream = connect(self.address());
-        let length =
-            if method == "POST" { format!("Content-Length: {}\r\n", body.len()) } else { String::new() };
-        let head =
-            format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}{length}\r\n");
+        Self::send(connect(self.address()), method, path, headers, body)
+    }
+
+    /// The same, from another address.
+    pub(crate) fn ask_from(
+        &self,
+        from: std::net::Ipv4Addr,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &[u8],
+    ) -> Answer {
+        Self::send(connect_from(self.address(), from), method, path, headers, body)
+    }
+
+    fn send(mut stream: TcpStream, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
+        let length = if method == "POST" {
+            format!("{JSON}Content-Length: {}\r\n", body.len())
+        } else {
+            String::new()
+        };
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}{length}\r\n"
+        );
         stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
         finish(stream).unwrap_or_else(|| panic!("no answer to {method} {path}"))
     }

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{as_json, print_json, warn};
+use crate::cli::terminal::say;
 use crate::fleet::{Error, apply_ignition, read_source};
 use yaml::diagnostic::Diagnostics;
 
@@ -41,14 +42,14 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Error> {
         }));
     } else {
         warn(&report.warnings);
-        report.notes.iter().for_each(|note| println!("note: {note}"));
+        report.notes.iter().for_each(|note| say!("note: {note}"));
     }
     match report.fleet {
         None => Err(Diagnostics(report.errors).into()),
         Some(fleet) => {
             if !args.json {
                 let (sleds, racks) = (fleet.sleds.len(), fleet.file.racks.len());
-                println!("fleet {}: {sleds} sleds in {racks} racks, no mistakes", fleet.file.fleet);
+                say!("fleet {}: {sleds} sleds in {racks} racks, no mistakes", fleet.file.fleet);
             }
             Ok(())
         }

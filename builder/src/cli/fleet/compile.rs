@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{load, print_json};
+use crate::cli::terminal::say;
 use crate::fleet::{Error, compile_to, read_key};
 
 /// Arguments of `sledos fleet compile`.
@@ -67,9 +68,9 @@ pub(super) fn run(args: &CompileArgs) -> Result<(), Error> {
     }
     for name in &plan.changed {
         let generation = plan.index.sleds.get(name).map(|s| format!("generation {}", s.generation));
-        println!("{name:<24} {}", generation.as_deref().unwrap_or("retired hardware: tombstone"));
+        say!("{name:<24} {}", generation.as_deref().unwrap_or("retired hardware: tombstone"));
     }
-    println!(
+    say!(
         "fleet {}: {} documents new, {} as they were; {} files written, {} kept, {} removed in {seconds:.2} s",
         fleet.file.fleet,
         plan.changed.len(),

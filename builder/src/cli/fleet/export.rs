@@ -61,6 +61,6 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), Error> {
     };
     let mut exported = Exported::new(&load(&args.fleet)?, args.url.as_deref(), &args.root);
     exported.uki = args.uki;
-    print!("{}", exported.text(format));
+    crate::cli::terminal::out(&exported.text(format));
     Ok(())
 }

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{as_json, print_json, warn};
+use crate::cli::terminal::say;
 use crate::fleet::{Error, read_bytes, read_source, replace_file};
 use metadata::fleet::import::{Field, Import, Request, import};
 use yaml::diagnostic::Diagnostics;
@@ -91,9 +92,9 @@ pub(super) fn run(args: &ImportArgs) -> Result<(), Error> {
         let count = done.added.len();
         let file = args.fleet.display();
         match (done.text.is_some(), args.write) {
-            (false, _) => println!("nothing to add to {file}"),
-            (true, true) => println!("{count} sleds added to {file}"),
-            (true, false) => println!("{count} sleds would be added to {file}; --write does it"),
+            (false, _) => say!("nothing to add to {file}"),
+            (true, true) => say!("{count} sleds added to {file}"),
+            (true, false) => say!("{count} sleds would be added to {file}; --write does it"),
         }
     }
     Ok(())
@@ -102,15 +103,15 @@ pub(super) fn run(args: &ImportArgs) -> Result<(), Error> {
 fn tell(done: &Import, args: &ImportArgs) {
     warn(&done.warnings);
     for (header, field) in &done.columns {
-        println!("column `{header}`: {}", field.map_or("not used", Field::name));
+        say!("column `{header}`: {}", field.map_or("not used", Field::name));
     }
-    done.notes.iter().for_each(|note| println!("note: {note}"));
+    done.notes.iter().for_each(|note| say!("note: {note}"));
     if !done.present.is_empty() {
-        println!("note: in the fleet already: {}", done.present.join(", "));
+        say!("note: in the fleet already: {}", done.present.join(", "));
     }
     if !done.added.is_empty() {
-        println!("\n--- {0}\n+++ {0}\n sleds:", args.fleet.display());
-        done.added.iter().for_each(|line| println!("+  {line}"));
-        println!();
+        say!("\n--- {0}\n+++ {0}\n sleds:", args.fleet.display());
+        done.added.iter().for_each(|line| say!("+  {line}"));
+        say!();
     }
 }

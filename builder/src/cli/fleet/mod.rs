@@ -16,6 +16,7 @@ use std::path::Path;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use crate::cli::terminal::complain;
 use crate::exit::Failure;
 use crate::fleet::{Error, apply_ignition, read_source};
 use metadata::fleet::{Fleet, Report};
@@ -73,7 +74,7 @@ pub(super) fn load(file: &Path) -> Result<Fleet, Error> {
 
 fn warn(warnings: &[Diagnostic]) {
     for warning in warnings {
-        eprintln!("warning: {warning}\n");
+        complain!("warning: {warning}\n");
     }
 }
 
@@ -90,7 +91,4 @@ fn as_json(found: &Diagnostic) -> Value {
     })
 }
 
-/// A text with its line ending.
-pub(super) fn print_json(value: &Value) {
-    println!("{value:#}");
-}
+pub(super) use crate::cli::terminal::json as print_json;

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{print_json, warn};
+use crate::cli::terminal::say;
 use crate::date::civil;
 use crate::fleet::{Error, read_source, replace_file};
 use metadata::fleet::file::Hardware;
@@ -94,15 +95,15 @@ pub(super) fn run(args: &ReplaceArgs) -> Result<(), Error> {
     }
     warn(&done.warnings);
     let would = if args.dry_run { "would be " } else { "" };
-    println!("{} (rack {}, bay {})", done.sled, wanted.rack, wanted.bay);
-    println!("  was      {}", shown(&done.before).join(", "));
-    println!("  {would}now  {}", shown(&wanted.hardware).join(", "));
+    say!("{} (rack {}, bay {})", done.sled, wanted.rack, wanted.bay);
+    say!("  was      {}", shown(&done.before).join(", "));
+    say!("  {would}now  {}", shown(&wanted.hardware).join(", "));
     match &done.retired {
-        Some(retired) => println!("  {would}retired on {}: {}", wanted.date, shown(retired).join(", ")),
-        None => println!("  nothing to retire: no value of the old hardware is gone that names it alone"),
+        Some(retired) => say!("  {would}retired on {}: {}", wanted.date, shown(retired).join(", ")),
+        None => say!("  nothing to retire: no value of the old hardware is gone that names it alone"),
     }
     if !args.dry_run {
-        println!("{} was changed; `sledos fleet compile` makes it count", args.fleet.display());
+        say!("{} was changed; `sledos fleet compile` makes it count", args.fleet.display());
     }
     Ok(())
 }

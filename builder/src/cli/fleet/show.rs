@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{load, print_json};
+use crate::cli::terminal::say;
 use crate::fleet::Error;
 use metadata::fleet::explain::{explain, show};
 use yaml::nearest::nearest;
@@ -56,7 +57,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<(), Error> {
         let width = |n: usize| rows.iter().map(|r| r[n].chars().count()).max().unwrap_or(0);
         let (a, b, c) = (width(0), width(1), width(2));
         for ([path, value, place], leaf) in rows.iter().zip(&leaves) {
-            println!("{path:<a$}  {value:<b$}  {place:<c$}  {}", leaf.layer);
+            say!("{path:<a$}  {value:<b$}  {place:<c$}  {}", leaf.layer);
         }
     } else {
         print(&document, 0);
@@ -76,28 +77,28 @@ fn print(value: &Value, depth: usize) {
         match value {
             Value::Null => {}
             Value::Object(_) => {
-                println!("{indent}{key}:");
+                say!("{indent}{key}:");
                 print(value, depth + 1);
             }
             Value::Array(list) if list.iter().any(Value::is_object) => {
                 for entry in list {
-                    println!("{indent}{key}:");
+                    say!("{indent}{key}:");
                     print(entry, depth + 1);
                 }
             }
             Value::Array(list) if key == "paths" => {
-                println!("{indent}{key}:");
-                list.iter().for_each(|path| println!("{indent}  {}", path.as_str().unwrap_or_default()));
+                say!("{indent}{key}:");
+                list.iter().for_each(|path| say!("{indent}  {}", path.as_str().unwrap_or_default()));
             }
             Value::Array(list) => {
                 let texts: Vec<_> =
                     list.iter().map(|v| v.as_str().map_or(v.to_string(), str::to_owned)).collect();
-                println!("{indent}{key}: {}", texts.join(", "));
+                say!("{indent}{key}: {}", texts.join(", "));
             }
             Value::String(text) => {
-                println!("{indent}{key}: {}", text.escape_debug().to_string().replace("\\\"", "\""))
+                say!("{indent}{key}: {}", text.escape_debug().to_string().replace("\\\"", "\""))
             }
-            other => println!("{indent}{key}: {other}"),
+            other => say!("{indent}{key}: {other}"),
         }
     }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::print_json;
+use crate::cli::terminal::{complain, say};
 use crate::simulate::link::Link;
 use crate::simulate::{Error, Settings, run as simulate};
 
@@ -92,11 +93,11 @@ pub(super) fn run(args: &SimulateArgs) -> Result<(), Error> {
         program: std::env::current_exe().map_err(failed("find", "this program".into()))?,
         dir: dir.unwrap_or_default(),
     };
-    let figures = simulate(&settings, &|line| eprintln!("{line}"))?;
+    let figures = simulate(&settings, &|line| complain!("{line}"))?;
     if args.json {
         print_json(&json!(figures));
     } else {
-        println!("{figures}");
+        say!("{figures}");
     }
     match figures.lost.len() {
         0 => Ok(()),

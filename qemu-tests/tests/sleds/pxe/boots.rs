@@ -21,14 +21,14 @@ fn a_bios_sled_and_an_unknown_uefi_sled_get_ready_from_one_server() {
     assert_eq!(never["sleds"][0]["findings"][0]["kind"], "never-seen");
 
     let machine = scene.power_on("bios", &scene.blank(NicModel::E1000e, FIRST, Firmware::Bios));
-    scene.until("seen", SOON, |status| !is(status, "r1-b01", "expected"));
+    scene.until("asked", SOON, |status| status["sleds"][0]["asked"].is_object());
     machine.wait_for("metadata: r1-b01 generation 1 from ", SOON).expect("it gets its document");
     let status = scene.until("ready", READY, |status| is(status, "r1-b01", "ready"));
     assert_eq!(status["sleds"][0]["findings"], serde_json::json!([]), "{status:#}");
     let detail = scene.get("/v1/sleds/r1-b01");
     let states: Vec<_> =
         detail["history"].as_array().into_iter().flatten().filter_map(|h| h["state"].as_str()).collect();
-    assert_eq!(states.first(), Some(&"seen"));
+    assert_eq!(states.first(), Some(&"configuring"));
     assert_eq!(states.last(), Some(&"ready"));
     assert_eq!(detail["report"]["hardware"]["nics"][0]["mac"], FIRST);
     println!("{detail:#}");
