@@ -17,8 +17,11 @@ use std::time::SystemTime;
 /// The directory that is read, below the one that is served.
 const ROOT: &str = "v1";
 
-/// Longest file that is kept in memory, in bytes: the longest document.
+/// Longest file that is kept in memory, in bytes: documents are shorter.
 const MAX_FILE: u64 = 4 << 20;
+
+/// Longest list of sleds, in bytes: 100 000 sleds with eight keys each have 60 MB.
+const MAX_INDEX: u64 = 256 << 20;
 
 /// A file as it is handed out.
 #[derive(Clone, Debug)]
@@ -63,6 +66,16 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// A file is longer than what is kept in memory.
+    #[error("{} has {length} bytes; at most {most} are handed out", path.display())]
+    TooLong {
+        /// Which.
+        path: PathBuf,
+        /// Its length.
+        length: u64,
+        /// The most.
+        most: u64,
+    },
     /// The list of sleds is not one.
     #[error("{} is no list of sleds, as `sledos fleet compile` writes it", path.display())]
     Index {
@@ -102,8 +115,12 @@ impl Site {
                     dirs.push((entry.path(), path));
                     continue;
                 }
-                if !meta.is_file() || meta.len() > MAX_FILE {
+                if !meta.is_file() {
                     continue;
+                }
+                let most = if path == INDEX { MAX_INDEX } else { MAX_FILE };
+                if meta.len() > most {
+                    return Err(Error::TooLong { path: entry.path(), length: meta.len(), most });
                 }
                 let id = (meta.dev(), meta.ino());
                 let file = match known.get(&id) {

@@ -14,6 +14,8 @@ const MAX_DEPTH: usize = 32;
 const MAX_WRITTEN: usize = 4_000_000;
 /// Nodes that aliases (`*name`) add, when they are replaced by what they stand for.
 const MAX_COPIED: usize = 100_000;
+/// Bytes of text that anchors keep and aliases add.
+const MAX_COPIED_TEXT: usize = 32 << 20;
 
 /// Parses one YAML document. An empty one is an empty map.
 ///
@@ -27,8 +29,17 @@ pub fn parse(source: &Arc<Source>) -> Result<Node, Diagnostics> {
         &source.text,
         options! { emit_comments: false, flow_nesting_limit: MAX_DEPTH },
     );
-    let mut composer =
-        Composer { source, parser, anchors: HashMap::new(), nodes: 0, copied: 0, mistakes: Vec::new() };
+    let mut composer = Composer {
+        source,
+        parser,
+        anchors: HashMap::new(),
+        nodes: 0,
+        copied: 0,
+        text: 0,
+        copied_text: 0,
+        kept: 0,
+        mistakes: Vec::new(),
+    };
     let node = composer.document()?;
     if composer.mistakes.is_empty() { Ok(node) } else { Err(Diagnostics(composer.mistakes)) }
 }
@@ -36,10 +47,16 @@ pub fn parse(source: &Arc<Source>) -> Result<Node, Diagnostics> {
 struct Composer<'a> {
     source: &'a Arc<Source>,
     parser: Parser<'a, granit_parser::StrInput<'a>>,
-    /// Anchored nodes by the parser's number, with how many nodes each has.
-    anchors: HashMap<usize, (Node, usize)>,
+    /// Anchored nodes by the parser's number, with how many nodes and bytes of text each has.
+    anchors: HashMap<usize, (Node, usize, usize)>,
     nodes: usize,
     copied: usize,
+    /// Bytes of text of all nodes.
+    text: usize,
+    /// Those of them that anchors keep and aliases add.
+    copied_text: usize,
+    /// Nodes that anchors keep.
+    kept: usize,
     mistakes: Vec<Diagnostic>,
 }
 
@@ -96,7 +113,7 @@ impl<'a> Composer<'a> {
 
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Diagnostics> {
         let mut place = self.place(span);
-        let before = self.nodes;
+        let (before, text_before) = (self.nodes, self.text);
         self.nodes += 1;
         self.limit(self.nodes - self.copied, MAX_WRITTEN, &place)?;
         if depth > MAX_DEPTH {
@@ -111,7 +128,10 @@ impl<'a> Composer<'a> {
             .into());
         }
         let (anchor, value) = match event {
-            Event::Scalar(text, style, anchor, _) => (anchor, scalar(&text, style)),
+            Event::Scalar(text, style, anchor, _) => {
+                self.text += text.len();
+                (anchor, scalar(&text, style))
+            }
             Event::SequenceStart(_, anchor, _) => {
                 let (list, end) = self.list(depth)?;
                 place.end = collection_end(&place, end, list.last());
@@ -123,19 +143,25 @@ impl<'a> Composer<'a> {
                 (anchor, Value::Map(map))
             }
             Event::Alias(id) => {
-                let Some(size) = self.anchors.get(&id).map(|(_, size)| *size) else {
+                let Some((size, text)) = self.anchors.get(&id).map(|(_, size, text)| (*size, *text)) else {
                     return Err(Diagnostic::at(&place, "this alias stands inside what it stands for").into());
                 };
                 self.nodes += size;
                 self.copied += size;
+                self.text += text;
                 self.limit(self.copied, MAX_COPIED, &place)?;
-                (0, self.anchors.get(&id).map_or(Value::Null, |(node, _)| node.value.clone()))
+                self.limit_text(text, &place)?;
+                (0, self.anchors.get(&id).map_or(Value::Null, |(node, ..)| node.value.clone()))
             }
             _ => return Err(Diagnostic::at(&place, "a value is missing here").into()),
         };
         let node = Node { place, value };
         if anchor != 0 {
-            self.anchors.insert(anchor, (node.clone(), self.nodes - before));
+            let (size, text) = (self.nodes - before, self.text - text_before);
+            self.kept += size;
+            self.limit(self.kept, MAX_WRITTEN, &node.place)?;
+            self.limit_text(text, &node.place)?;
+            self.anchors.insert(anchor, (node.clone(), size, text));
         }
         Ok(node)
     }
@@ -146,6 +172,19 @@ impl<'a> Composer<'a> {
         }
         Err(Diagnostic::at(place, format!("more than {most} values in one file"))
             .why("aliases (`*name`) count as often as they are used")
+            .into())
+    }
+
+    /// Counts text that is about to be copied.
+    fn limit_text(&mut self, text: usize, place: &Place) -> Result<(), Diagnostics> {
+        self.copied_text += text;
+        if self.copied_text <= MAX_COPIED_TEXT {
+            return Ok(());
+        }
+        let most = MAX_COPIED_TEXT >> 20;
+        Err(Diagnostic::at(place, format!("aliases make more than {most} MiB of text"))
+            .why("aliases (`*name`) count as often as they are used")
+            .hint("put the text into one place that all of them get, like a role")
             .into())
     }
 
@@ -303,6 +342,8 @@ mod tests {
             bomb += &format!("b{i}: &x{i} [{}]\n", vec![format!("*x{}", i - 1); 10].join(","));
         }
         assert!(fails(&bomb)[0].2.starts_with("more than 100000 values"));
+        let long = format!("a: &x {}\nb: [{}]\n", "y".repeat(250_000), vec!["*x"; 4000].join(","));
+        assert_eq!(fails(&long)[0].2, "aliases make more than 32 MiB of text");
         let many = format!("a: [{}1]\n", "1, ".repeat(200_000));
         assert!(parse(&Source::new("x.yaml", many)).is_ok(), "what is written is no bomb");
         let deep = format!("a:\n{}", (1..100).map(|i| format!("{}- \n", " ".repeat(i))).collect::<String>());

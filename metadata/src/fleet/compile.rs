@@ -11,7 +11,7 @@ use crate::document::{Document, FORMAT, Head, Identity, Image, MAX_BYTES, Retire
 use crate::layout::SIGNATURE;
 use crate::signature::verify;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use yaml::Node;
 use yaml::diagnostic::{Diagnostic, Diagnostics};
@@ -104,9 +104,13 @@ pub struct IndexEntry {
 pub fn images(fleet: &Fleet) -> BTreeMap<ImageChoice, yaml::diagnostic::Place> {
     let mut images = BTreeMap::new();
     for sled in &fleet.sleds {
+        // Few images have many sleds: only the first sled of each is looked up.
+        if images.contains_key(&sled.image) {
+            continue;
+        }
         let own = at(&fleet.root, &["sleds", &sled.name, "image"]);
         let node = own.or_else(|| at(&fleet.root, &["roles", &sled.role, "image"]));
-        images.entry(sled.image.clone()).or_insert_with(|| node.map_or(&sled.place, |n| &n.place).clone());
+        images.insert(sled.image.clone(), node.map_or(&sled.place, |n| &n.place).clone());
     }
     images
 }
@@ -137,6 +141,10 @@ pub fn compile(fleet: &Fleet, inputs: &Inputs<'_>) -> Result<Plan, Diagnostics> 
     let mut index = Index { sledos: FORMAT, fleet: fleet.file.fleet.clone(), racks, ..Index::default() };
     let lifetime = fleet.file.lifetime.0;
     let mut wrong = Vec::new();
+    let mut retired: HashMap<&str, Vec<&RetiredEntry>> = HashMap::new();
+    for entry in &fleet.file.retired {
+        retired.entry(&entry.sled).or_default().push(entry);
+    }
     for sled in &fleet.sleds {
         let Some(image) = inputs.images.get(&sled.image) else {
             wrong.push(Diagnostic::at(&sled.place, format!("there is no image `{}`", sled.image)));
@@ -144,7 +152,10 @@ pub fn compile(fleet: &Fleet, inputs: &Inputs<'_>) -> Result<Plan, Diagnostics> 
         };
         let known = old.sleds.get(&sled.name).map(|s| s.generation);
         let known = known.or_else(|| old.removed.get(&sled.name).copied()).unwrap_or_default();
-        let document = document(fleet, sled, image, inputs.signer);
+        let document = {
+            let retired = retired.get(sled.name.as_str()).map(Vec::as_slice).unwrap_or_default();
+            document(fleet, sled, image, token(fleet, &sled.name, retired, inputs.signer))
+        };
         match plan.place(Document::Sled(Box::new(document)), &sled.identity, known, lifetime, inputs) {
             Ok((generation, expires, paths)) => drop(index.sleds.insert(
                 sled.name.clone(),
@@ -214,8 +225,7 @@ fn trusted(fleet: &Fleet, signer: &Signer) -> Result<(), Diagnostics> {
         .into())
 }
 
-fn document(fleet: &Fleet, sled: &Sled, image: &Image, signer: &Signer) -> SledDocument {
-    let token = token(fleet, &sled.name, signer);
+fn document(fleet: &Fleet, sled: &Sled, image: &Image, token: String) -> SledDocument {
     SledDocument {
         sledos: FORMAT,
         head: head(&sled.name, sled.identity.clone()),
@@ -229,9 +239,9 @@ fn document(fleet: &Fleet, sled: &Sled, image: &Image, signer: &Signer) -> SledD
 
 /// A sled's token is another one after its hardware was replaced: what was retired knows
 /// the old one. Nothing else changes it, so a running sled can go on to report.
-fn token(fleet: &Fleet, sled: &str, signer: &Signer) -> String {
+fn token(fleet: &Fleet, sled: &str, retired: &[&RetiredEntry], signer: &Signer) -> String {
     let mut whose = vec![fleet.file.fleet.clone(), sled.to_owned()];
-    for RetiredEntry { since, hardware: h, .. } in fleet.file.retired.iter().filter(|r| r.sled == sled) {
+    for RetiredEntry { since, hardware: h, .. } in retired.iter().copied() {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         whose.extend([since.clone(), text(&h.board_serial), text(&h.product_serial), text(&h.uuid)]);
         whose.push(h.macs.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));

@@ -1,6 +1,6 @@
 //! The Ignition configs of roles and sleds, made part of what sleds are told.
 
-use super::{Fleet, at};
+use super::{Fleet, pairs};
 use crate::ignition::{self, Ignition, World};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,9 +25,14 @@ pub fn apply(fleet: &mut Fleet, files: &mut dyn Files) -> Result<(), Diagnostics
     let problems = Problems::default();
     let mut roles: HashMap<String, Option<Merged>> = HashMap::new();
     let Fleet { sleds, root, .. } = fleet;
+    let layers = |kind: &str| -> HashMap<&str, &Node> {
+        let entries = pairs(root, kind).iter();
+        entries.filter_map(|(key, node)| Some((key.name.as_str(), node.get("ignition")?))).collect()
+    };
+    let (of_roles, of_sleds) = (layers("roles"), layers("sleds"));
     for sled in sleds {
-        let role = at(root, &["roles", &sled.role, "ignition"]);
-        let own = at(root, &["sleds", &sled.name, "ignition"]);
+        let role = of_roles.get(sled.role.as_str()).copied();
+        let own = of_sleds.get(sled.name.as_str()).copied();
         if role.is_none() && own.is_none() {
             continue;
         }

@@ -1,10 +1,13 @@
 //! A vendor's sheet → sleds for the fleet file. Every problem is shown at its line, and
 //! nothing is guessed: a damaged value is an error, not a sled that never comes up.
 
+use super::cells::{Cell, shown};
 use super::edit::{Editor, New, content, flow, quoted};
 use super::file::Hardware;
-use super::sheet::{self, Cell, Row};
+use super::plausible;
+use super::sheet::{self, Row};
 use super::template::{self, Vars};
+use super::values::{bay_of, is_error, is_scientific, mac_of, no_serial, unquoted, uuid_of};
 use super::{at, check, load};
 use crate::junk;
 use crate::values::Mac;
@@ -59,7 +62,40 @@ pub fn import(fleet: &Arc<Source>, file: &Path, bytes: &[u8], request: &Request)
     let at = |d: &Diagnostic| d.place.as_ref().map(|p| (p.file().to_owned(), p.line, p.column));
     import.errors.sort_by_key(at);
     import.warnings.sort_by_key(at);
+    import.errors = folded(std::mem::take(&mut import.errors));
+    import.warnings = folded(std::mem::take(&mut import.warnings));
     import
+}
+
+/// Of problems that differ only in their values the first few, the last of which says how
+/// many more there are.
+fn folded(all: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    const SHOWN: usize = 5;
+    let kind = |d: &Diagnostic| {
+        let outside = d.message.split('`').step_by(2).collect::<String>();
+        (outside.chars().filter(|c| !c.is_ascii_hexdigit() && *c != ':').collect::<String>(), d.hint.clone())
+    };
+    let mut lines: HashMap<_, Vec<usize>> = HashMap::new();
+    for d in &all {
+        lines.entry(kind(d)).or_default().extend(d.place.as_ref().map(|p| p.line));
+    }
+    let mut seen: HashMap<_, usize> = HashMap::new();
+    let mut kept = Vec::new();
+    for mut d in all {
+        let key = kind(&d);
+        let count = seen.entry(key.clone()).or_default();
+        *count += 1;
+        let of = lines.get(&key).map(Vec::as_slice).unwrap_or_default();
+        if *count > SHOWN {
+            continue;
+        }
+        if let (SHOWN, Some([first, .., last] | [first @ last])) = (*count, of.get(SHOWN..)) {
+            let more = format!("{} more rows have the same, in lines {first} to {last}", of.len() - SHOWN);
+            d.why = Some(d.why.map_or(more.clone(), |why| format!("{why}; {more}")));
+        }
+        kept.push(d);
+    }
+    kept
 }
 
 fn fill(
@@ -80,6 +116,8 @@ fn fill(
     let sheet = sheet::read(file, bytes, &request.columns)?;
     import.notes = sheet.notes;
     import.columns = sheet.columns;
+    import.errors = sheet.errors;
+    import.warnings = sheet.warnings;
     let has_bays = import.columns.iter().any(|(_, f)| *f == Some(Field::Bay));
     if !has_bays && !request.in_order {
         return Err(Diagnostic::nowhere(format!(
@@ -92,13 +130,33 @@ fn fill(
     let taken: BTreeSet<u32> =
         fleet.file.sleds.values().filter(|s| s.rack == request.rack).map(|s| s.bay).collect();
     let mut free = (1..=bays).filter(|bay| !taken.contains(bay));
-    let mut reader = Reader { import, seen: HashMap::new(), lengths: lengths(&sheet.rows) };
-    let mut sleds: BTreeMap<u32, (Hardware, Place)> = BTreeMap::new();
+    let mut rows: Vec<&Row> = Vec::new();
+    let mut others: BTreeMap<String, usize> = BTreeMap::new();
     for row in &sheet.rows {
-        let Some(hardware) = reader.hardware(row) else { continue };
-        if !reader.rack(row, &request.rack) {
-            continue;
+        match other_rack(row, &request.rack) {
+            Some(other) => *others.entry(other).or_default() += 1,
+            None => rows.push(row),
         }
+    }
+    let list: Vec<_> = others.iter().map(|(rack, count)| format!("{rack} ({count})")).collect();
+    if !others.is_empty() && rows.iter().all(|row| row.cells.iter().all(|(f, _)| *f == Field::Rack)) {
+        let wrong = format!("no row of the sheet is for rack `{}`: there are {}", request.rack, few(&list));
+        return Err(Diagnostic::nowhere(wrong)
+            .hint("give --rack as the sheet has it, or `--column none=HEADER` if that column is no rack")
+            .into());
+    }
+    if !others.is_empty() {
+        let count: usize = others.values().sum();
+        import.notes.push(format!(
+            "{count} rows are for other racks and were skipped: {}; import each with its own --rack",
+            few(&list)
+        ));
+    }
+    import.warnings.extend(plausible::columns(&rows));
+    let mut reader = Reader { import, rack: &request.rack, seen: HashMap::new(), lengths: lengths(&rows) };
+    let mut sleds: BTreeMap<u32, (Hardware, Place)> = BTreeMap::new();
+    for row in rows {
+        let Some(hardware) = reader.hardware(row) else { continue };
         let bay = match row.cells.iter().find(|(f, _)| *f == Field::Bay) {
             Some((_, cell)) => reader.bay(cell, bays),
             None if has_bays => {
@@ -116,6 +174,9 @@ fn fill(
         }
         sleds.insert(bay, (hardware, row.place.clone()));
     }
+    import.warnings.extend(plausible::sleds(sleds.values(), &fleet.file));
+    let by_bay: HashMap<(&str, u32), &str> =
+        fleet.file.sleds.iter().map(|(name, s)| ((s.rack.as_str(), s.bay), name.as_str())).collect();
     // What is in the fleet already, by value.
     let mut owners: HashMap<String, &str> = HashMap::new();
     for (name, sled) in &fleet.file.sleds {
@@ -127,8 +188,8 @@ fn fill(
         let vars = Vars { sled: "", rack: &request.rack, role: &request.role, bay };
         let name = template::render(&request.name, vars)
             .map_err(|wrong| Diagnostics::from(Diagnostic::nowhere(format!("--name: {}", wrong.message))))?;
-        let here =
-            fleet.file.sleds.iter().find(|(n, s)| **n == name || (s.rack == request.rack && s.bay == bay));
+        let there = by_bay.get(&(request.rack.as_str(), bay)).copied().unwrap_or(&name);
+        let here = fleet.file.sleds.get_key_value(there).or_else(|| fleet.file.sleds.get_key_value(&name));
         if let Some((there, sled)) = here {
             if sled.hardware == hardware && sled.bay == bay && sled.rack == request.rack {
                 import.present.push(there.clone());
@@ -221,7 +282,7 @@ fn values(hardware: &Hardware) -> Vec<String> {
 }
 
 /// The most frequent length of the serial numbers in a column, when most have it.
-fn lengths(rows: &[Row]) -> BTreeMap<Field, usize> {
+fn lengths(rows: &[&Row]) -> BTreeMap<Field, usize> {
     let mut all = BTreeMap::new();
     for field in [Field::Board, Field::Product] {
         let mut count: BTreeMap<usize, usize> = BTreeMap::new();
@@ -240,6 +301,7 @@ fn lengths(rows: &[Row]) -> BTreeMap<Field, usize> {
 
 struct Reader<'a> {
     import: &'a mut Import,
+    rack: &'a str,
     /// Where each value was first.
     seen: HashMap<String, Place>,
     lengths: BTreeMap<Field, usize>,
@@ -255,7 +317,7 @@ impl Reader<'_> {
     fn hardware(&mut self, row: &Row) -> Option<Hardware> {
         if row.cells.iter().all(|(f, _)| matches!(f, Field::Rack | Field::Bay)) {
             let line = row.place.line;
-            if row.cells.iter().any(|(f, c)| *f == Field::Bay && bay_of(&c.text).is_some()) {
+            if row.cells.iter().any(|(f, c)| *f == Field::Bay && bay_of(&c.text, self.rack).is_some()) {
                 return self.wrong(
                     &row.place,
                     "this bay has neither serial nor UUID nor MAC",
@@ -266,7 +328,7 @@ impl Reader<'_> {
             return None;
         }
         // A note or a sum below the table has text in one column, and it is no value.
-        let bay = row.cells.iter().any(|(f, c)| *f == Field::Bay && bay_of(&c.text).is_some());
+        let bay = row.cells.iter().any(|(f, c)| *f == Field::Bay && bay_of(&c.text, self.rack).is_some());
         let mut values = row.cells.iter().filter(|(f, _)| !matches!(f, Field::Rack | Field::Bay));
         if let (false, Some((Field::Product | Field::Board, cell)), None) =
             (bay, values.next(), values.next())
@@ -279,6 +341,13 @@ impl Reader<'_> {
             }
         }
         let before = self.import.errors.len();
+        for (field, cell) in row.cells.iter().filter(|(_, cell)| is_error(&cell.text)) {
+            let what = format!("`{}` is an error of the spreadsheet, no {}", shown(&cell.text), field.name());
+            self.wrong::<()>(&cell.place, what, "mend the formula and save the sheet again");
+        }
+        if self.import.errors.len() > before {
+            return None;
+        }
         let mut hardware = Hardware::default();
         for (field, cell) in &row.cells {
             match field {
@@ -287,7 +356,7 @@ impl Reader<'_> {
                 Field::Uuid => hardware.uuid = self.uuid(cell),
                 Field::Bmc => hardware.bmc_mac = self.macs(cell).first().copied(),
                 Field::Mac => hardware.macs.extend(self.macs(cell)),
-                Field::Rack | Field::Bay => {}
+                Field::Rack | Field::Bay | Field::Unused => {}
             }
         }
         if self.import.errors.len() > before {
@@ -315,22 +384,9 @@ impl Reader<'_> {
     }
 
     fn serial(&mut self, field: Field, cell: &Cell) -> Option<String> {
-        // Excel writes `="0123"` so that it stays text.
-        let text =
-            cell.text.trim().trim_start_matches("=\"").trim_end_matches('"').trim_start_matches('\'').trim();
-        if is_scientific(text) {
-            return self.wrong(
-                &cell.place,
-                format!("`{text}` is a number that Excel has rounded: its digits are lost"),
-                "ask for the sheet with this column as text, or read the serial number off the sled",
-            );
-        }
-        if text.contains('\u{fffd}') || text.chars().any(char::is_control) {
-            return self.wrong(
-                &cell.place,
-                "there are broken characters in this serial number",
-                "type it anew",
-            );
+        let text = unquoted(&cell.text);
+        if let Some((what, hint)) = no_serial(text) {
+            return self.wrong(&cell.place, what, hint);
         }
         if junk::serial(text).is_none() {
             self.import.warnings.push(Diagnostic::at(
@@ -354,21 +410,13 @@ impl Reader<'_> {
     }
 
     fn uuid(&mut self, cell: &Cell) -> Option<String> {
-        let text = cell.text.trim().trim_matches(['{', '}']).to_ascii_lowercase();
-        let hex = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
-        let text = if hex {
-            let part = |from, to| text.get(from..to).unwrap_or_default();
-            format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
-        } else {
-            text
-        };
-        if super::format::check("uuid", &text).is_err() {
+        let Some(text) = uuid_of(unquoted(&cell.text)) else {
             return self.wrong(
                 &cell.place,
-                format!("`{text}` is not a UUID"),
+                format!("`{}` is not a UUID", shown(&cell.text).to_ascii_lowercase()),
                 "it has 32 hexadecimal digits",
             );
-        }
+        };
         let Some(uuid) = junk::uuid(&text) else {
             let wrong = format!("the UUID `{text}` identifies nobody and is left out");
             self.import.warnings.push(Diagnostic::at(&cell.place, wrong));
@@ -381,7 +429,9 @@ impl Reader<'_> {
     /// All addresses in a cell, however they are written and separated.
     fn macs(&mut self, cell: &Cell) -> Vec<Mac> {
         let mut found = Vec::new();
-        for text in cell.text.split([',', ';', '/', '\n', '|']).map(str::trim).filter(|t| !t.is_empty()) {
+        for text in
+            unquoted(&cell.text).split([',', ';', '/', '\n', '|']).map(str::trim).filter(|t| !t.is_empty())
+        {
             if matches!(text.to_ascii_lowercase().as_str(), "n/a" | "-" | "none" | "tbd" | "n" | "a") {
                 continue;
             }
@@ -398,7 +448,7 @@ impl Reader<'_> {
                 } else {
                     "a MAC address is 12 hexadecimal digits, with `:`, `-` or `.` between or not"
                 };
-                self.wrong::<()>(&cell.place, format!("`{text}` is not a MAC address"), hint);
+                self.wrong::<()>(&cell.place, format!("`{}` is not a MAC address", shown(text)), hint);
             }
             for mac in macs {
                 if !mac.is_unicast() {
@@ -414,93 +464,41 @@ impl Reader<'_> {
     }
 
     fn bay(&mut self, cell: &Cell, bays: u32) -> Option<u32> {
-        match bay_of(&cell.text) {
+        match bay_of(&cell.text, self.rack) {
             Some(bay) if (1..=bays).contains(&bay) => Some(bay),
+            Some(0) => self.wrong(
+                &cell.place,
+                format!("there is no bay 0: the rack has {bays}"),
+                "bays count from 1: if this sheet counts from 0, every bay in it is one too low",
+            ),
             Some(bay) => self.wrong(
                 &cell.place,
                 format!("there is no bay {bay}: the rack has {bays}"),
                 "bays count from 1",
             ),
             None => {
-                let wrong = format!("`{}` is not a bay", cell.text.trim());
-                self.wrong(&cell.place, wrong, "a number, with or without words before it: `7`, `Bay 07`")
+                let wrong = format!("`{}` is not a bay", shown(&cell.text));
+                let hint = "a whole number, with or without a word before it: `7`, `Bay 07`; not a range, half or date";
+                self.wrong(&cell.place, wrong, hint)
             }
         }
     }
-
-    /// Whether a row is for this rack.
-    fn rack(&mut self, row: &Row, rack: &str) -> bool {
-        let Some((_, cell)) = row.cells.iter().find(|(f, _)| *f == Field::Rack) else { return true };
-        let plain = |t: &str| {
-            let t: String = t.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
-            t.trim_start_matches("rack").trim_start_matches('r').trim_start_matches('0').to_owned()
-        };
-        if plain(&cell.text) == plain(rack) {
-            return true;
-        }
-        let wrong = format!("this row is for rack `{}`, not `{rack}`", cell.text.trim());
-        self.wrong::<()>(&cell.place, wrong, "import each rack's rows with its own --rack").is_some()
-    }
 }
 
-/// `7`, `07`, `7.0`, `Bay 7`, `R12-B07`.
-fn bay_of(text: &str) -> Option<u32> {
-    let text = text.trim();
-    let text = text.strip_suffix(".0").or_else(|| text.strip_suffix(",0")).unwrap_or(text);
-    let digits = text
-        .rfind(|c: char| !c.is_ascii_digit())
-        .map_or(0, |at| at + text.get(at..).and_then(|t| t.chars().next()).map_or(1, char::len_utf8));
-    let number = text.get(digits..)?.parse().ok()?;
-    (text.len() <= 20).then_some(number)
+/// The rack of a row that is for another one.
+fn other_rack(row: &Row, rack: &str) -> Option<String> {
+    let (_, cell) = row.cells.iter().find(|(f, _)| *f == Field::Rack)?;
+    let plain = |t: &str| {
+        let t: String = t.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
+        t.trim_start_matches("rack").trim_start_matches('r').trim_start_matches('0').to_owned()
+    };
+    (plain(&cell.text) != plain(rack)).then(|| shown(&cell.text))
 }
 
-/// `1.23E+11`: what a spreadsheet makes of a long number.
-fn is_scientific(text: &str) -> bool {
-    let Some((mantissa, exponent)) = text.split_once(['e', 'E']) else { return false };
-    let sign = exponent.strip_prefix(['+', '-']);
-    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
-    let point = mantissa.contains(['.', ',']);
-    let plain = mantissa.split(['.', ',']).all(digits);
-    plain && (sign.is_some_and(digits) || (point && digits(exponent)))
-}
-
-fn mac_of(text: &str) -> Option<Mac> {
-    let text = text.trim_start_matches("0x").trim_start_matches("0X");
-    let odd = |c: char| !c.is_ascii_hexdigit() && !matches!(c, ':' | '-' | '.' | '_' | ' ');
-    if text.contains(odd) {
-        return None;
-    }
-    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
-    (digits.len() == 12).then(|| digits.parse().ok()).flatten()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bays_numbers_and_addresses_as_sheets_have_them() {
-        for (text, bay) in [("7", 7), ("07", 7), ("7.0", 7), ("Bay 7", 7), ("R12-B07", 7), (" 40 ", 40)] {
-            assert_eq!(bay_of(text), Some(bay), "{text}");
-        }
-        for text in ["", "seven", "7a", "99999999999"] {
-            assert_eq!(bay_of(text), None, "{text}");
-        }
-        for text in ["1.23457E+12", "1,23E+11", "1E+11", "2.5e11"] {
-            assert!(is_scientific(text), "{text}");
-        }
-        for text in ["12E4", "ZE+1", "1.2", "E+1", "52E400"] {
-            assert!(!is_scientific(text), "{text}");
-        }
-        for text in [
-            "52:54:00:ab:cd:ef",
-            "52-54-00-AB-CD-EF",
-            "5254.00ab.cdef",
-            "525400ABCDEF",
-            "52 54 00 ab cd ef",
-            "525400-abcdef",
-        ] {
-            assert_eq!(mac_of(text).map(|m| m.to_string()).as_deref(), Some("52:54:00:ab:cd:ef"), "{text}");
-        }
-    }
+/// The first of a list.
+fn few(list: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let more = list.len().saturating_sub(SHOWN);
+    let first = list.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    if more == 0 { first } else { format!("{first} and {more} more") }
 }

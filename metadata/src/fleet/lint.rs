@@ -241,8 +241,10 @@ fn retired(
 /// Bays without a sled, roles and racks without one.
 fn gaps(file: &FleetFile, root: &Node, found: &mut Found) {
     let mut taken: BTreeMap<&str, BTreeSet<u32>> = BTreeMap::new();
+    let mut used: BTreeSet<&str> = BTreeSet::new();
     for sled in file.sleds.values() {
         taken.entry(&sled.rack).or_default().insert(sled.bay);
+        used.insert(&sled.role);
     }
     for (name, rack) in &file.racks {
         let taken = taken.get(name.as_str());
@@ -257,7 +259,7 @@ fn gaps(file: &FleetFile, root: &Node, found: &mut Found) {
         }
     }
     for (key, node) in pairs(root, "roles") {
-        if matches!(node.value, Value::Map(_)) && !file.sleds.values().any(|s| s.role == key.name) {
+        if matches!(node.value, Value::Map(_)) && !used.contains(key.name.as_str()) {
             found.notes.push(format!("role {}: no sled has it", key.name));
         }
     }

@@ -24,6 +24,7 @@
 
 pub mod adopt;
 pub mod bind;
+mod cells;
 pub mod compile;
 mod de;
 mod edit;
@@ -35,6 +36,7 @@ pub mod import;
 pub mod ipxe;
 mod lint;
 mod mesos;
+mod plausible;
 pub mod replace;
 pub mod resolve;
 pub mod schema;
@@ -42,6 +44,7 @@ mod shape;
 mod sheet;
 pub mod sign;
 mod template;
+mod values;
 
 use file::FleetFile;
 use resolve::Sled;

@@ -210,6 +210,8 @@ fn address(subnet: &Subnet, bay: u32) -> Option<Cidr> {
 struct Layers<'a> {
     file: &'a FleetFile,
     root: &'a Node,
+    /// The nodes of `racks:` by name.
+    racks: HashMap<&'a str, &'a Node>,
     problems: &'a Problems,
     fleet: Node,
     /// Fleet, role and rack together, by role and rack.
@@ -225,7 +227,8 @@ pub(super) fn sleds(
     found: &mut Found,
 ) -> Vec<Sled> {
     let fleet = laid([servers(root), root.get("config").cloned()], root, problems);
-    let mut layers = Layers { file, root, problems, fleet, below: HashMap::new() };
+    let racks = pairs(root, "racks").iter().map(|(key, node)| (key.name.as_str(), node)).collect();
+    let mut layers = Layers { file, root, racks, problems, fleet, below: HashMap::new() };
     // Mistakes of a shared layer come once per sled.
     let mut shown: HashMap<(usize, usize), usize> = HashMap::new();
     let mut sleds = Vec::new();
@@ -277,7 +280,8 @@ impl Layers<'_> {
         if let Some(node) = self.below.get(&key) {
             return node.clone();
         }
-        let layers = [at(self.root, &["roles", role, "config"]), at(self.root, &["racks", rack, "config"])];
+        let layers =
+            [at(self.root, &["roles", role, "config"]), self.racks.get(rack).and_then(|n| n.get("config"))];
         let node = layers
             .into_iter()
             .flatten()
@@ -327,7 +331,8 @@ impl Layers<'_> {
         {
             map.push((key_at("hostname", &key.place), scalar(&key.name, &key.place)));
         }
-        addresses(&mut config_node, &entry.rack, rack, entry.bay, root, own);
+        let rack_node = self.racks.get(entry.rack.as_str()).copied();
+        addresses(&mut config_node, &entry.rack, rack, entry.bay, rack_node, own);
         // What could not be rendered has been reported: its value says nothing.
         let config = render(&mut config_node, vars, own)
             .then(|| finished::<Config>(&config_node, schema::config(), "config", own))
@@ -398,7 +403,14 @@ fn scalar(text: &str, place: &Place) -> Node {
 }
 
 /// Puts what `address:` of a network stands for in its place.
-fn addresses(config: &mut Node, rack_name: &str, rack: &Rack, bay: u32, root: &Node, own: &Problems) {
+fn addresses(
+    config: &mut Node,
+    rack_name: &str,
+    rack: &Rack,
+    bay: u32,
+    rack_node: Option<&Node>,
+    own: &Problems,
+) {
     let Value::Map(config) = &mut config.value else { return };
     let networks = config.iter_mut().find(|(k, _)| k.name == "networks").map(|(_, n)| &mut n.value);
     let Some(Value::Map(networks)) = networks else { return };
@@ -426,7 +438,7 @@ fn addresses(config: &mut Node, rack_name: &str, rack: &Rack, bay: u32, root: &N
                 };
                 // A subnet that is too small was reported with the rack.
                 let Some(address) = address(subnet, bay) else { continue };
-                let subnet = at(root, &["racks", rack_name, "subnets", &name.name]);
+                let subnet = rack_node.and_then(|rack| at(rack, &["subnets", &name.name]));
                 let place = |key: &str| subnet.and_then(|s| s.get(key)).map(|n| n.place.clone());
                 if let Some((text, place)) =
                     subnet.and_then(|s| s.get("gateway")?.text()).zip(place("gateway"))

@@ -1,10 +1,12 @@
 //! Vendors' sheets: bytes → rows of cells with places and known columns.
 //!
-//! UTF-8 with or without a mark, UTF-16 with one, else Windows' Latin letters; columns
-//! separated by `;`, tab, `,` or `|`; lines above the header are skipped.
+//! Columns are separated by `;`, tab, `,` or `|`; lines above the header are skipped when
+//! they hold no hardware. What would be lost or taken for something else is a mistake.
 
+use super::cells::{self, Cell, shown};
+use super::values::{self, mac_of, uuid_of};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use yaml::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 
 /// What a column is.
@@ -24,11 +26,13 @@ pub enum Field {
     Mac,
     /// The MAC address of the BMC.
     Bmc,
+    /// Nothing that is used, whatever its header looks like.
+    Unused,
 }
 
 impl Field {
     /// All, with the names `--column` takes.
-    pub const NAMES: [(&'static str, Self); 7] = [
+    pub const NAMES: [(&'static str, Self); 8] = [
         ("rack", Self::Rack),
         ("bay", Self::Bay),
         ("board-serial", Self::Board),
@@ -36,19 +40,18 @@ impl Field {
         ("uuid", Self::Uuid),
         ("mac", Self::Mac),
         ("bmc-mac", Self::Bmc),
+        ("none", Self::Unused),
     ];
 
     /// The name.
     pub fn name(self) -> &'static str {
         Self::NAMES.iter().find(|(_, f)| *f == self).map_or("", |(name, _)| name)
     }
-}
 
-/// A cell with something in it.
-#[derive(Clone, Debug)]
-pub(super) struct Cell {
-    pub(super) text: String,
-    pub(super) place: Place,
+    /// Whether several columns may be that.
+    fn many(self) -> bool {
+        matches!(self, Self::Mac | Self::Unused)
+    }
 }
 
 /// A row below the header.
@@ -67,66 +70,160 @@ pub(super) struct Sheet {
     /// Header and what it was taken for.
     pub(super) columns: Vec<(String, Option<Field>)>,
     pub(super) notes: Vec<String>,
+    /// Rows that are not what the header says.
+    pub(super) errors: Vec<Diagnostic>,
+    /// Columns that somebody may miss.
+    pub(super) warnings: Vec<Diagnostic>,
 }
 
 /// Rows of a sheet.
 const MAX_ROWS: usize = 20_000;
 /// Lines above the header.
 const MAX_TITLE: usize = 30;
+/// What separates columns, the first of equals.
+const SEPARATORS: [char; 4] = [';', '\t', ',', '|'];
 
-/// Reads a sheet. `given` says what columns are, by their headers.
+/// Reads a sheet. `given` says what columns are, by their headers or as `#NUMBER`.
 pub(super) fn read(file: &Path, bytes: &[u8], given: &[(Field, String)]) -> Result<Sheet, Diagnostics> {
-    let (text, mut notes) = decode(bytes);
+    let (text, mut notes) = cells::decode(file, bytes)?;
     let source = Source::new(file, text);
-    let candidates = [b';', b'\t', b',', b'|'].map(|by| (records(&source, by), by));
-    let best = candidates.into_iter().filter_map(|(records, _)| {
+    let best = SEPARATORS.into_iter().filter_map(|by| {
+        let (records, wrong) = cells::split(&source, by, MAX_ROWS + MAX_TITLE + 1);
         let rows = records.iter().take(MAX_TITLE).enumerate();
-        let header =
+        let (known, header) =
             rows.map(|(n, r)| (known(r, given), n)).max_by_key(|(k, n)| (*k, std::cmp::Reverse(*n)))?;
-        Some((header.0, header.1, records))
+        Some((known, header, by, records, wrong))
     });
     // The first of equals.
     let best = best.reduce(|a, b| if b.0 > a.0 { b } else { a });
-    let Some((_, header, records)) = best.filter(|(found, ..)| *found > 0) else {
+    let Some((_, header, by, records, wrong)) = best.filter(|(found, ..)| *found > 0) else {
         return Err(Diagnostic::at(&Place::new(&source, 1, 1), "no line looks like a header")
             .why("looked for columns like `Serial`, `MAC`, `UUID`, `Bay` in the first 30 lines")
-            .hint("name the columns: `--column board-serial=HEADER --column mac=HEADER`")
+            .hint("name the columns: `--column board-serial=HEADER --column mac=#3`")
             .into());
     };
+    if let Some(wrong) = wrong {
+        return Err(wrong.into());
+    }
     if records.len() > MAX_ROWS {
-        return Err(Diagnostic::at(&Place::new(&source, 1, 1), format!("more than {MAX_ROWS} rows")).into());
+        return Err(Diagnostic::at(&Place::new(&source, 1, 1), format!("more than {MAX_ROWS} rows"))
+            .hint("split the sheet, for instance by rack")
+            .into());
     }
     let head = records.get(header).map(Vec::as_slice).unwrap_or_default();
-    let columns: Vec<(String, Option<Field>)> =
-        head.iter().map(|c| (c.text.trim().to_owned(), field(&c.text, given))).collect();
+    let body = records.get(header + 1..).unwrap_or_default();
+    let fields = fields(head, given)?;
+    let mut columns: Vec<(String, Option<Field>)> = head.iter().map(|c| shown(&c.text)).zip(fields).collect();
+    unusable(head, body, &mut columns, given, &mut notes);
     doubles(head, &columns)?;
-    for (_, header) in given {
-        if !columns.iter().any(|(name, _)| same(name, header)) {
-            let names: Vec<_> = columns.iter().map(|(n, _)| n.as_str()).collect();
-            let place = head.first().map_or(Place::new(&source, 1, 1), |c| c.place.clone());
-            return Err(Diagnostic::at(&place, format!("there is no column `{header}`"))
-                .hint(format!("there are: {}", names.join(", ")))
-                .into());
-        }
-    }
+    let mut errors = above(records.get(..header).unwrap_or_default(), head.len());
     if let Some(line) = head.first().map(|c| c.place.line).filter(|line| *line > 1) {
         notes.push(format!("the header is in line {line}"));
     }
-    let rows = records.into_iter().skip(header + 1).filter_map(|record| {
-        let place = record.iter().find(|c| !c.text.trim().is_empty())?.place.clone();
-        let cells = record.into_iter().zip(&columns);
-        let cells = cells.filter_map(|(cell, (_, field))| Some(((*field)?, cell)));
-        let cells = cells.filter(|(_, cell)| !cell.text.trim().is_empty()).collect();
-        Some(Row { cells, place })
-    });
-    Ok(Sheet { rows: rows.collect(), columns, notes })
+    let mut rows = Vec::new();
+    for record in body {
+        let Some(first) = record.iter().find(|c| !c.text.trim().is_empty()) else { continue };
+        let place = first.place.clone();
+        if is_repeated(record, head) {
+            notes.push(format!("line {} is the header again", place.line));
+            continue;
+        }
+        if let Some(wrong) = misfit(record, head, by) {
+            errors.push(wrong);
+            continue;
+        }
+        let cells = record.iter().zip(&columns);
+        let cells = cells.filter_map(|(cell, (_, field))| Some(((*field)?, cell.clone())));
+        let used = |(field, cell): &(Field, Cell)| *field != Field::Unused && !cell.text.trim().is_empty();
+        rows.push(Row { cells: cells.filter(used).collect(), place });
+    }
+    let warnings = overlooked(head, body, &columns);
+    Ok(Sheet { rows, columns, notes, errors, warnings })
+}
+
+/// The column that `#3` or a header names: itself, or the only one of these words.
+fn named(head: &[Cell], field: Field, name: &str) -> Result<Vec<usize>, Diagnostics> {
+    let place = head.first().map(|c| &c.place);
+    let wrong = |what: String, hint: String| {
+        let wrong = place.map_or(Diagnostic::nowhere(what.clone()), |p| Diagnostic::at(p, what));
+        Diagnostics::from(wrong.hint(hint))
+    };
+    let all = || head.iter().enumerate().map(|(n, c)| format!("#{} {}", n + 1, shown(&c.text)));
+    let list = || format!("there are: {}", all().collect::<Vec<_>>().join(", "));
+    let matching = |fits: &dyn Fn(&str) -> bool| -> Vec<usize> {
+        head.iter().enumerate().filter(|(_, c)| fits(&c.text)).map(|(n, _)| n).collect()
+    };
+    let exact = matching(&|header| header.trim() == name.trim());
+    let number = name.trim().strip_prefix('#').and_then(|n| n.parse::<usize>().ok());
+    let found = match number {
+        Some(n) if exact.is_empty() => matching(&|_| true).into_iter().filter(|at| at + 1 == n).collect(),
+        _ if exact.is_empty() => matching(&|header| same(header, name)),
+        _ => exact,
+    };
+    match found[..] {
+        [] => Err(wrong(format!("there is no column `{}`", shown(name)), list())),
+        [_, _, ..] if !field.many() => {
+            let which: Vec<_> =
+                found.iter().map(|n| format!("`--column {}=#{}`", field.name(), n + 1)).collect();
+            Err(wrong(
+                format!("{} columns are called `{}`", found.len(), shown(name)),
+                format!("say which by its number: {}", which.join(" or ")),
+            ))
+        }
+        _ => Ok(found),
+    }
+}
+
+/// What each column is: as given, else by its header.
+fn fields(head: &[Cell], given: &[(Field, String)]) -> Result<Vec<Option<Field>>, Diagnostics> {
+    let mut fields: Vec<Option<Field>> = vec![None; head.len()];
+    for (field, name) in given {
+        for at in named(head, *field, name)? {
+            if let Some(to) = fields.get_mut(at) {
+                *to = Some(*field);
+            }
+        }
+    }
+    for (to, cell) in fields.iter_mut().zip(head) {
+        // What was given decides, also that other columns are not it.
+        let taken = |field: &Field| given.iter().any(|(given, _)| given == field);
+        *to = to.or_else(|| guess(&cell.text).filter(|field| !taken(field)));
+    }
+    Ok(fields)
+}
+
+/// Takes columns back that only their headers made addresses: no cell is one, or a damaged one.
+fn unusable(
+    head: &[Cell],
+    body: &[Vec<Cell>],
+    columns: &mut [(String, Option<Field>)],
+    given: &[(Field, String)],
+    notes: &mut Vec<String>,
+) {
+    for (n, (header, field)) in columns.iter_mut().enumerate() {
+        let Some(what @ (Field::Mac | Field::Bmc | Field::Uuid)) = *field else { continue };
+        if given.iter().any(|(given, _)| *given == what) {
+            continue;
+        }
+        let cells = body.iter().filter(|row| !is_repeated(row, head)).filter_map(|row| row.get(n));
+        let mut texts = cells.map(|c| c.text.trim()).filter(|t| !t.is_empty()).peekable();
+        let fits = |text: &str| match what {
+            Field::Uuid => values::resembles_uuid(text),
+            _ => values::resembles_mac(text),
+        };
+        if texts.peek().is_some() && !texts.any(fits) {
+            let kind = if what == Field::Uuid { "a UUID" } else { "a MAC address" };
+            notes.push(format!("column `{header}` is not used: no cell in it is {kind}"));
+            *field = None;
+        }
+    }
 }
 
 /// Two columns for what can only be one.
 fn doubles(head: &[Cell], columns: &[(String, Option<Field>)]) -> Result<(), Diagnostics> {
     let mut wrong = Vec::new();
     for (n, (name, field)) in columns.iter().enumerate() {
-        let Some(field) = field.filter(|f| *f != Field::Mac) else { continue };
+        let Some(field) = field.filter(|f| !f.many()) else { continue };
         let first = columns.iter().position(|(_, f)| *f == Some(field)).unwrap_or(n);
         if let (true, Some(here), Some(there)) = (first < n, head.get(n), head.get(first)) {
             wrong.push(
@@ -135,71 +232,161 @@ fn doubles(head: &[Cell], columns: &[(String, Option<Field>)]) -> Result<(), Dia
                     format!("two columns look like {}: this one, `{name}`", field.name()),
                 )
                 .also("the other", &there.place)
-                .hint(format!("say which it is: `--column {}=HEADER`", field.name())),
+                .hint(format!(
+                    "say which it is by its number: `--column {0}=#{1}` or `--column {0}=#{2}`",
+                    field.name(),
+                    first + 1,
+                    n + 1
+                )),
             );
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(Diagnostics(wrong)) }
 }
 
-fn decode(bytes: &[u8]) -> (String, Vec<String>) {
-    let wide = |rest: &[u8], from: fn([u8; 2]) -> u16| {
-        let units: Vec<u16> = rest.chunks_exact(2).map(|p| from([p[0], p[1]])).collect();
-        (String::from_utf16_lossy(&units), vec!["the sheet is UTF-16".to_owned()])
+/// Rows above the header that hold hardware: they would be lost.
+fn above(records: &[Vec<Cell>], columns: usize) -> Vec<Diagnostic> {
+    let lost = records.iter().filter_map(|record| {
+        let full: Vec<&Cell> = record.iter().filter(|c| !c.text.trim().is_empty()).collect();
+        let wide = full.len() >= columns.saturating_sub(1).max(2);
+        let value = |cell: &&&Cell| is_value(&cell.text) || (wide && values::resembles_serial(&cell.text));
+        full.iter().find(value).copied()
+    });
+    let wrong = |cell: &Cell| {
+        Diagnostic::at(
+            &cell.place,
+            format!("this row stands above the header and has `{}` in it", shown(&cell.text)),
+        )
+        .why("rows above the header are titles and are skipped")
+        .hint("move the header to the top, or remove the row")
     };
-    match bytes {
-        [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
-        [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
-        _ => match std::str::from_utf8(bytes) {
-            Ok(text) => (text.trim_start_matches('\u{feff}').to_owned(), Vec::new()),
-            Err(_) => {
-                let text = bytes.iter().map(|b| char::from(*b)).collect();
-                (text, vec!["the sheet is not UTF-8; it was read as Latin-1".to_owned()])
-            }
-        },
-    }
+    lost.map(wrong).collect()
 }
 
-/// All records, each cell with its place.
-fn records(source: &Arc<Source>, by: u8) -> Vec<Vec<Cell>> {
-    let text = source.text.as_str();
-    let starts: Vec<usize> = std::iter::once(0)
-        .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(n, _)| n + 1))
-        .collect();
-    let place = |at: usize, width: usize| {
-        let line = starts.partition_point(|s| *s <= at);
-        let start = starts.get(line.saturating_sub(1)).copied().unwrap_or_default();
-        let column = text.get(start..at).map_or(1, |t| t.chars().count() + 1);
-        Place { width: width.max(1), ..Place::new(source, line, column) }
+/// A header that is printed on each page.
+fn is_repeated(record: &[Cell], head: &[Cell]) -> bool {
+    let texts = |cells: &[Cell]| -> Vec<String> {
+        let texts: Vec<String> = cells.iter().map(|c| c.text.trim().to_owned()).collect();
+        let end = texts.iter().rposition(|t| !t.is_empty()).map_or(0, |n| n + 1);
+        texts.into_iter().take(end).collect()
     };
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(by)
-        .from_reader(text.as_bytes());
-    let mut all = Vec::new();
-    // The text is UTF-8 and comes from memory: reading cannot fail.
-    for record in reader.records().map_while(Result::ok).take(MAX_ROWS + 1) {
-        let begin = record.position().map_or(0, |p| usize::try_from(p.byte()).unwrap_or(0));
-        let skip = text.get(begin..).map_or(0, |t| t.len() - t.trim_start_matches(['\r', '\n']).len());
-        let mut at = begin + skip;
-        let cells = record.iter().map(|cell| {
-            let shown = cell.trim();
-            let line = shown.lines().next().unwrap_or_default();
-            let found = text.get(at..).and_then(|t| t.find(line)).map_or(at, |n| at + n);
-            let cell = Cell { text: cell.to_owned(), place: place(found, line.chars().count()) };
-            at = found + line.len();
-            cell
-        });
-        all.push(cells.collect());
+    texts(record) == texts(head)
+}
+
+/// Why a row cannot belong to the header.
+fn misfit(record: &[Cell], head: &[Cell], by: char) -> Option<Diagnostic> {
+    let first = record.iter().find(|c| !c.text.trim().is_empty())?;
+    if let Some(cell) = record.iter().find(|cell| swallows(cell, by, head.len())) {
+        return Some(
+            Diagnostic::at(&cell.place, "this quote goes over rows of the sheet")
+                .why("the rows in it would be lost")
+                .hint("close the quote where the cell ends"),
+        );
     }
-    all
+    if let Some(cell) = record.iter().skip(head.len()).find(|c| !c.text.trim().is_empty()) {
+        return Some(
+            Diagnostic::at(
+                &cell.place,
+                format!(
+                    "this row has {} cells, the header {}: `{}` has no column",
+                    record.len(),
+                    head.len(),
+                    shown(&cell.text)
+                ),
+            )
+            .why("with a cell too many, those behind it are in the wrong columns")
+            .hint("remove the cell, give its column a header, or quote a cell that has the separator in it"),
+        );
+    }
+    let mut pairs = record.iter().zip(head);
+    if let Some((cell, _)) =
+        pairs.find(|(cell, header)| header.text.trim().is_empty() && is_value(&cell.text))
+    {
+        return Some(
+            Diagnostic::at(
+                &cell.place,
+                format!("`{}` stands in a column without a header", shown(&cell.text)),
+            )
+            .why("a row that is shifted looks like that")
+            .hint("give the column a header, or remove the cell"),
+        );
+    }
+    if known(record, &[]) >= 2 && record.iter().all(|c| !is_value(&c.text)) {
+        return Some(
+            Diagnostic::at(&first.place, "a second header: two sheets are joined here")
+                .why("the columns below it are others")
+                .hint("make a file of each"),
+        );
+    }
+    let alone = record.iter().filter(|c| !c.text.trim().is_empty()).count() == 1;
+    let other = SEPARATORS.into_iter().filter(|s| *s != by);
+    let torn = other.filter(|s| {
+        let parts: Vec<&str> = first.text.split(*s).collect();
+        let hardware = parts.iter().filter(|p| is_value(p) || guess(p).is_some()).count();
+        parts.len() >= 3 && hardware > 0 && hardware < parts.len()
+    });
+    if let (true, Some(separator)) = (alone && head.len() > 1, torn.into_iter().next()) {
+        return Some(
+            Diagnostic::at(
+                &first.place,
+                format!(
+                    "this row is separated by `{}`, the header by `{}`",
+                    separator.escape_default(),
+                    by.escape_default()
+                ),
+            )
+            .why("two sheets that were joined look like that")
+            .hint("make a file of each"),
+        );
+    }
+    None
+}
+
+/// Whether a cell of several lines has rows in it.
+fn swallows(cell: &Cell, by: char, columns: usize) -> bool {
+    let row = |line: &str| line.matches(by).count() + 1 >= columns.max(2);
+    cell.text.trim().lines().skip(1).any(row)
+}
+
+/// Columns that are full of MAC addresses, and nobody uses them.
+fn overlooked(head: &[Cell], body: &[Vec<Cell>], columns: &[(String, Option<Field>)]) -> Vec<Diagnostic> {
+    let mut counts: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+    for (n, cell) in body.iter().flat_map(|row| row.iter().enumerate()) {
+        let text = cell.text.trim();
+        if !text.is_empty() && columns.get(n).is_some_and(|(_, field)| field.is_none()) {
+            let (macs, all) = counts.entry(n).or_default();
+            (*macs, *all) = (*macs + usize::from(mac_of(text).is_some()), *all + 1);
+        }
+    }
+    let full = counts.into_iter().filter(|(_, (macs, all))| *macs > 0 && macs * 2 > *all);
+    full.filter_map(|(n, (macs, _))| {
+        let (header, cell) = (&columns.get(n)?.0, head.get(n)?);
+        Some(
+            Diagnostic::at(&cell.place, format!("column `{header}` has {macs} MAC addresses and is not used"))
+                .hint(format!("`--column mac=#{0}` or `--column bmc-mac=#{0}` uses it, `--column none=#{0}` says it is not meant", n + 1)),
+        )
+    })
+    .collect()
+}
+
+/// Whether a cell is hardware, not a header.
+fn is_value(text: &str) -> bool {
+    mac_of(text.trim()).is_some() || uuid_of(text.trim()).is_some()
 }
 
 /// How many columns of a line are known; none unless one of them identifies a sled.
 fn known(record: &[Cell], given: &[(Field, String)]) -> usize {
-    let found: Vec<Field> = record.iter().filter_map(|c| field(&c.text, given)).collect();
-    let identity = found.iter().any(|f| !matches!(f, Field::Rack | Field::Bay));
+    if record.iter().any(|c| is_value(&c.text)) {
+        return 0;
+    }
+    let field = |n: usize, header: &str| {
+        let name = format!("#{}", n + 1);
+        let fits = |given: &str| given.trim() == name || given.trim() == header.trim() || same(given, header);
+        let found = given.iter().find(|(_, given)| !header.trim().is_empty() && fits(given));
+        found.map(|(field, _)| *field).or_else(|| guess(header))
+    };
+    let found: Vec<Field> = record.iter().enumerate().filter_map(|(n, c)| field(n, &c.text)).collect();
+    let identity = found.iter().any(|f| !matches!(f, Field::Rack | Field::Bay | Field::Unused));
     if identity { found.len() } else { 0 }
 }
 
@@ -212,6 +399,8 @@ fn words(header: &str) -> Vec<String> {
     let mut text = String::new();
     let mut lower_before = false;
     let header = header.trim().replace("S/N", "SN").replace("s/n", "sn");
+    // One word each, although a capital is in the middle.
+    let header = header.replace("iLO", "ilo").replace("iDRAC", "idrac");
     for c in header.chars() {
         // `MacAddress` and `boardSerial` are two words each.
         if c.is_uppercase() && lower_before {
@@ -238,17 +427,6 @@ fn words(header: &str) -> Vec<String> {
 }
 
 /// What a header means.
-fn field(header: &str, given: &[(Field, String)]) -> Option<Field> {
-    // What was given decides, also that other columns are not it.
-    if let Some((field, _)) =
-        given.iter().find(|(_, name)| name.trim() == header.trim() || same(name, header))
-    {
-        return Some(*field);
-    }
-    let found = guess(header)?;
-    (!given.iter().any(|(field, _)| *field == found)).then_some(found)
-}
-
 fn guess(header: &str) -> Option<Field> {
     if header.chars().count() > 40 {
         return None;
@@ -258,7 +436,7 @@ fn guess(header: &str) -> Option<Field> {
     let joined = words.concat();
     let within = |list: &[&str]| list.iter().any(|t| joined.contains(t));
     let serial = has(&["sn", "serial", "serie", "seri", "ser", "seriennr", "serialno", "snr"])
-        || within(&["serial", "seriennummer", "serien", "numerodeserie", "ndeserie"])
+        || within(&["serial", "seriennummer", "serien", "numerodeserie", "ndeserie", "servicetag"])
         || joined == "sn";
     let board = has(&["board", "mb", "mobo", "mlb", "platine", "carte", "placa"])
         || within(&["mainboard", "motherboard", "baseboard", "hauptplatine", "cartemere", "mbsn", "boardsn"]);
@@ -303,7 +481,8 @@ fn guess(header: &str) -> Option<Field> {
     if has(&["rack", "schrank", "armoire", "cabinet"]) {
         return Some(Field::Rack);
     }
-    has(&place).then_some(Field::Bay)
+    // Height units, alone: `U height` is another thing.
+    (has(&place) || matches!(joined.as_str(), "u" | "ru" | "he")).then_some(Field::Bay)
 }
 
 #[cfg(test)]
@@ -322,6 +501,7 @@ mod tests {
                     "Seriennummer",
                     "N° de série",
                     "SN",
+                    "Service Tag",
                     "System S/N",
                     "serial_no",
                 ][..],
@@ -346,18 +526,37 @@ mod tests {
                 ][..],
                 Mac,
             ),
-            (&["BMC MAC", "IPMI", "iDRAC MAC", "BMC-MAC-Adresse", "IPMI MAC address"][..], Bmc),
+            (
+                &[
+                    "BMC MAC",
+                    "IPMI",
+                    "iDRAC MAC",
+                    "BMC-MAC-Adresse",
+                    "IPMI MAC address",
+                    "iLO MAC Address",
+                    "iLO",
+                ][..],
+                Bmc,
+            ),
             (&["UUID", "System UUID", "GUID"][..], Uuid),
-            (&["Bay", "Slot", "Einschub", "Bay #", "Pos.", "Slot-Nr"][..], Bay),
+            (&["Bay", "Slot", "Einschub", "Bay #", "Pos.", "Slot-Nr", "U"][..], Bay),
             (&["Rack", "Schrank"][..], Rack),
         ] {
             for header in headers {
                 assert_eq!(guess(header), Some(field), "{header}");
             }
         }
-        for header in
-            ["", "Bemerkung", "Model", "PO number", "Chassis S/N", "BMC password", "IPMI user", "HDD serial"]
-        {
+        for header in [
+            "",
+            "Bemerkung",
+            "Model",
+            "PO number",
+            "Chassis S/N",
+            "BMC password",
+            "IPMI user",
+            "HDD serial",
+            "iLO Hostname",
+        ] {
             assert_eq!(guess(header), None, "{header}");
         }
     }

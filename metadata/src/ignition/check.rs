@@ -90,8 +90,7 @@ impl Shape<'_> {
             (Kind::Boolean, Value::Scalar { text, quoted: false }) if matches!(&**text, "true" | "false") => {
                 node.value.clone()
             }
-            (Kind::Unsupported(_), Value::Map(map)) if map.is_empty() => node.value.clone(),
-            (Kind::Unsupported(_), Value::List(list)) if list.is_empty() => node.value.clone(),
+            (Kind::Unsupported(_), _) if says_nothing(node) => node.value.clone(),
             (Kind::Unsupported(what), _) => {
                 let wrong = self.roots.wrong(&node.place, "is not supported by sledos").why(*what);
                 self.problems.report(wrong);
@@ -109,6 +108,17 @@ impl Shape<'_> {
             }
         };
         Some(Node { place: node.place.clone(), value })
+    }
+}
+
+/// Whether there is no value at any depth: Go's types print structs that nobody filled in.
+/// An entry of a list is there, whatever is in it.
+fn says_nothing(node: &Node) -> bool {
+    match &node.value {
+        Value::Null => true,
+        Value::Scalar { .. } => false,
+        Value::List(list) => list.is_empty(),
+        Value::Map(map) => map.iter().all(|(_, node)| says_nothing(node)),
     }
 }
 

@@ -74,3 +74,22 @@ fn mistakes_are_shown_once_at_their_place() {
         ["base.ign:2:30: /storage/files/0/path: /etc/who is in the fleet file, too; keep one of them"]
     );
 }
+
+#[test]
+fn empty_objects_say_nothing_at_any_depth() {
+    struct Nowhere;
+    impl metadata::ignition::World for Nowhere {
+        fn get(&mut self, _: &str, _: &[(String, String)], _: usize) -> Result<Vec<u8>, String> {
+            Err("nothing is there".to_owned())
+        }
+    }
+    let good = |security: &str| {
+        let text =
+            format!(r#"{{"ignition": {{"version": "3.3.0", "proxy": {{}}, "security": {security}}}}}"#);
+        metadata::ignition::read(&yaml::diagnostic::Source::new("c.ign", text), &mut Nowhere).is_ok()
+    };
+    for empty in ["{}", r#"{"tls": {}}"#, r#"{"tls": {"certificateAuthorities": []}}"#, r#"{"tls": null}"#] {
+        assert!(good(empty), "{empty}");
+    }
+    assert!(!good(r#"{"tls": {"certificateAuthorities": [{"source": "data:,x"}]}}"#));
+}

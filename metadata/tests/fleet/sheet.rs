@@ -6,6 +6,8 @@ use metadata::fleet::load;
 use std::path::Path;
 
 const GOOD: &[u8] = include_bytes!("vendor-good.csv");
+const UUID_IN_FLEET: &str =
+    "4: the fleet has the UUID 4c4c4544-0042-3510-8051-b7c04f330001 already, in sled `r12-b01`";
 const BAD: &[u8] = include_bytes!("vendor-bad.csv");
 
 /// The golden fleet with room for 40 sleds in an empty rack 14.
@@ -33,7 +35,8 @@ fn run(sheet: &[u8], request: &Request) -> Import {
 #[test]
 fn a_good_sheet_becomes_sleds_and_nothing_else_changes() {
     let done = run(GOOD, &request());
-    assert!(done.errors.is_empty() && done.warnings.is_empty(), "{:?} {:?}", done.errors, done.warnings);
+    assert_eq!(lines(&done.errors), [""; 0]);
+    assert_eq!(lines(&done.warnings), [UUID_IN_FLEET]);
     assert_eq!(done.added.len(), 40);
     assert_eq!(
         done.added[0],
@@ -81,6 +84,7 @@ fn planted_mistakes_are_reported_at_their_lines() {
     assert_eq!(
         lines(&done.warnings),
         [
+            UUID_IN_FLEET,
             "11: the serial number `To be filled by O.E.M.` identifies nobody and is left out",
             "28: the UUID `03000200-0400-0500-0006-000700080009` identifies nobody and is left out",
             "30: the serial number `ZM18AS03642` is not 12 characters long, as most are",
@@ -119,8 +123,8 @@ fn other_shapes_of_the_same_sheet() {
 
     let other = "Rack;Slot;S/N\nR15;1;SN0001\n";
     assert_eq!(
-        lines(&run(other.as_bytes(), &request()).errors),
-        ["2: this row is for rack `R15`, not `r14`"]
+        run(other.as_bytes(), &request()).errors[0].message,
+        "no row of the sheet is for rack `r14`: there are R15 (1)"
     );
     let doubled = "Slot;S/N;Serial Number\n1;A00001;A00001\n";
     assert!(
@@ -130,4 +134,73 @@ fn other_shapes_of_the_same_sheet() {
     );
     let taken = "Slot;Board SN\n3;ZM18AS036103\n";
     assert!(lines(&run(taken.as_bytes(), &request()).errors)[0].contains("in sled `r12-b03`"));
+}
+
+/// The first error of a sheet with this header and rows.
+fn refused(sheet: &str) -> String {
+    let done = run(sheet.as_bytes(), &request());
+    assert!(done.text.is_none(), "{sheet}: {:?}", done.added);
+    lines(&done.errors).first().cloned().unwrap_or_default()
+}
+
+#[test]
+fn no_cell_is_guessed_and_no_row_is_lost() {
+    for (bay, says) in [("11.5", "`11.5`"), ("7-8", "`7-8`"), ("U7-U8", "`U7-U8`"), ("Jul-08", "`Jul-08`")] {
+        let sheet = format!("Bay,Serial,MAC\n{bay},SNX1A77,52:54:00:01:00:01\n");
+        assert_eq!(refused(&sheet), format!("2: {says} is not a bay"));
+    }
+    for serial in ["SNX\u{200b}1A77", "SNX\u{a0}1A77", "#REF!", "2024-07-08"] {
+        let line = refused(&format!("Bay,Serial,MAC\n1,{serial},52:54:00:01:00:01\n"));
+        assert!(line.starts_with("2: ") && line.is_ascii(), "{line}");
+    }
+    let open = "Bay,Serial,Remark\n1,SNX1A77,ok\n2,SNX2A77,\"neu\n3,SNX3A77,ok\n";
+    assert_eq!(refused(open), "3: this quote is never closed");
+    let joined = "Bay,Serial,MAC\n1,SNX1A77,52:54:00:01:00:01\nMAC,Serial,Bay\n";
+    assert!(refused(joined).starts_with("3: a second header"));
+    let other = "Bay,Serial,MAC\n1,SNX1A77,52:54:00:01:00:01\n2;SNX2A77;52:54:00:01:00:02\n";
+    assert!(refused(other).starts_with("3: this row is separated by `;`"), "{}", refused(other));
+    let above = "1,SNX1A77,52:54:00:01:00:01\nBay,Serial,MAC\n2,SNX2A77,52:54:00:01:00:02\n";
+    assert!(refused(above).starts_with("1: this row stands above the header"));
+    let long = "Bay,Serial,MAC,BMC MAC\n1,SNX1A77,x,52:54:00:01:00:01,52:54:00:09:00:01\n";
+    assert!(refused(long).starts_with("2: this row has 5 cells"));
+    let interfaces = "Device,Name,Type,MAC Address\nnode1,eth0,10GBASE-T,52:54:00:01:00:01\n";
+    assert!(run(interfaces.as_bytes(), &request()).errors[0].message.contains("which bay"));
+}
+
+#[test]
+fn columns_by_exact_header_by_number_and_not_at_all() {
+    let with = |sheet: &str, columns: &[(Field, &str)]| {
+        let columns = columns.iter().map(|(field, name)| (*field, (*name).to_owned())).collect();
+        let done = run(sheet.as_bytes(), &Request { columns, ..request() });
+        assert_eq!(lines(&done.errors), [""; 0], "{sheet}");
+        done.added[0].clone()
+    };
+    let numbered = "Bay,MAC 1,MAC 2,MAC 3\n1,52:54:00:01:00:01,52:54:00:02:00:01,52:54:00:09:00:01\n";
+    assert!(with(numbered, &[(Field::Bmc, "MAC 3")]).replace('"', "").contains("bmc-mac: 52:54:00:09:00:01"));
+    let double = "Bay,Serial Number,Serial Number\n1,SNX1A77,BB1A77\n";
+    let line = with(double, &[(Field::Product, "#2"), (Field::Board, "#3")]);
+    assert!(line.contains("board-serial: BB1A77, product-serial: SNX1A77"), "{line}");
+    let models = "Bay,Serial,IPMI,NIC,GUID\n1,SNX1A77,10.0.0.1,Intel X710-DA2,0002:c903:0012:3456\n";
+    assert!(with(models, &[]).ends_with("role: compute, product-serial: SNX1A77}"));
+    let none = "Bay,Serial,MAC\n1,SNX1A77,52:54:00\n";
+    assert!(with(none, &[(Field::Unused, "MAC")]).ends_with("product-serial: SNX1A77}"));
+    let hpe = "Service Tag,iLO MAC Address,Embedded LOM MAC 1,Bay Number\n\
+               CZ1,52:54:00:09:00:01,52:54:00:01:00:01,\"1,00\"\n";
+    let line = with(&hpe.replace("CZ1", "CZ20221"), &[]).replace('"', "");
+    assert!(
+        line.contains("product-serial: CZ20221, macs: [52:54:00:01:00:01], bmc-mac: 52:54:00:09:00:01"),
+        "{line}"
+    );
+}
+
+#[test]
+fn rows_of_other_racks_are_noted_and_equal_problems_folded() {
+    let racks = "Rack,Bay,Serial\nR14,1,SNX1A77\nR13,1,SNX2A77\nR13,2,SNX3A77\n";
+    let done = run(racks.as_bytes(), &request());
+    assert_eq!((done.added.len(), done.errors.len()), (1, 0));
+    assert!(done.notes[0].starts_with("2 rows are for other racks and were skipped: R13 (2)"));
+    let rows: String = (0..31).map(|n| format!("x{n},SNX{n:03}A\n")).collect();
+    let done = run(format!("Bay,Serial\n{rows}").as_bytes(), &request());
+    assert_eq!(done.errors.len(), 5);
+    assert_eq!(done.errors[4].why.as_deref(), Some("26 more rows have the same, in lines 7 to 32"));
 }

@@ -34,7 +34,8 @@ pub struct ImportArgs {
     #[arg(long, value_name = "PATTERN", default_value = "{rack}-b{bay:02}")]
     pub name: String,
 
-    /// What a column is: rack, bay, board-serial, product-serial, uuid, mac or bmc-mac.
+    /// What a column is: rack, bay, board-serial, product-serial, uuid, mac, bmc-mac or none,
+    /// by its header or its number: `mac=#3`.
     #[arg(long, value_name = "FIELD=HEADER", value_parser = column)]
     pub column: Vec<(Field, String)>,
 
