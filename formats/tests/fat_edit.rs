@@ -72,7 +72,7 @@ impl Medium for Disk {
     fn write(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
         self.step()?;
         let at = usize::try_from(at).unwrap();
-        assert!(at % 512 == 0 && bytes.len() % 512 == 0, "{} bytes at {at}", bytes.len());
+        assert!(at % 512 == 0 && bytes.len().is_multiple_of(512), "{} bytes at {at}", bytes.len());
         self.view.borrow_mut()[at..at + bytes.len()].copy_from_slice(bytes);
         let sectors = bytes.chunks(512).enumerate().map(|(n, s)| (at + n * 512, s.try_into().unwrap()));
         self.cache.borrow_mut().extend(sectors);
@@ -171,7 +171,7 @@ fn complaints(dir: &Path, bytes: &[u8]) -> Vec<String> {
     let out = Command::new("fsck.fat").arg("-n").arg(&image).env("PATH", path).output().unwrap();
     let said = String::from_utf8(out.stdout).unwrap();
     let lines = said.lines().map(str::to_owned).filter(|line| {
-        !line.starts_with("fsck.fat ") && !(line.contains(" files, ") && line.contains(" clusters"))
+        !(line.starts_with("fsck.fat ") || line.contains(" files, ") && line.contains(" clusters"))
     });
     lines.collect()
 }
@@ -273,7 +273,7 @@ fn some_change(luck: &mut Luck, files: &Files, cluster: u64) -> Change {
         }
         _ => {
             let len = [0, 1, cluster, cluster + 1, 3 * cluster, 9_999][some(luck, 6)];
-            let bytes = fill(usize::try_from(len).unwrap(), u8::try_from(luck.below(250)).unwrap().into());
+            let bytes = fill(usize::try_from(len).unwrap(), u8::try_from(luck.below(250)).unwrap());
             Change::Put(names[some(luck, names.len())].into(), bytes)
         }
     }

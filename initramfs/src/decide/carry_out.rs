@@ -66,7 +66,7 @@ pub trait Host {
 #[derive(Debug)]
 pub enum End {
     /// The booted image runs, from this disk if any.
-    Runs(Option<Found>),
+    Runs(Option<Box<Found>>),
     /// It runs from memory.
     Live(Live),
     /// The sled restarts into another image.
@@ -107,21 +107,21 @@ pub fn carry_out(
             Next::Run => {
                 host.complete();
                 remember(host, &mut history, |history| history.boots(booted, true));
-                Ok(End::Runs(found))
+                Ok(End::Runs(found.map(Box::new)))
             }
             Next::Live => host.live().map(End::Live),
             Next::Install => {
                 let found = host.install()?;
                 let mut history = host.history();
                 remember(host, &mut history, |history| history.boots(booted, true));
-                Ok(End::Runs(Some(found)))
+                Ok(End::Runs(Some(Box::new(found))))
             }
             Next::Repair(disk) => {
                 remember(host, &mut history, |history| history.repairs(booted));
                 match host.repair(&disk) {
                     Ok(found) => {
                         remember(host, &mut history, |history| history.boots(booted, true));
-                        Ok(End::Runs(Some(found)))
+                        Ok(End::Runs(Some(Box::new(found))))
                     }
                     Err(failure) => {
                         host.warn(&format!("the slot on {disk} stays damaged: {failure}"));
@@ -147,7 +147,7 @@ pub fn carry_out(
                     Err(failure) => {
                         host.warn(&format!("{failure}; the running image stays"));
                         remember(host, &mut history, |history| history.boots(booted, false));
-                        Ok(End::Runs(found))
+                        Ok(End::Runs(found.map(Box::new)))
                     }
                 }
             }
@@ -159,7 +159,7 @@ pub fn carry_out(
                     failed.into_iter().for_each(|wanted| history.failed(&wanted.image.root_hash.0));
                     history.boots(booted, false);
                 });
-                Ok(End::Runs(found))
+                Ok(End::Runs(found.map(Box::new)))
             }
             Next::GiveWay(disk) => {
                 remember(host, &mut history, |history| history.failed(booted));

@@ -228,7 +228,7 @@ mod tests {
         );
         unit(&mut f, "reset.service", "[Service]\nExecStart=/usr/sbin/old\n");
         f.file(
-            &format!("etc/systemd/system/reset.service.d/site.conf"),
+            "etc/systemd/system/reset.service.d/site.conf",
             "[Service]\nExecStart=\nExecStart=/usr/sbin/there\n",
         );
         unit(

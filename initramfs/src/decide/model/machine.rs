@@ -184,7 +184,7 @@ impl Sled {
 
     fn root_of(&self, disk: &str) -> Option<Guid> {
         let Content::Gpt(table) = self.disk(disk)?.content else { return None };
-        table.partitions.iter().find(|p| p.name == Role::Root.label()).map(|p| p.guid.clone())
+        table.partitions.iter().find(|p| p.name == Role::Root.label()).map(|p| p.guid)
     }
 
     /// Firmware and systemd-boot: which image is started, and from which disk.
@@ -251,7 +251,7 @@ impl Sled {
         if let Some(root) = &root
             && self.power.operation().is_ok()
         {
-            self.roots.entry(root.clone()).or_default().1 = Some(named);
+            self.roots.entry(*root).or_default().1 = Some(named);
         }
         let document = &releases[named].image;
         let install = self.install.clone();
@@ -260,7 +260,7 @@ impl Sled {
         match carry_out(&mut host, wanted, &hash, &slot, found, None) {
             Ok(End::Restart) => Outcome::Restart,
             Ok(End::Live(_)) => Outcome::Ready(booted),
-            Ok(End::Runs(found)) => self.system(booted, found, behaviour),
+            Ok(End::Runs(found)) => self.system(booted, found.map(|found| *found), behaviour),
             Err(failure) => {
                 self.says(format!("  {failure}"));
                 Outcome::Refused(failure.code)
@@ -446,7 +446,7 @@ impl Host for Real<'_> {
             return Ok(());
         }
         if let Some(root) = &self.root {
-            self.sled.roots.entry(root.clone()).or_default().0 = history.clone();
+            self.sled.roots.entry(*root).or_default().0 = history.clone();
         }
         Ok(())
     }
@@ -495,7 +495,7 @@ impl Host for Real<'_> {
         if let Some(root) = &self.root
             && self.sled.power.operation().is_ok()
         {
-            self.sled.roots.entry(root.clone()).or_default().1 = Some(self.named);
+            self.sled.roots.entry(*root).or_default().1 = Some(self.named);
         }
         Ok(found)
     }

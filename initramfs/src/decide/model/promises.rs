@@ -181,6 +181,7 @@ fn event(releases: usize) -> impl Strategy<Value = Event> {
         4 => (0_u64..1200, any::<u64>()).prop_map(|(after, luck)| Event::Cut { after, luck }),
         3 => (0..releases).prop_map(Event::Document),
         1 => any::<bool>().prop_map(Event::Server),
+        1 => any::<bool>().prop_map(Event::Network),
         1 => (0..releases, 0_u64..6).prop_map(|(release, block)| Event::Rot { release, block }),
     ]
 }
