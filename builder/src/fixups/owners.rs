@@ -87,9 +87,12 @@ fn matching(edit: &Edit<'_>, pattern: &str) -> Vec<TreePath> {
     all.filter(|path| glob.matches(path.as_bytes())).cloned().collect()
 }
 
-/// Files a postinst would change: those of packages, by the table. Of those that the
-/// recipe speaks of it does not.
+/// Files a postinst would change: those of packages, by the table, when the package with the
+/// postinst is in the image. Of those that the recipe speaks of it does not.
 fn applies(edit: &Edit<'_>, context: &Context<'_>, entry: &Override) -> Vec<TreePath> {
+    if !context.scripts.iter().any(|script| script.package == entry.package) {
+        return Vec::new();
+    }
     let speaks: Vec<Glob> =
         context.recipe.attributes.keys().filter_map(|pattern| Glob::parse(pattern).ok()).collect();
     let mut paths = matching(edit, entry.paths);
@@ -222,6 +225,8 @@ mod tests {
     #[test]
     fn files_that_are_there_get_what_their_postinst_gives() {
         let mut f = Fixture::new();
+        f.scripts =
+            ["cron", "frr", "iputils-ping", "lldpd"].map(|name| (name.to_owned(), String::new())).into();
         f.recipe.users = vec![user("_lldpd", 991, None), user("frr", 900, None)];
         for file in ["usr/sbin/lldpcli", "usr/bin/ping", "etc/frr/daemons"] {
             f.file(file, "");
@@ -240,6 +245,8 @@ mod tests {
         assert_eq!(capability.len(), 20);
 
         let mut f = Fixture::new();
+        f.scripts =
+            ["cron", "frr", "iputils-ping", "lldpd"].map(|name| (name.to_owned(), String::new())).into();
         f.file("usr/bin/crontab", "");
         let error = f.run(run).unwrap_err().to_string();
         assert!(error.contains("group crontab: /usr/bin/crontab"), "{error}");
@@ -251,6 +258,8 @@ mod tests {
     #[test]
     fn the_recipe_has_the_last_word_on_all_names_of_a_file() {
         let mut f = Fixture::new();
+        f.scripts =
+            ["cron", "frr", "iputils-ping", "lldpd"].map(|name| (name.to_owned(), String::new())).into();
         f.file("usr/bin/crontab", "");
         f.file("usr/bin/tool", "");
         let link = Kind::Hardlink(TreePath::parse(b"usr/bin/tool").unwrap());
