@@ -334,7 +334,7 @@ impl Boot<'_> {
             End::Live(live) => outcome.live = live.bytes,
             End::Restart => {
                 self.report(outcome, "restart", None);
-                handover::restart(log, "starts the other image");
+                handover::restart(log, "starts another image");
             }
         }
         if var.is_none() && usr.slot == Slot::None && outcome.live > 0 {

@@ -6,7 +6,7 @@
 
 use crate::failure::{Code, Failure};
 use crate::options::RootHash;
-use formats::verity::{Superblock, Tree, device_bytes, hex};
+use formats::verity::{Superblock, hex};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -93,34 +93,6 @@ fn strict(params: &str) -> String {
     format!("{} {} {}", fixed.join(" "), options.len(), options.join(" "))
 }
 
-/// Reads a whole /usr against its tree: the first block that does not match or does not
-/// read, or nothing when all is as the root hash says.
-///
-/// # Errors
-/// [`Code::VeritySuperblock`] when the tree itself cannot be used.
-pub fn rot(data: &Path, verity: &Path, bytes: u64, hash: &RootHash) -> Result<Option<u64>, Failure> {
-    let fail = |what: &dyn std::fmt::Display| {
-        Failure::new(Code::VeritySuperblock, format!("{}: {what}", verity.display()))
-    };
-    // What the superblock says it covers is not believed beyond the partition.
-    let blocks = bytes / formats::verity::BLOCK;
-    let open =
-        |path: &Path| File::open(path).map_err(|e| fail(&format!("{} does not open ({e})", path.display())));
-    let mut block = [0; 512];
-    let tree = open(verity)?;
-    tree.read_exact_at(&mut block, 0).map_err(|e| fail(&e))?;
-    let covered = Superblock::parse(&block).map_err(|e| fail(&e))?.data_blocks;
-    let length = Some(covered).filter(|covered| *covered <= blocks).and_then(device_bytes);
-    let length = length.and_then(|length| usize::try_from(length).ok());
-    let length = length.ok_or_else(|| fail(&format!("covers {covered} blocks of {blocks}")))?;
-    let mut all = vec![0; length];
-    tree.read_exact_at(&mut all, 0).map_err(|e| fail(&e))?;
-    let tree = Tree::verify(all, hash.bytes()).map_err(|e| fail(&e))?;
-    let data = open(data)?;
-    let good = tree.good_blocks(&|at, buffer| data.read_exact_at(buffer, at));
-    Ok((good < tree.blocks()).then_some(good))
-}
-
 /// Takes the mapping away again, to try another partition.
 pub fn close() {
     // If it stays, making the next one fails and says so.
@@ -161,38 +133,6 @@ mod tests {
         assert_eq!(strict(&armed), armed);
         let other = format!("{table} 1 check_at_most_once");
         assert_eq!(strict(&other), format!("{table} 2 check_at_most_once panic_on_corruption"));
-    }
-
-    #[test]
-    fn a_slot_read_whole_says_where_it_rots() {
-        let dir = tempfile::tempdir().unwrap();
-        let (usr, verity) = (dir.path().join("usr"), dir.path().join("verity"));
-        let data: Vec<u8> = (0..200_u8).flat_map(|n| [n; 4096]).collect();
-        let built = formats::verity::build(&data[..], [9; 32], [1; 16]).unwrap();
-        let mut tree = Vec::new();
-        built.write(&mut tree).unwrap();
-        let hash = RootHash::from_bytes(built.root);
-        let look = |data: &[u8], tree: &[u8]| {
-            std::fs::write(&usr, data).unwrap();
-            std::fs::write(&verity, tree).unwrap();
-            // The partition is larger than the image.
-            rot(&usr, &verity, data.len() as u64 + 8192, &hash)
-        };
-        assert_eq!(look(&data, &tree).unwrap(), None);
-        for block in [0, 63, 64, 199] {
-            let mut rotten = data.clone();
-            rotten[block * 4096 + 100] ^= 1;
-            assert_eq!(look(&rotten, &tree).unwrap(), Some(block as u64));
-        }
-        // A disk that ends too early.
-        assert_eq!(look(&data[..4096 * 150], &tree).unwrap_err().code, Code::VeritySuperblock);
-        // A tree that was damaged, or makes promises of more than there is.
-        let mut bent = tree.clone();
-        bent[4096 + 5] ^= 1;
-        assert_eq!(look(&data, &bent).unwrap_err().code, Code::VeritySuperblock);
-        let mut huge = tree.clone();
-        huge[72..80].copy_from_slice(&u64::MAX.to_le_bytes());
-        assert_eq!(look(&data, &huge).unwrap_err().code, Code::VeritySuperblock);
     }
 
     #[test]

@@ -184,7 +184,7 @@ fn refused(refuse: Refuse, why: Option<Failure>, wanted: Option<Wanted<'_>>, boo
         (Refuse::OtherImage, Some(Wanted { image, .. })) => Failure::new(
             Code::OtherImage,
             format!(
-                "the document asks for {} {} ({}), the kernel that was started is of {hash}",
+                "it asks for {} {} ({}), the kernel that was started is of {hash}",
                 image.name, image.version, image.root_hash
             ),
         ),

@@ -64,7 +64,7 @@ fn an_installed_sled_comes_up_alone_updates_itself_and_takes_no_older_document()
     println!("{}", said(&all));
     assert!(all.contains("metadata: r1-b07 generation 2 from "), "{}", said(&all));
     assert!(all.contains("beside the image of the other slot"), "{}", said(&all));
-    assert!(all.contains("reboots now: starts the new image"), "{}", said(&all));
+    assert!(all.contains("reboots now: starts another image"), "{}", said(&all));
 
     // Somebody plays the first document back. The sled has seen the second, which it stored.
     std::fs::remove_dir_all(&documents).expect("it was compiled");

@@ -56,7 +56,7 @@ suite! {
     }
     image::wrong_root_hash {
         "The document names another root hash than the kernel that was started",
-        "SLED-106 the document asks for another image than the one that was started: the document of r1-b07 asks for compute …, the kernel that was started is of …",
+        "SLED-106 the document asks for another image than the one that was started: it asks for compute …, the kernel that was started is of …",
         "reboots after `sledos.onfail-delay=`"
     }
     image::hash_tree_of_another_image {
