@@ -153,8 +153,11 @@ fn disk_full() {
     let case = Case::new("");
     let mount = case.path("small");
     fs::create_dir(&mount).unwrap();
-    let status =
-        Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"]).arg(&mount).status().unwrap();
+    let status = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=64m,mode=0755", "tmpfs"])
+        .arg(&mount)
+        .status()
+        .unwrap();
     assert!(status.success(), "this test mounts a tmpfs and runs as root");
     let output = case.command(&["--output", "small", "--progress", "none"]).output().unwrap();
     let left: Vec<_> = fs::read_dir(&mount).unwrap().map(|e| e.unwrap().path()).collect();
@@ -172,7 +175,7 @@ fn disk_full_in_the_disk_image() {
     let rest = all.iter().filter(|file| !file.ends_with("disk.raw")).map(|f| f.metadata().unwrap().len());
     let mount = case.path("small");
     fs::create_dir(&mount).unwrap();
-    let size = format!("size={}", rest.sum::<u64>() + (4 << 20));
+    let size = format!("mode=0755,size={}", rest.sum::<u64>() + (4 << 20));
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&mount).status();
     assert!(mounted.unwrap().success(), "this test mounts a tmpfs and runs as root");
     let output = case.command(&["--output", "small", "--progress", "none"]).output().unwrap();
@@ -285,7 +288,7 @@ fn locks() {
     case.refused(&[], 6, &["compute.lock is no valid lock", "compute.lock:5:8", "sledos lock"]);
     fs::write(case.path("recipes/compute.lock"), [0xff, 0xfe, 0]).unwrap();
     case.refused(&[], 6, &["compute.lock is no valid lock", "UTF-8", "sledos lock"]);
-    Case::new("packages: [nano]\n").refused(&[], 6, &["the lock is older than the recipe: +nano"]);
+    Case::new("packages: [ed]\n").refused(&[], 6, &["the lock is older than the recipe: +ed"]);
 }
 
 #[test]

@@ -21,7 +21,8 @@ use metadata::document::Image;
 /// Root hash of an image: its identity.
 pub type Hash = [u8; 32];
 
-/// How often a slot that does not read is written again before its image counts as failed.
+/// How often a slot is written again, without its image getting ready in between, before the
+/// other image is started.
 pub const REPAIRS: u32 = 2;
 
 /// Where the /usr of the kernel that was started is.
@@ -121,8 +122,9 @@ pub fn decide(facts: &Facts<'_>) -> Next {
             Slot::Mounted(_) => Next::Run,
             Slot::None if install => Next::Install,
             Slot::Rotten(disk) if install => {
-                let tried = facts.history.of(facts.booted).repairs >= REPAIRS;
-                if tried || facts.unrepaired { without(facts, disk) } else { Next::Repair(disk.clone()) }
+                // What rots again and again gives way, if there is something else.
+                let often = facts.history.of(facts.booted).repairs >= REPAIRS && facts.other;
+                if often || facts.unrepaired { without(facts, disk) } else { Next::Repair(disk.clone()) }
             }
             Slot::Rotten(_) | Slot::None => Next::Live,
         },

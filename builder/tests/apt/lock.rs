@@ -45,7 +45,8 @@ fn a_recipe_becomes_a_lock_file() {
     assert_eq!(because, expected.map(|(name, why)| (name, why.to_owned())));
     assert_eq!(made.timestamp, 1_740_787_200);
     assert_eq!(made.releases[0].signed_by, repo.key.fingerprint);
-    let unreviewed = BTreeMap::from([("libssl".into(), "postinst 2: adduser --system ssl".into())]);
+    let unreviewed =
+        BTreeMap::from([("libssl".into(), "postinst 2: adduser --system ssl; runs adduser".into())]);
     assert_eq!(made.unreviewed, unreviewed);
     assert_eq!(Lock::read(&path_of(&recipe)).unwrap(), made);
     // The same again is the same file.

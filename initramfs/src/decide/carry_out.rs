@@ -116,21 +116,21 @@ pub fn carry_out(
                 remember(host, &mut history, |history| history.boots(booted, true));
                 Ok(End::Runs(Some(Box::new(found))))
             }
-            Next::Repair(disk) => {
-                remember(host, &mut history, |history| history.repairs(booted));
-                match host.repair(&disk) {
-                    Ok(found) => {
-                        remember(host, &mut history, |history| history.boots(booted, true));
-                        Ok(End::Runs(Some(Box::new(found))))
-                    }
-                    Err(failure) => {
-                        host.warn(&format!("the slot on {disk} stays damaged: {failure}"));
-                        unrepaired = true;
-                        why = Some(failure);
-                        continue;
-                    }
+            Next::Repair(disk) => match host.repair(&disk) {
+                Ok(found) => {
+                    remember(host, &mut history, |history| {
+                        history.repaired(booted);
+                        history.boots(booted, true);
+                    });
+                    Ok(End::Runs(Some(Box::new(found))))
                 }
-            }
+                Err(failure) => {
+                    host.warn(&format!("the slot on {disk} stays damaged: {failure}"));
+                    unrepaired = true;
+                    why = Some(failure);
+                    continue;
+                }
+            },
             Next::Update(disk) | Next::Switch(disk) => {
                 let into = wanted.map_or(*booted, |wanted| wanted.image.root_hash.0);
                 let done = match chance {

@@ -84,8 +84,8 @@ impl History {
         self.change(hash, |past| past.failed = true);
     }
 
-    /// The slot of an image is about to be written again.
-    pub fn repairs(&mut self, hash: &Hash) {
+    /// The slot of an image was written again.
+    pub fn repaired(&mut self, hash: &Hash) {
         self.change(hash, |past| past.repairs = past.repairs.saturating_add(1));
     }
 

@@ -15,7 +15,7 @@ fn indexes(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     for entry in fs::read_dir(dir).expect("it was made a moment ago") {
         let path = entry.expect("it can be read").path();
         let name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
-        if path.is_file() {
+        if path.is_file() && name.starts_with("modules.") {
             let mut bytes = fs::read(&path).expect("it can be read");
             if name == "modules.symbols" {
                 let mut lines: Vec<_> = bytes.split_inclusive(|byte| *byte == b'\n').collect();

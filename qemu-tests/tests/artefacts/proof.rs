@@ -76,6 +76,8 @@ fn cpio_reads_the_same_initramfs() {
     let uki = Image::open(&artefact("compute.efi")).expect("it is a UKI");
     let mut ours = ours(&uki.initramfs().expect("it has one").tree);
     let mut theirs = theirs(initramfs());
+    // Microcode is in an archive of its own, in front of the frame that theirs comes from.
+    ours.retain(|path, _| path != "kernel" && !path.starts_with("kernel/"));
     // cpio unpacks into a directory that is there already.
     ours.remove("");
     theirs.remove("");

@@ -139,15 +139,27 @@ impl<'a> Clauses<'a> {
         Clauses { pool, request, settled: names.collect(), interned: RefCell::default() }
     }
 
+    /// Any of a root's candidates, which may be of several names.
     fn root(&self, root: &Root) -> ConditionalRequirement {
-        let name = Asked::parse(&root.text).name;
         let asked = Asked::parse(&root.text);
         let version = asked.version.map(|version| format!("(= {version})"));
         let release = asked.release.map(|release| format!("(from {release})"));
         let text = [version, release].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        let mut groups: Vec<(&str, Vec<u32>)> = Vec::new();
+        for id in &root.candidates {
+            let name = self.pool.get(*id).record.name;
+            match groups.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, ids)) => ids.push(*id),
+                None => groups.push((name, vec![*id])),
+            }
+        }
+        if groups.is_empty() {
+            groups.push((asked.name, Vec::new()));
+        }
         let mut interned = self.interned.borrow_mut();
-        let set = interned.set(name, root.candidates.clone(), text);
-        interned.requirement(vec![set])
+        let text = |name: &str| if name == asked.name { text.clone() } else { String::new() };
+        let sets = groups.into_iter().map(|(name, ids)| interned.set(name, ids, text(name))).collect();
+        interned.requirement(sets)
     }
 
     /// An entry of Depends; `None` when the image provides it.

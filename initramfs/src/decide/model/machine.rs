@@ -99,6 +99,9 @@ pub(super) struct Sled {
     pub(super) wanted: usize,
     pub(super) server: bool,
     pub(super) firmware: Firmware,
+    /// The release that a variable of the firmware starts whatever loader.conf says, and that
+    /// does not let itself be removed.
+    pub(super) pinned: Option<usize>,
     pub(super) install: Install,
     /// What lies on each ROOT: what is remembered of images, and the document's release.
     pub(super) roots: BTreeMap<Guid, (History, Option<usize>)>,
@@ -143,6 +146,7 @@ impl Sled {
             wanted: 0,
             server: true,
             firmware: Firmware::Disks,
+            pinned: None,
             install,
             roots: BTreeMap::new(),
             usr: Arc::new(usr),
@@ -195,7 +199,10 @@ impl Sled {
         }
         for drive in self.drives.iter().filter(|drive| drive.present) {
             let Some(menu) = firmware::menu(&drive.memory, BOOT_LOADER) else { continue };
-            let Some(entry) = menu.chosen.and_then(|at| menu.entries.get(at)) else { continue };
+            let pinned = self.pinned.map(|release| self.releases[release].image.root_hash.0);
+            let pinned = menu.entries.iter().find(|entry| pinned.is_some() && entry.hash == pinned);
+            let chosen = || menu.chosen.and_then(|at| menu.entries.get(at));
+            let Some(entry) = pinned.or_else(chosen) else { continue };
             if let Some(new) = firmware::counted(entry) {
                 rename(&drive.memory, &entry.file, &new);
             }

@@ -116,6 +116,20 @@ fn an_update_goes_to_the_disk_the_sled_runs_from() {
 }
 
 #[test]
+fn a_sled_whose_firmware_starts_another_image_restarts_once() {
+    let mut sled = installed(&[Good]);
+    sled.happens(Event::Pinned(Some(0)));
+    sled.happens(Event::Document(1));
+    assert_eq!(sled.boot(), Outcome::Restart, "{}", sled.tell());
+    for _ in 0..3 {
+        assert_eq!(sled.boot(), Outcome::Ready(0), "{}", sled.tell());
+    }
+    // Somebody removes the variable, and the document names the image anew.
+    sled.happens(Event::Pinned(None));
+    assert_eq!(sled.happens(Event::Boot), Some(Outcome::Ready(1)), "{}", sled.tell());
+}
+
+#[test]
 fn a_slot_that_rots_is_written_again_or_gives_way() {
     for (server, other, end) in
         [(true, false, Outcome::Ready(0)), (true, true, Outcome::Ready(1)), (false, true, Outcome::Ready(0))]
@@ -141,10 +155,9 @@ fn what_is_broken_on_purpose_is_found() {
             Broken::UpdateChoosesDisk,
             vec![Event::Present(0, true), Event::Document(1), Event::Boot, Event::Boot],
         ),
-        (Broken::Forgets, vec![Event::Present(0, true), Event::Document(1), Event::Boot, Event::Boot]),
+        (Broken::Forgets, vec![Event::Pinned(Some(0)), Event::Document(1), Event::Boot]),
     ] {
-        let all = [Good, if broken == Broken::Forgets { NeverReady } else { Good }];
-        let mut sled = Sled::new(2, &releases(&all), first_disk());
+        let mut sled = Sled::new(2, &releases(&[Good, Good]), first_disk());
         sled.happens(Event::Present(0, false));
         sled.happens(Event::Boot);
         sled.broken = Some(broken);
@@ -181,7 +194,7 @@ fn event(releases: usize) -> impl Strategy<Value = Event> {
         4 => (0_u64..1200, any::<u64>()).prop_map(|(after, luck)| Event::Cut { after, luck }),
         3 => (0..releases).prop_map(Event::Document),
         1 => any::<bool>().prop_map(Event::Server),
-        1 => any::<bool>().prop_map(Event::Network),
+        1 => prop::option::of(0..releases).prop_map(Event::Pinned),
         1 => (0..releases, 0_u64..6).prop_map(|(release, block)| Event::Rot { release, block }),
     ]
 }
@@ -203,6 +216,8 @@ proptest! {
         }
         // In the end everything is well again, and so is the sled.
         sled.happens(Event::Server(true));
+        sled.happens(Event::Pinned(None));
+        sled.happens(Event::Network(false));
         sled.happens(Event::Document(0));
         let outcome = sled.happens(Event::Boot);
         prop_assert!(matches!(outcome, Some(Outcome::Ready(_))), "ready without a hand\n{}", sled.tell());

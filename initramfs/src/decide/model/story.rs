@@ -23,6 +23,8 @@ pub(super) enum Event {
     Server(bool),
     /// Firmware tries the network first, or the disks.
     Network(bool),
+    /// A variable of the firmware starts this release, if there is one.
+    Pinned(Option<usize>),
     /// This drive is not seen until further notice, or is again.
     Present(usize, bool),
     /// A block of this release's slot changes by itself.
@@ -50,6 +52,7 @@ impl Sled {
             Event::Network(first) => {
                 self.firmware = if first { Firmware::NetworkFirst } else { Firmware::Disks };
             }
+            Event::Pinned(release) => self.pinned = release,
             Event::Present(drive, present) => {
                 if let Some(drive) = self.drives.get_mut(drive) {
                     drive.present = present;
