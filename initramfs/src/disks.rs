@@ -7,7 +7,7 @@ mod prefer;
 
 pub use describe::{Description, describe, names};
 pub use find::{Found, find};
-pub use look::{Edges, device_of, edges, is_read_only, known_partitions, look, look_at, node};
+pub use look::{Edges, device_of, edges, edges_of, is_read_only, known_partitions, look, look_at, node};
 
 pub use prefer::{Preferred, prefer};
 

@@ -103,7 +103,16 @@ pub struct Edges {
 /// # Errors
 /// The kernel's.
 pub fn edges(disk: &str, start: u64, bytes: u64) -> io::Result<Edges> {
-    let file = File::open(node(disk))?;
+    edges_of(&node(disk), start, bytes)
+}
+
+/// As [`edges`], through a device node. A disk and its partitions have caches of their own: what
+/// was written through one is for certain read through that one only.
+///
+/// # Errors
+/// The kernel's.
+pub fn edges_of(node: &Path, start: u64, bytes: u64) -> io::Result<Edges> {
+    let file = File::open(node)?;
     let len = usize::try_from(bytes.min(EDGE)).unwrap_or(0);
     let (mut head, mut tail) = (vec![0; len], vec![0; len]);
     file.read_exact_at(&mut head, start)?;

@@ -214,7 +214,7 @@ fn one(entry: &Entry, set: &DiskSet, bay: u32, partition: &Partition) -> Result<
     execute::still_has(disk, partition).map_err(|e| e.to_string())?;
     let node = disks::device_of(disk, partition).map_err(|e| format!("no partition ({e})"))?;
     let mount = set.mount_point(&entry.set, bay);
-    let mut kind = look(disk, partition)?;
+    let mut kind = look(&node, partition)?;
     let mut formatted = false;
     if partition.attributes & FRESH != 0 {
         // A partition whose filesystem was never used: that of a run that was cut off is
@@ -226,7 +226,10 @@ fn one(entry: &Entry, set: &DiskSet, bay: u32, partition: &Partition) -> Result<
                 return Err(format!("the partition is new and {kind} all the same"));
             }
             format(&node, set.filesystem, &label)?;
-            kind = look(disk, partition)?;
+            kind = look(&node, partition)?;
+            if !matches!(kind, Content::Filesystem(made) if made == set.filesystem) {
+                return Err(format!("mkfs ended well, and the partition {kind}"));
+            }
         }
         execute::formatted(disk, partition).map_err(|e| Log::chain(&e))?;
         formatted = true;
@@ -272,8 +275,9 @@ impl std::fmt::Display for Content {
     }
 }
 
-fn look(disk: &str, partition: &Partition) -> Result<Content, String> {
-    let edges = disks::edges(disk, partition.start, partition.size);
+/// Looks through the partition's node, as mkfs writes.
+fn look(node: &Path, partition: &Partition) -> Result<Content, String> {
+    let edges = disks::edges_of(node, 0, partition.size);
     let edges = edges.map_err(|e| format!("does not read ({e})"))?;
     Ok(match probe(partition.size, &edges.head, &edges.tail) {
         None => Content::Nothing,

@@ -10,8 +10,10 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use syscalls::loopdev::{self, Loop};
 
-/// Where the image lies. Below /run, which goes along to the image's init.
-const AT: &str = "/run/sledos/live";
+/// Where the image lies. Below /run, which goes along to the image's init; what is below
+/// /run/initramfs, systemd leaves to the shutdown program (systemd.mount(5), "Default
+/// Dependencies": it is from the initrd).
+const AT: &str = "/run/initramfs/live";
 /// What the boot and the image's init need beside the image, in bytes.
 const RESERVE: u64 = 192 << 20;
 /// What a tmpfs needs beside what is in it, in bytes.
@@ -45,7 +47,7 @@ impl Live {
 /// [`Error::Memory`] before anything is fetched; else when the source gives up, and
 /// the kernel's.
 pub fn live(job: &Job<'_>) -> Result<Live, Error> {
-    for dir in ["/run/sledos", AT] {
+    for dir in ["/run/initramfs", AT] {
         Action::mkdir(dir).run().map_err(|source| Error::Live { doing: "make the directory", source })?;
     }
     live_at(job, Path::new(AT))
