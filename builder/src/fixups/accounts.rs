@@ -149,6 +149,7 @@ mod tests {
         f.file("usr/lib/sysusers.d/x.conf", "# c\ng shadow 42 -\nu surprise - \"S\"\n");
         f.file("usr/lib/sysusers.d/y.conf", "u! second -\ng \"third\" -\nm surprise fourth\n");
         f.file("usr/bin/crontab", "");
+        f.scripts = vec![("cron".into(), String::new())];
         f.file("usr/lib/systemd/system/munge.service", "[Service]\nUser=munge\n");
         f.recipe.enable.insert("munge.service".into(), Vec::new());
         let all = f.run(run).unwrap_err().to_string();
