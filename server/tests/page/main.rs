@@ -77,14 +77,6 @@ fn the_page_shows_the_racks_live_and_to_everybody() {
     browser.screenshot("racks.png");
     browser.accessible("the racks");
 
-    // A bay that has a sled is bound only by somebody who has read that its hardware is retired.
-    browser.run("const form = document.querySelector('form.bind'); form.rack.value = 'r01'; form.bay.value = 1; form.bay.dispatchEvent(new Event('input'))");
-    browser.until(
-        "a warning",
-        "const form = document.querySelector('form.bind'); const warning = form.querySelector('.warning'); \
-         return !warning.hidden && warning.textContent.includes('r01-b01') && !form.checkValidity()",
-    );
-
     // Live: a cell changes without the page being asked for again.
     let word = "return document.querySelector('[data-sled=r01-b01] .word').textContent";
     let before = Instant::now();
