@@ -4,7 +4,8 @@
 //! SSH, [`console`] looks for trouble in what it printed, [`judge`] runs other
 //! people's tools on artefacts, [`docker`] makes a container image, [`fleet`] a fleet with
 //! its key. [`rack`] is a network with a DHCP server and a provisioning server ([`web`])
-//! in a [`namespace`], [`bmc`] a BMC, [`program`] is `sledos` for an image, [`turn`] how many machines run at once.
+//! in a [`namespace`], [`bmc`] a BMC, [`program`] is `sledos` for an image, [`turn`] how many machines run at once,
+//! [`scratch`] a test's own directory.
 #![forbid(unsafe_code)]
 
 pub mod bmc;
@@ -17,5 +18,6 @@ pub mod judge;
 pub mod namespace;
 pub mod program;
 pub mod rack;
+pub mod scratch;
 pub mod turn;
 pub mod web;

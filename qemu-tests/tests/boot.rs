@@ -3,10 +3,11 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use qemu_tests::guest::{Guest, Key, POWER_OFF};
+use qemu_tests::scratch::Scratch;
 use qemu_tests::turn::Turn;
 use qemu_tests::{console, docker, image};
 use sledos::artefacts::Image;
@@ -18,12 +19,8 @@ const DISK: u64 = 6 << 30;
 /// From power-on to PID 1's verdict.
 const VERDICT: Duration = Duration::from_secs(240);
 
-/// A directory of a test's own; consoles stay there for people to read.
-fn scratch(name: &str) -> PathBuf {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = std::fs::remove_dir_all(&dir);
-    std::fs::create_dir_all(&dir).expect("cargo's scratch directory can be written");
-    dir
+fn scratch(name: &str) -> Scratch {
+    Scratch::new(Path::new(env!("CARGO_TARGET_TMPDIR")).join("boot").join(name))
 }
 
 fn compute() -> &'static Path {

@@ -4,10 +4,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use qemu_tests::scratch::Scratch;
 use qemu_tests::{image, judge};
 use serde_json::Value;
 use sledos::artefacts::Image;
@@ -24,18 +25,15 @@ fn shell(package: &str, script: &str, args: &[&Path]) -> String {
     judge::run(&format!("{package} (or bash)"), "bash", flags.into_iter().chain(args.iter().copied()))
 }
 
-fn scratch(name: &str) -> PathBuf {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cookbook").join(name);
-    let _ = fs::remove_dir_all(&dir);
-    fs::create_dir_all(&dir).expect("cargo's scratch directory can be written");
-    dir
+fn scratch(name: &str) -> Scratch {
+    Scratch::new(Path::new(env!("CARGO_TARGET_TMPDIR")).join("cookbook").join(name))
 }
 
 /// A copy of the cookbook whose own repository is one that apt's tools made here.
 fn kitchen() -> &'static Path {
-    static KITCHEN: OnceLock<PathBuf> = OnceLock::new();
+    static KITCHEN: OnceLock<&'static Path> = OnceLock::new();
     KITCHEN.get_or_init(|| {
-        let dir = scratch("kitchen");
+        let dir = scratch("kitchen").shared();
         let script = r#"
             cp -r "$1"/recipes "$1"/overlays "$0"; rm -f "$0"/recipes/*.lock; cd "$0"
             mkdir -p keys gpg deb/DEBIAN deb/usr/bin site/pool site/dists/stable/main/binary-amd64; chmod 700 gpg
@@ -52,7 +50,7 @@ fn kitchen() -> &'static Path {
             $gpg --clearsign --output InRelease Release; $gpg --armor --export >"$0/keys/site.asc"
             gpgconf --homedir "$0/gpg" --kill all
             sed -i "s#https://apt.example.org/debian#file://$0/site#" "$0/recipes/repository.yaml""#;
-        shell("dpkg-dev, gnupg", script, &[&dir, &image::top().join("docs/cookbook")]);
+        shell("dpkg-dev, gnupg", script, &[dir, &image::top().join("docs/cookbook")]);
         dir
     })
 }

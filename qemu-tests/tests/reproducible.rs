@@ -8,23 +8,21 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use qemu_tests::scratch::Scratch;
 use qemu_tests::{image, judge};
 use sledos::cache::Cache;
 use sledos::verify::differences::Difference;
 use sledos::verify::{Rebuild, rebuild};
 
-fn scratch(name: &str) -> PathBuf {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reproducible").join(name);
-    let _ = fs::remove_dir_all(&dir);
-    fs::create_dir_all(&dir).expect("cargo's scratch directory can be written");
-    dir
+fn scratch(name: &str) -> Scratch {
+    Scratch::new(Path::new(env!("CARGO_TARGET_TMPDIR")).join("reproducible").join(name))
 }
 
 /// The image that is built again. Locks again if the mirror dropped packages, and leaves the
 /// downloads in the cache.
 fn here() -> &'static Path {
     static IMAGE: OnceLock<PathBuf> = OnceLock::new();
-    IMAGE.get_or_init(|| image::build(image::request("compute.yaml", &scratch("here"))).dir)
+    IMAGE.get_or_init(|| image::build(image::request("compute.yaml", &scratch("here").shared())).dir)
 }
 
 /// The `sledos` binary of this profile: cargo builds it before the tests of a

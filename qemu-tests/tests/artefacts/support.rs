@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use qemu_tests::image::{self, Image};
 use qemu_tests::judge;
+use qemu_tests::scratch::Scratch;
 use sha2::{Digest as _, Sha256};
 use sledos::cli::boot;
 use sledos::image::manifest::{Manifest, Partition};
@@ -34,20 +35,16 @@ pub(crate) fn lock() -> Lock {
     Lock::read(&image().lock).expect("the image was just made from it")
 }
 
-/// An empty directory of a test's own. It stays, for people to look into.
-pub(crate) fn scratch(name: &str) -> PathBuf {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("artefacts").join(name);
-    let _ = fs::remove_dir_all(&dir);
-    fs::create_dir_all(&dir).expect("cargo's scratch directory can be written");
-    dir
+pub(crate) fn scratch(name: &str) -> Scratch {
+    Scratch::new(Path::new(env!("CARGO_TARGET_TMPDIR")).join("artefacts").join(name))
 }
 
 /// /usr as unsquashfs unpacks it: the directory that `usr` is in, with `lib`
 /// beside it, as kmod wants to see a root directory.
 pub(crate) fn unsquashed() -> &'static Path {
-    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    static ROOT: OnceLock<&'static Path> = OnceLock::new();
     ROOT.get_or_init(|| {
-        let root = scratch("unsquashed");
+        let root = scratch("unsquashed").shared();
         let (to, from) = (root.join("usr"), artefact("usr.squashfs"));
         let args = ["-quiet", "-no-progress", "-strict-errors", "-dest"].map(Path::new);
         judge::run("squashfs-tools", "unsquashfs", args.into_iter().chain([&*to, &*from]));
@@ -62,19 +59,19 @@ pub(crate) fn initramfs_frame() -> PathBuf {
     // RFC 8878, 3.1.1; archives end at multiples of 512 bytes.
     let magic = [0x28, 0xb5, 0x2f, 0xfd];
     let at = (0..bytes.len()).step_by(512).find(|at| bytes[*at..].starts_with(&magic)).expect("a frame");
-    let file = scratch("initramfs-frame").join("initramfs.zst");
+    let file = scratch("initramfs-frame").shared().join("initramfs.zst");
     fs::write(&file, &bytes[at..]).expect("there is room");
     file
 }
 
 /// The initramfs as zstd and cpio unpack it.
 pub(crate) fn initramfs() -> &'static Path {
-    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    static ROOT: OnceLock<&'static Path> = OnceLock::new();
     ROOT.get_or_init(|| {
-        let root = scratch("initramfs");
+        let root = scratch("initramfs").shared();
         let script = "set -e; cd \"$0\"; zstd -dqc \"$1\" > ../initramfs.cpio; \
                       cpio --extract --make-directories --quiet --no-absolute-filenames < ../initramfs.cpio";
-        shell("zstd, cpio", script, &[&root, &initramfs_frame()]);
+        shell("zstd, cpio", script, &[root, &initramfs_frame()]);
         root
     })
 }
@@ -82,9 +79,9 @@ pub(crate) fn initramfs() -> &'static Path {
 /// All packages of the lock as dpkg-deb and tar unpack them one after another
 /// on a system where /bin and /lib are links into /usr.
 pub(crate) fn dpkg_root() -> &'static Path {
-    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    static ROOT: OnceLock<&'static Path> = OnceLock::new();
     ROOT.get_or_init(|| {
-        let root = scratch("dpkg");
+        let root = scratch("dpkg").shared();
         for link in ["bin", "lib", "lib64", "sbin"] {
             fs::create_dir_all(root.join("usr").join(link)).expect("the directory is new");
             std::os::unix::fs::symlink(format!("usr/{link}"), root.join(link)).expect("the directory is new");
@@ -96,7 +93,7 @@ pub(crate) fn dpkg_root() -> &'static Path {
         let script = "dpkg-deb --fsys-tarfile \"$0\" | tar --extract --preserve-permissions \
                       --numeric-owner --keep-directory-symlink --no-overwrite-dir --directory \"$1\"";
         for package in &packages {
-            shell("dpkg, tar", script, &[&cache.deb_path(&package.sha256), &root]);
+            shell("dpkg, tar", script, &[&cache.deb_path(&package.sha256), root]);
         }
         root
     })

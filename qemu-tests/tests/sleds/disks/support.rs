@@ -10,6 +10,7 @@ use qemu_tests::guest::{Guest, Key, Way};
 use qemu_tests::image;
 use qemu_tests::namespace::{GATEWAY, Namespace};
 use qemu_tests::rack::Rack;
+use qemu_tests::scratch::Scratch;
 use qemu_tests::turn::Turn;
 use sledos::cli::boot::manifest;
 use sledos::image::manifest::Manifest;
@@ -48,7 +49,7 @@ pub(crate) struct Scene {
     pub(crate) rack: Rack,
     pub(crate) fleet: Fleet,
     pub(crate) key: Key,
-    pub(crate) dir: PathBuf,
+    pub(crate) dir: Scratch,
     manifest: Manifest,
     master: Master,
     _turn: Turn,
@@ -57,9 +58,7 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) fn new(name: &str) -> Self {
         let turn = Turn::take();
-        let dir = tmp().join("storage").join(name);
-        let _ = std::fs::remove_dir_all(&dir);
-        std::fs::create_dir_all(&dir).expect("cargo's scratch directory can be written");
+        let dir = Scratch::new(tmp().join("storage").join(name));
         let images = storage().ancestors().nth(2).expect("it is NAME/VERSION");
         let fleet = Fleet::new(&dir.join("www"), images);
         let rack = Rack::new(&dir, &fleet.root);

@@ -10,6 +10,7 @@ use qemu_tests::guest::{Guest, Key, Way};
 use qemu_tests::image;
 use qemu_tests::namespace::{GATEWAY, Namespace};
 use qemu_tests::rack::Rack;
+use qemu_tests::scratch::Scratch;
 use qemu_tests::turn::Turn;
 use sledos::cli::boot::manifest;
 use sledos::image::manifest::Manifest;
@@ -57,7 +58,7 @@ pub(crate) struct Scene {
     pub(crate) rack: Rack,
     pub(crate) fleet: Fleet,
     pub(crate) key: Key,
-    pub(crate) dir: PathBuf,
+    pub(crate) dir: Scratch,
     pub(crate) manifest: Manifest,
     pub(crate) master: Master,
     _turn: Turn,
@@ -66,9 +67,7 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) fn new(name: &str) -> Self {
         let turn = Turn::take();
-        let dir = tmp().join("provision").join(name);
-        let _ = std::fs::remove_dir_all(&dir);
-        std::fs::create_dir_all(&dir).expect("cargo's scratch directory can be written");
+        let dir = Scratch::new(tmp().join("provision").join(name));
         let images = compute().ancestors().nth(2).expect("it is NAME/VERSION");
         let fleet = Fleet::new(&dir.join("www"), images);
         let rack = Rack::new(&dir, &fleet.root);

@@ -66,7 +66,7 @@ fn three_roles_at_once_get_ready_on_the_page_and_answer_ansible() {
     managed(&scene.dir);
     fleet(&scene, &key);
     scene.serve(&["--pxe-range", "10.77.0.100,10.77.0.200"]);
-    let profile = scene.dir.clone();
+    let profile = scene.dir.to_owned();
     let browser = scene.inside(move || {
         let browser = Browser::start(&profile);
         browser.go("http://10.77.0.1:8080/");

@@ -11,6 +11,7 @@ use clap::Parser as _;
 use metadata::fleet::sign::{NewKey, new_key};
 use qemu_tests::image;
 use qemu_tests::namespace::{GATEWAY, Namespace};
+use qemu_tests::scratch::Scratch;
 use qemu_tests::turn::Turn;
 use serde_json::Value;
 use sledos::qemu::{Boot, Firmware, Link, Machine, MachineSpec, Nic, NicModel};
@@ -86,16 +87,14 @@ pub(crate) struct Scene {
     daemons: Vec<Daemon>,
     neighbours: Vec<Namespace>,
     pub(crate) namespace: Namespace,
-    pub(crate) dir: PathBuf,
+    pub(crate) dir: Scratch,
     _turn: Turn,
 }
 
 impl Scene {
     pub(crate) fn new(name: &str) -> Self {
         let turn = Turn::take();
-        let dir = tmp().join("pxe").join(name);
-        let _ = std::fs::remove_dir_all(&dir);
-        std::fs::create_dir_all(&dir).expect("cargo's scratch directory can be written");
+        let dir = Scratch::new(tmp().join("pxe").join(name));
         std::fs::write(dir.join("ops.key"), &key().secret).expect("the directory was made just now");
         let namespace = Namespace::make();
         Self {
