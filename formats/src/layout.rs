@@ -6,7 +6,7 @@
 
 mod entry;
 
-pub use entry::{EntryName, Standing, own, standing};
+pub use entry::{EntryName, Standing, TRIES, own, standing};
 
 use crate::ext4;
 use crate::gpt::{Guid, types};

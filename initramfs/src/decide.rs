@@ -15,6 +15,7 @@ mod model;
 mod tests;
 
 use crate::slots::Chance;
+use formats::layout;
 use history::History;
 use metadata::document::Image;
 
@@ -61,6 +62,9 @@ pub struct Facts<'a> {
     pub other: bool,
     /// Whether writing the rotten slot again was tried at this boot, without success.
     pub unrepaired: bool,
+    /// The network started this kernel, so that systemd-boot does not count its tries, and
+    /// firmware can be told to start the disk next.
+    pub uncounted: bool,
     /// What became of images at earlier boots.
     pub history: &'a History,
 }
@@ -84,6 +88,9 @@ pub enum Next {
     Stay(Stay),
     /// Uses up the tries of the image on this disk, and restarts into the other one.
     GiveWay(String),
+    /// The same with an image that the network started, and that does not get ready: firmware
+    /// starts this disk next.
+    Leave(String),
     /// Ends the boot.
     Refuse(Refuse),
 }
@@ -119,6 +126,7 @@ pub fn decide(facts: &Facts<'_>) -> Next {
     match facts.wanted {
         Some(wanted) if wanted.image.root_hash.0 != *facts.booted => other_image(facts, wanted),
         Some(Wanted { install, .. }) => match facts.slot {
+            Slot::Mounted(disk) if spent(facts) => Next::Leave(disk.clone()),
             Slot::Mounted(_) => Next::Run,
             Slot::None if install => Next::Install,
             Slot::Rotten(disk) if install => {
@@ -157,6 +165,12 @@ fn other_image(facts: &Facts<'_>, wanted: Wanted<'_>) -> Next {
     }
 }
 
+/// Whether the tries of an image that nobody else counts are used up.
+fn spent(facts: &Facts<'_>) -> bool {
+    let past = facts.history.of(facts.booted);
+    facts.uncounted && facts.other && (past.failed || !past.good && past.boots >= layout::TRIES)
+}
+
 /// Nothing of the rotten slot on this disk can be used.
 fn without(facts: &Facts<'_>, disk: &str) -> Next {
     if facts.other { Next::GiveWay(disk.to_owned()) } else { Next::Refuse(Refuse::Rotten) }
@@ -175,6 +189,9 @@ impl std::fmt::Display for Next {
                 write!(f, "stays with the booted image: the one the document asks for {stay}")
             }
             Self::GiveWay(disk) => write!(f, "the slot on {disk} is damaged: restarts into the other image"),
+            Self::Leave(disk) => {
+                write!(f, "the booted image did not get ready: restarts into the other one on {disk}")
+            }
             Self::Refuse(why) => write!(f, "cannot go on: {why}"),
         }
     }

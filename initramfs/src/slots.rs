@@ -11,6 +11,7 @@
 //! | writing the table, the slot, the boot files | [`table`], `execute`, `esp` |
 //! | whether an installed image can be started, and why not | [`chance`] |
 //! | systemd-boot's variables in the firmware | [`firmware`] |
+//! | what firmware starts, and starts next | [`boot_option`] |
 //! | /usr in memory | `live` |
 //!
 //! An installation is [`install`], then the mount of /usr as from any disk, then
@@ -18,6 +19,7 @@
 //! files are there: an old image boots until the new one is whole, and [`boot_files`]
 //! is done again at any boot until it has nothing to do.
 
+pub mod boot_option;
 pub mod chance;
 pub mod choose;
 pub mod classify;

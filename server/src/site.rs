@@ -155,7 +155,7 @@ impl Site {
             let identity = &document.head.identity;
             let macs = identity.macs.iter().map(|mac| format!("mac/{}", mac.to_string().replace(':', "-")));
             for key in macs.chain(identity.uuid.iter().map(|uuid| format!("uuid/{uuid}"))) {
-                site.asked.insert(format!("v1/ipxe/{key}.ipxe"), (name.clone(), "its boot script"));
+                site.asked.insert(format!("v1/ipxe/{key}.ipxe"), (name.clone(), crate::sled::state::SCRIPT));
             }
             let servers = &document.servers;
             let urls = servers.metadata.iter().chain(&servers.report).chain(&document.image.urls);

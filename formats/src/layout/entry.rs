@@ -11,7 +11,7 @@
 use std::fmt;
 
 /// Tries of a new image.
-const TRIES: u32 = 3;
+pub const TRIES: u32 = 3;
 /// Digits of the root hash in a name.
 const DIGITS: usize = 16;
 

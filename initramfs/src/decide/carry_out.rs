@@ -55,6 +55,13 @@ pub trait Host {
     /// # Errors
     /// Why not.
     fn switch(&mut self, disk: &str) -> Result<(), Failure>;
+    /// Whether the network started this kernel, and firmware can be told to start a disk next.
+    fn uncounted(&mut self) -> bool;
+    /// Tells firmware to start this disk next.
+    ///
+    /// # Errors
+    /// Why not.
+    fn start_next(&mut self, disk: &str) -> Result<(), Failure>;
     /// Uses up the tries of the booted image on this disk.
     ///
     /// # Errors
@@ -88,6 +95,7 @@ pub fn carry_out(
 ) -> Result<End, Failure> {
     let mut history = host.history();
     let mut unrepaired = false;
+    let uncounted = host.uncounted();
     loop {
         let (chance, other) = match slot {
             Slot::Mounted(disk) | Slot::Rotten(disk) => {
@@ -98,7 +106,7 @@ pub fn carry_out(
             Slot::None => (None, false),
         };
         let chance = chance.as_ref();
-        let facts = Facts { wanted, booted, slot, chance, other, unrepaired, history: &history };
+        let facts = Facts { wanted, booted, slot, chance, other, unrepaired, uncounted, history: &history };
         let next = decide(&facts);
         if next != Next::Run {
             host.say(&format!("image: {next}"));
@@ -164,6 +172,17 @@ pub fn carry_out(
             Next::GiveWay(disk) => {
                 remember(host, &mut history, |history| history.failed(booted));
                 host.give_way(&disk).map(|()| End::Restart)
+            }
+            Next::Leave(disk) => {
+                remember(host, &mut history, |history| history.failed(booted));
+                match host.give_way(&disk).and_then(|()| host.start_next(&disk)) {
+                    Ok(()) => Ok(End::Restart),
+                    Err(failure) => {
+                        host.warn(&format!("{failure}; the booted image stays"));
+                        remember(host, &mut history, |history| history.boots(booted, true));
+                        Ok(End::Runs(found.map(Box::new)))
+                    }
+                }
             }
             Next::Refuse(refuse) => Err(refused(refuse, why, wanted, booted)),
         };

@@ -32,6 +32,8 @@ fn histories() -> Vec<History> {
         with(&|h| h.failed(&OTHER)),
         with(&|h| (0..REPAIRS).for_each(|_| h.repaired(&BOOTED))),
         with(&|h| h.boots(&BOOTED, true)),
+        with(&|h| (0..layout::TRIES).for_each(|_| h.boots(&BOOTED, true))),
+        with(&|h| h.failed(&BOOTED)),
     ]
 }
 
@@ -56,12 +58,14 @@ fn all(check: &mut dyn FnMut(&Facts<'_>, Next)) -> u32 {
         for install in [false, true] {
             for slot in [Slot::Mounted("vda".into()), Slot::Rotten("vda".into()), Slot::None] {
                 for chance in &chances() {
-                    for (other, unrepaired) in [(false, false), (false, true), (true, false), (true, true)] {
+                    for bits in 0..8 {
+                        let [other, unrepaired, uncounted] = [1, 2, 4].map(|bit| bits & bit != 0);
                         for history in &histories() {
                             let wanted = image.map(|image| Wanted { image, install });
                             let (booted, slot) = (&BOOTED, &slot);
                             let chance = chance.as_ref();
-                            let facts = Facts { wanted, booted, slot, chance, other, unrepaired, history };
+                            let facts =
+                                Facts { wanted, booted, slot, chance, other, unrepaired, uncounted, history };
                             check(&facts, decide(&facts));
                             count += 1;
                         }
@@ -83,9 +87,10 @@ fn a_disk_that_is_written_is_the_one_the_sled_runs_from_or_none_has_the_image() 
         (Next::Repair(disk) | Next::GiveWay(disk), slot) => {
             assert_eq!(*slot, Slot::Rotten(disk.clone()), "{facts:?}");
         }
+        (Next::Leave(disk), slot) => assert_eq!(*slot, Slot::Mounted(disk.clone()), "{facts:?}"),
         _ => {}
     });
-    assert_eq!(count, 3 * 2 * 3 * 6 * 4 * 5);
+    assert_eq!(count, 3 * 2 * 3 * 6 * 8 * 7);
 }
 
 #[test]
@@ -134,4 +139,40 @@ fn without_an_image_of_the_document_no_other_runs_from_the_network() {
             assert_eq!(next, Next::Refuse(Refuse::OtherImage), "{facts:?}");
         }
     });
+}
+
+#[test]
+fn only_what_nobody_else_counts_is_left_and_only_for_something_else() {
+    let mut left = 0;
+    all(&mut |facts, next| {
+        let past = facts.history.of(facts.booted);
+        if let Next::Leave(_) = next {
+            assert!(facts.uncounted && facts.other && !past.good, "{facts:?}");
+            assert!(past.failed || past.boots >= layout::TRIES, "{facts:?}");
+            left += 1;
+        }
+    });
+    assert!(left > 0);
+}
+
+#[test]
+fn an_image_that_was_ready_once_is_not_left_for_an_outage() {
+    let own = image(BOOTED);
+    let mut history = History::default();
+    history.ready(&BOOTED);
+    (0..9).for_each(|_| history.boots(&BOOTED, true));
+    let wanted = Some(Wanted { image: &own, install: true });
+    let slot = Slot::Mounted("vda".into());
+    let (booted, chance, unrepaired) = (&BOOTED, None, false);
+    let facts = Facts {
+        wanted,
+        booted,
+        slot: &slot,
+        chance,
+        other: true,
+        unrepaired,
+        uncounted: true,
+        history: &history,
+    };
+    assert_eq!(decide(&facts), Next::Run);
 }

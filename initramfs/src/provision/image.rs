@@ -257,6 +257,14 @@ impl Host for Real<'_> {
         })
     }
 
+    fn uncounted(&mut self) -> bool {
+        slots::firmware::is_there() && slots::firmware::look().esp.is_none()
+    }
+
+    fn start_next(&mut self, disk: &str) -> Result<(), Failure> {
+        slots::boot_option::start_next(&Kernel, disk).map_err(|e| Failure::new(Code::InstallFailed, e))
+    }
+
     fn give_way(&mut self, disk: &str) -> Result<(), Failure> {
         self.log.step("update", || {
             let says = slots::give_way(&Kernel, disk, self.booted, self.time).map_err(failure)?;

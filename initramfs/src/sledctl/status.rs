@@ -27,17 +27,29 @@ fn collect(
     networks: &[(String, String)],
 ) -> Map<String, Value> {
     let mut all = Map::new();
+    let report = sled.boot_report().unwrap_or_default();
     match sled.document() {
         Ok(document) => {
+            let image = &document.image;
+            let hash = image.root_hash.to_string();
+            if report.get("usrhash").and_then(Value::as_str).is_some_and(|runs| runs != hash) {
+                let wanted = json!({"image": image.name, "version": image.version, "usrhash": hash});
+                all.insert("wanted".into(), wanted);
+            }
             all.insert("sled".into(), document.head.sled.into());
             all.insert("role".into(), document.role.into());
             all.insert("generation".into(), document.head.generation.into());
         }
         Err(problem) => drop(all.insert("problem".into(), problem.into())),
     }
-    let report = sled.boot_report().unwrap_or_default();
     for key in ["image", "version", "usrhash"] {
         all.insert(key.into(), report.get(key).cloned().unwrap_or_default());
+    }
+    let steps = report.get("steps").and_then(Value::as_array).into_iter().flatten();
+    let warnings: Vec<_> = steps.filter(|step| step.get("result").is_some_and(|r| r == "warning")).collect();
+    if !warnings.is_empty() {
+        let says = |step: &&Value| json!({"step": step.get("step"), "detail": step.get("detail")});
+        all.insert("warnings".into(), warnings.iter().map(says).collect());
     }
     let source = report.get("source").cloned();
     all.insert("source".into(), source.unwrap_or_default());
@@ -89,7 +101,17 @@ fn table(all: &Map<String, Value>) -> String {
     let hash = text("usrhash");
     let hash = hash.get(..16).unwrap_or(&hash);
     row("image", format!("{} {}, /usr {hash}…", text("image"), text("version")));
+    if let Some(wanted) = all.get("wanted") {
+        let part = |key: &str| wanted.get(key).and_then(Value::as_str).unwrap_or_default();
+        let hash = part("usrhash").get(..16).unwrap_or_default();
+        row("wanted", format!("{} {}, /usr {hash}…", part("image"), part("version")));
+    }
     row("slot", slot(all.get("slot")));
+    // Why another image runs than the wanted one is among them.
+    for warning in all.get("warnings").and_then(Value::as_array).into_iter().flatten() {
+        let part = |key: &str| warning.get(key).and_then(Value::as_str).unwrap_or_default();
+        row("warning", format!("{}: {}", part("step"), part("detail")));
+    }
     for (name, says) in all.get("networks").and_then(Value::as_object).into_iter().flatten() {
         row("network", format!("{name}: {}", says.as_str().unwrap_or_default()));
     }
@@ -153,8 +175,11 @@ mod tests {
     fn sled(root: &std::path::Path) -> Sled {
         fs::create_dir_all(root.join("run/sledos")).unwrap();
         let report = json!({
-            "report": 1, "image": "compute", "version": "1", "usrhash": "ab".repeat(32),
-            "source": "http://10.0.0.1", "steps": [],
+            "report": 1, "image": "compute", "version": "1", "usrhash": "cd".repeat(32),
+            "source": "http://10.0.0.1", "steps": [
+                {"step": "usr", "result": "ok", "detail": "mounted"},
+                {"step": "image", "result": "warning", "detail": "stays with the booted image: why"},
+            ],
         });
         fs::write(root.join("run/sledos/boot.json"), report.to_string()).unwrap();
         fs::write(
@@ -183,8 +208,10 @@ mod tests {
         let expected = "\
 sled       r12-b07, role compute
 document   generation 7, from http://10.0.0.1
-image      compute 1, /usr abababababababab…
+image      compute 1, /usr cdcdcdcdcdcdcdcd…
+wanted     compute 1, /usr abababababababab…
 slot       on trial, 2 tries left
+warning    image: stays with the booted image: why
 network    mgmt: eth0 10.0.0.2
 docker     answers as Docker/20.10.24
 mesos      runs, but no master has registered it

@@ -12,7 +12,7 @@
 use super::disk::{Disk, Window, on};
 use super::machine::{Machine, Share};
 use super::plan::{Slot, Slots};
-use super::{Error, Job, firmware, stream};
+use super::{Error, Job, boot_option, firmware, stream};
 use crate::disks::{self, Content, Found};
 use formats::fat::{self, EditError, ReadError};
 use formats::gpt::{Guid, Partition, Table};
@@ -250,6 +250,11 @@ pub fn boot_files(job: &Job<'_>, found: &Found, usr: &Path, time: u32) -> Result
     let disk = job.machine.open(name, Share::Running).map_err(failed())?;
     let mut says = vec![put(job, &*disk, table, name, sector, &boot_loader, time)?];
     says.extend(firmware::settle(&entry_of(job.image)).map_err(Error::Firmware)?);
+    // Most firmware finds the boot loader without it, and its memory may be full.
+    match boot_option::offer(job.machine, name) {
+        Ok(done) => says.extend(done),
+        Err(error) => says.push(error.to_string()),
+    }
     Ok(says.join("; "))
 }
 

@@ -26,7 +26,7 @@ use std::path::Path;
 /// The vendor of systemd-boot's variables.
 const VENDOR: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
 /// Where the kernel shows variables.
-const AT: &str = "/sys/firmware/efi/efivars";
+pub(super) const AT: &str = "/sys/firmware/efi/efivars";
 /// Most bytes of a variable that are read.
 const MAX: usize = 64 << 10;
 /// Bytes before the value: the variable's attributes.
@@ -157,15 +157,27 @@ fn mount() {
     }
 }
 
+/// Whether the firmware is UEFI and shows its variables.
+pub fn is_there() -> bool {
+    mount();
+    fs::read_dir(AT).is_ok_and(|mut names| names.next().is_some())
+}
+
 fn look_below(at: &Path) -> Variables {
-    let read = |name: &str| {
-        use io::Read as _;
-        let mut bytes = Vec::new();
-        let file = fs::File::open(at.join(format!("{name}-{VENDOR}"))).ok()?;
-        file.take(MAX as u64).read_to_end(&mut bytes).ok()?;
-        Some(bytes)
-    };
-    Variables::parse(&read)
+    Variables::parse(&|name| bytes(&at.join(format!("{name}-{VENDOR}"))))
+}
+
+/// The bytes of a file of efivarfs: attributes and value.
+fn bytes(file: &Path) -> Option<Vec<u8>> {
+    use io::Read as _;
+    let mut bytes = Vec::new();
+    fs::File::open(file).ok()?.take(MAX as u64).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// The value in a file of efivarfs.
+pub(super) fn value(file: &Path) -> Option<Vec<u8>> {
+    bytes(file)?.get(ATTRIBUTES..).map(<[u8]>::to_vec)
 }
 
 /// Removes what stands before an entry, or delays it. Says what it did. Only PID 1 does
@@ -182,7 +194,7 @@ pub fn settle(entry: &EntryName) -> io::Result<Vec<String>> {
 }
 
 /// The kernel makes variables immutable, so that nobody bricks a board by `rm -rf`.
-fn make_mutable(file: &fs::File) -> io::Result<()> {
+pub(super) fn make_mutable(file: &fs::File) -> io::Result<()> {
     let flags = rustix::fs::ioctl_getflags(file)?;
     Ok(rustix::fs::ioctl_setflags(file, flags - IFlags::IMMUTABLE)?)
 }

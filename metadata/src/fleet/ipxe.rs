@@ -50,14 +50,25 @@ pub fn scripts(
 fn entry() -> String {
     "#!ipxe
 # Finds this sled's script; what is not there is answered with 404, which is no mistake.
+clear disk ||
 chain ipxe/mac/${netX/mac:hexhyp}.ipxe ||
+isset ${disk} && exit 1 ||
 chain ipxe/uuid/${uuid}.ipxe ||
+isset ${disk} && exit 1 ||
 chain ipxe/any.ipxe ||
 echo sledos: the server has no script for this machine; it restarts in 30 s
 sleep 30
 reboot
 "
     .to_owned()
+}
+
+/// Leads a sled whose image does not get as far as a report to what firmware starts after the
+/// network: its disk, where systemd-boot counts tries. [`ENTRY`] looks at the setting.
+pub fn to_disk(sled: &str) -> String {
+    format!(
+        "#!ipxe\n# sled {sled} starts again and again without a report: its disk, this time\nset disk 1\n"
+    )
 }
 
 fn script(whom: &str, file: &FleetFile, image: &Image, cmdline: &str) -> String {

@@ -3,6 +3,7 @@
 use super::reply::{self, Reply};
 use super::{events, files, gate, intake, openapi, status};
 use crate::metrics::Refusal;
+use crate::sled::state::{Event, SCRIPT};
 use crate::{App, page};
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, USER_AGENT};
@@ -160,8 +161,16 @@ fn document(app: &App, request: &Request<Incoming>, path: &str, address: IpAddr)
             request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
         // People and monitors ask, too; they are no sled that starts.
         if agent.starts_with("sledos/") || agent.starts_with("iPXE/") {
+            let installed = site.sleds.get(sled).is_some_and(|document| document.install.is_some());
+            let to_disk = what == SCRIPT
+                && installed
+                && app.keeper.live.get(sled).is_some_and(|record| record.starts_from_disk());
             // When too many wait, this one is not missed.
-            let _ = app.keeper.note(sled, crate::sled::state::Event::Asked { what }, Some(address));
+            let _ = app.keeper.note(sled, Event::Asked { what }, Some(address));
+            if to_disk {
+                let text = metadata::fleet::ipxe::to_disk(sled).into_bytes();
+                return reply::with(StatusCode::OK, "text/plain; charset=utf-8", text);
+            }
         }
     }
     files::memory(request.method(), request.headers(), path, file)

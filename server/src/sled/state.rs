@@ -103,7 +103,13 @@ pub struct Asked {
     pub what: String,
     /// From where.
     pub address: Option<IpAddr>,
+    /// Boot scripts since it last reported.
+    #[serde(default)]
+    pub scripts: u32,
 }
+
+/// What is asked for by a sled that starts from the network.
+pub const SCRIPT: &str = "its boot script";
 
 /// Another source of inventories under one id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -116,6 +122,9 @@ pub struct Rival {
     /// What it says of itself.
     pub facts: Facts,
 }
+
+/// How many boot scripts a sled gets without a report before one leads to its disk.
+const SCRIPTS: u32 = 4;
 
 /// How many of them are kept; of more the one heard of longest ago goes.
 const MAX_RIVALS: usize = 3;
@@ -184,7 +193,9 @@ impl Record {
         let silent = matches!(event, Event::Silence);
         let (state, code, detail) = match event {
             Event::Asked { what } => {
-                self.asked = Some(Asked { at: now, what: what.to_owned(), address });
+                let before = self.asked.as_ref().map_or(0, |asked| asked.scripts);
+                let scripts = before.saturating_add(u32::from(what == SCRIPT));
+                self.asked = Some(Asked { at: now, what: what.to_owned(), address, scripts });
                 return None;
             }
             Event::Unknown { facts, detail } => {
@@ -202,6 +213,7 @@ impl Record {
             }
             Event::Reported { step, facts, misplaced } => {
                 self.facts.update(*facts);
+                self.asked = None;
                 match (step, misplaced) {
                     (Step::Failed { code, detail }, _) => (State::Failed, code, detail),
                     (_, Some(why)) => (State::WrongPlace, None, why),
@@ -226,6 +238,15 @@ impl Record {
         (self.state, self.code) = (state, code);
         self.detail.clone_from(&detail);
         new.then_some(Change { at: now, state, detail })
+    }
+
+    /// Whether firmware may find another image on the sled's disk than the one that its boot
+    /// script starts again and again, without one report: every other time then, so that a
+    /// disk with nothing to start keeps it from nothing. Nobody has shown a token: whoever
+    /// asks in its name makes it start from its own disk, once.
+    pub fn starts_from_disk(&self) -> bool {
+        let scripts = self.asked.as_ref().map_or(0, |asked| asked.scripts);
+        self.heard.is_some() && scripts >= SCRIPTS && scripts.is_multiple_of(2)
     }
 
     /// Whether facts that came from this address are those of the unknown hardware this
@@ -320,6 +341,27 @@ mod tests {
             assert_eq!(Record { asked: None, ..sled.clone() }, before);
             assert_eq!(sled.asked.as_ref().map(|asked| (asked.at, asked.address)), Some((9, from)));
         }
+    }
+
+    #[test]
+    fn one_that_starts_again_and_again_without_a_report_starts_from_its_disk() {
+        let mut sled = Record::default();
+        let asks = |sled: &mut Record, times: usize| -> String {
+            let mut ask = || {
+                let to_disk = sled.starts_from_disk();
+                assert_eq!(sled.apply(Event::Asked { what: SCRIPT }, None, 1), None);
+                // PID 1 asks for its document without getting to a report.
+                sled.apply(Event::Asked { what: "its document" }, None, 1);
+                if to_disk { 'd' } else { 'n' }
+            };
+            (0..times).map(|_| ask()).collect()
+        };
+        // It never reported: it may have no disk at all.
+        assert_eq!(asks(&mut sled, 8), "nnnnnnnn");
+        sled.apply(reported(Step::Ready("docker".into())), None, 2);
+        assert_eq!(asks(&mut sled, 8), "nnnndndn");
+        sled.apply(reported(Step::Configuring("document".into())), None, 3);
+        assert_eq!(asks(&mut sled, 5), "nnnnd");
     }
 
     fn inventory(mac: &str) -> Event {

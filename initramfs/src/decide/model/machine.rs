@@ -26,6 +26,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+/// Boot scripts a sled gets without a report before it is sent to its disk.
+const ASKS: u32 = 4;
+
 pub(super) const BOOT_LOADER: &[u8] = b"MZ a boot loader";
 
 /// What an image does once its kernel runs.
@@ -99,8 +102,14 @@ pub(super) struct Sled {
     pub(super) wanted: usize,
     pub(super) server: bool,
     pub(super) firmware: Firmware,
-    /// The release that a variable of the firmware starts whatever loader.conf says, and that
-    /// does not let itself be removed.
+    /// The disk that firmware starts next, and only then.
+    pub(super) next: Option<String>,
+    /// How often the sled asked for its boot script since it last reported.
+    pub(super) asks: u32,
+    /// Whether the network started the kernel that runs.
+    pub(super) by_network: bool,
+    /// The release whose entry, once it has no count of tries, a variable of the firmware starts
+    /// whatever loader.conf says; it does not let itself be removed.
     pub(super) pinned: Option<usize>,
     pub(super) install: Install,
     /// What lies on each ROOT: what is remembered of images, and the document's release.
@@ -146,6 +155,9 @@ impl Sled {
             wanted: 0,
             server: true,
             firmware: Firmware::Disks,
+            next: None,
+            by_network: false,
+            asks: 0,
             pinned: None,
             install,
             roots: BTreeMap::new(),
@@ -169,6 +181,7 @@ impl Sled {
             usr: Arc::clone(&self.usr),
             story: self.story.clone(),
             install: self.install.clone(),
+            next: self.next.clone(),
             power,
             ..*self
         }
@@ -194,13 +207,24 @@ impl Sled {
     /// Firmware and systemd-boot: which image is started, and from which disk.
     fn start(&mut self) -> Option<(Hash, Option<String>)> {
         let network = self.server.then(|| (self.releases[self.wanted].image.root_hash.0, None));
-        if self.firmware == Firmware::NetworkFirst && network.is_some() {
-            return network;
+        let next = self.next.take();
+        if self.firmware == Firmware::NetworkFirst && next.is_none() && self.server {
+            self.asks += 1;
+            // `sledos serve` sends one that starts again and again without a report to its disk.
+            let to_disk = !self.roots.is_empty() && self.asks > ASKS && self.asks.is_multiple_of(2);
+            if !to_disk {
+                return network;
+            }
+            self.says("the boot script leads to the disk".to_owned());
         }
-        for drive in self.drives.iter().filter(|drive| drive.present) {
+        let is_next = |drive: &&Drive| next.as_ref() == Some(&drive.name);
+        let all = self.drives.iter().filter(is_next).chain(self.drives.iter().filter(|d| !is_next(d)));
+        for drive in all.filter(|drive| drive.present) {
             let Some(menu) = firmware::menu(&drive.memory, BOOT_LOADER) else { continue };
-            let pinned = self.pinned.map(|release| self.releases[release].image.root_hash.0);
-            let pinned = menu.entries.iter().find(|entry| pinned.is_some() && entry.hash == pinned);
+            let image = self.pinned.map(|release| &self.releases[release].image);
+            let pinned = image.map(|i| layout::EntryName::new(&i.name, &i.version, &i.root_hash.0).good());
+            let pinned = pinned.map(|entry| entry.to_string());
+            let pinned = menu.entries.iter().find(|entry| pinned.as_ref() == Some(&entry.file));
             let chosen = || menu.chosen.and_then(|at| menu.entries.get(at));
             let Some(entry) = pinned.or_else(chosen) else { continue };
             if let Some(new) = firmware::counted(entry) {
@@ -231,7 +255,8 @@ impl Sled {
     fn boot_once(&mut self) -> Outcome {
         let Some((hash, from)) = self.start() else { return Outcome::Waits };
         let Some(booted) = self.release_of(&hash) else { return Outcome::Reset };
-        if from.is_none() {
+        self.by_network = from.is_none();
+        if self.by_network {
             self.says(format!("the network starts {}", self.releases[booted].image.version));
         }
         let behaviour = self.releases[booted].behaviour;
@@ -250,6 +275,9 @@ impl Sled {
             (Some(found), None) => Slot::Rotten(found.disk.clone()),
             (None, None) => Slot::None,
         };
+        if self.server {
+            self.asks = 0;
+        }
         let stored = past.and_then(|(_, stored)| *stored);
         let Some(named) = (if self.server { Some(self.wanted) } else { stored }) else {
             return Outcome::Waits;
@@ -524,6 +552,15 @@ impl Host for Real<'_> {
             let found = slots::on_disk(job, disk)?;
             slots::select(job, &slots::both(job.machine, &found), usr, NOW).map(drop)
         })
+    }
+
+    fn uncounted(&mut self) -> bool {
+        self.sled.by_network
+    }
+
+    fn start_next(&mut self, disk: &str) -> Result<(), Failure> {
+        self.sled.next = Some(disk.to_owned());
+        Ok(())
     }
 
     fn give_way(&mut self, disk: &str) -> Result<(), Failure> {

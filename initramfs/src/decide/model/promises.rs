@@ -104,6 +104,26 @@ fn a_bad_update_that_is_cut_anywhere_ends_in_the_old_image() {
 }
 
 #[test]
+fn an_image_that_the_network_starts_gives_way_to_the_one_on_the_disk() {
+    let mut panics = installed(&[Panics]);
+    panics.happens(Event::Network(true));
+    panics.happens(Event::Document(1));
+    assert_eq!(panics.happens(Event::Boot), Some(Outcome::Ready(0)), "{}", panics.tell());
+
+    let mut sled = installed(&[NeverReady, Good]);
+    sled.happens(Event::Network(true));
+    sled.happens(Event::Document(1));
+    assert_eq!(sled.happens(Event::Boot), Some(Outcome::Ready(0)), "{}", sled.tell());
+    // The network starts it again at each boot: it restarts into the other one at once.
+    let boots = sled.boots;
+    assert_eq!(sled.happens(Event::Boot), Some(Outcome::Ready(0)), "{}", sled.tell());
+    assert_eq!(sled.boots - boots, 2, "{}", sled.tell());
+    sled.happens(Event::Document(2));
+    assert_eq!(sled.happens(Event::Boot), Some(Outcome::Ready(2)), "{}", sled.tell());
+    assert!(sled.whole().contains(&0), "the third image goes over the bad one\n{}", sled.tell());
+}
+
+#[test]
 fn an_update_goes_to_the_disk_the_sled_runs_from() {
     // A blank disk comes to a place before it.
     let mut sled = Sled::new(2, &releases(&[Good, Good]), first_disk());
@@ -194,6 +214,7 @@ fn event(releases: usize) -> impl Strategy<Value = Event> {
         4 => (0_u64..1200, any::<u64>()).prop_map(|(after, luck)| Event::Cut { after, luck }),
         3 => (0..releases).prop_map(Event::Document),
         1 => any::<bool>().prop_map(Event::Server),
+        1 => any::<bool>().prop_map(Event::Network),
         1 => prop::option::of(0..releases).prop_map(Event::Pinned),
         1 => (0..releases, 0_u64..6).prop_map(|(release, block)| Event::Rot { release, block }),
     ]

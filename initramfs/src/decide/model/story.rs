@@ -37,8 +37,9 @@ pub(super) enum Event {
 }
 
 /// How many boots a sled may take until it is ready: three tries of an image on each of two
-/// disks, the restart into it and the boot after, twice over.
-pub(super) const BOOTS: usize = 16;
+/// disks, the restart into it and the boot after, twice over; and half as many again where the
+/// network starts every other one.
+pub(super) const BOOTS: usize = 24;
 
 impl Sled {
     /// Lets an event happen. Returns how the last boot ended, if there was one.
