@@ -5,11 +5,12 @@
 //! people's tools on artefacts, [`docker`] makes a container image, [`fleet`] a fleet with
 //! its key. [`rack`] is a network with a DHCP server and a provisioning server ([`web`])
 //! in a [`namespace`], [`bmc`] a BMC, [`program`] is `sledos` for an image, [`turn`] how many machines run at once,
-//! [`scratch`] a test's own directory.
+//! [`scratch`] a test's own directory, [`cuts`] what a power cut leaves on a disk.
 #![forbid(unsafe_code)]
 
 pub mod bmc;
 pub mod console;
+pub mod cuts;
 pub mod docker;
 pub mod fleet;
 pub mod guest;

@@ -1,12 +1,25 @@
-//! A blank disk; then no network at all; then another image, and an old document.
+//! A blank disk; then no network at all; then another image, whose installation is cut at
+//! many places; and an old document.
 
 use super::support::{self, MGMT, READY, SOON, Scene, said, sled};
 use qemu_tests::console;
+use qemu_tests::cuts::{self, Recording};
 use qemu_tests::guest::{Guest, Way};
 use sledos::output::SparseFile;
-use sledos::qemu::{Boot, Bus, Disk, machine};
+use sledos::qemu::{Boot, Bus, Disk, MachineSpec, machine};
+use std::path::Path;
 
 const DISK: u64 = 8 << 30;
+/// How many power cuts of the update are tried, and the seed of their luck: `SLEDOS_CUTS`,
+/// `SLEDOS_CUTS_SEED`.
+const CUTS: usize = 3;
+
+/// How a boot of PID 1 ends.
+const ENDS: [&str; 2] = ["sledos: hand-over", "reboots now: starts another image"];
+
+fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
 
 #[test]
 fn an_installed_sled_comes_up_alone_updates_itself_and_takes_no_older_document() {
@@ -56,15 +69,22 @@ fn an_installed_sled_comes_up_alone_updates_itself_and_takes_no_older_document()
     let (documents, old) = (scene.fleet.root.join("v1"), scene.dir.join("v1-old"));
     let copied = std::process::Command::new("cp").arg("-a").args([&documents, &old]).status();
     assert!(copied.expect("cp can be run").success());
-    add_version(&scene, "test-2");
+    scene.add_images(&[support::compute_version("test-2", "output-with-agent-2")]);
     let yaml = scene.yaml(install, &sled("r1-b07", 7, MGMT));
     scene.serve_text(&yaml.replace("image: compute", "image: compute@test-2"));
-    let machine = scene.power_on("update", &spec);
+    let (before, log) = (scene.dir.join("before.raw"), scene.dir.join("writes.log"));
+    copy(&spec.disks[0].file, &before);
+    cuts::empty(log.clone(), 0).expect("a file can be made");
+    let mut recorded = spec.clone();
+    recorded.extra = cuts::arguments(&recorded.disks.remove(0).file, &log, "cut");
+    let machine = scene.power_on("update", &recorded);
     let all = machine.wait_off(READY).expect("it restarts by itself");
     println!("{}", said(&all));
     assert!(all.contains("metadata: r1-b07 generation 2 from "), "{}", said(&all));
     assert!(all.contains("beside the image of the other slot"), "{}", said(&all));
     assert!(all.contains("reboots now: starts another image"), "{}", said(&all));
+
+    is_whole_after_every_cut(&scene, &spec, &before, &log);
 
     // Somebody plays the first document back. The sled has seen the second, which it stored.
     std::fs::remove_dir_all(&documents).expect("it was compiled");
@@ -90,16 +110,43 @@ fn an_installed_sled_comes_up_alone_updates_itself_and_takes_no_older_document()
     assert_eq!(console::trouble(&all), Vec::<&str>::new());
 }
 
-/// Puts another version of the image beside the one that the scene's server has.
-fn add_version(scene: &Scene, version: &str) {
-    use std::os::unix::fs::symlink;
-    let images = scene.fleet.root.join("images");
-    std::fs::remove_file(&images).expect("it was a link");
-    let dir = images.join("compute");
-    std::fs::create_dir_all(&dir).expect("the directory can be made");
-    let new = support::compute_version(version, "output-with-agent-2");
-    for image in [support::compute(), &new] {
-        let name = image.file_name().expect("it is NAME/VERSION");
-        symlink(image, dir.join(name)).expect("the image can be linked");
+/// Copies a disk.
+pub(super) fn copy(from: &Path, to: &Path) {
+    let copied = std::process::Command::new("cp").arg("--sparse=always").args([from, to]).status();
+    assert!(copied.expect("cp can be run").success());
+}
+
+/// The power goes at many places of the update. From what is left on the disk the sled comes up
+/// by itself: with the new image, or with the old one, which installs the new one again and
+/// restarts into it.
+fn is_whole_after_every_cut(scene: &Scene, spec: &MachineSpec, before: &Path, log: &Path) {
+    let recording = Recording::open(log).expect("QEMU wrote it");
+    let (count, seed) = (setting("SLEDOS_CUTS", CUTS), setting("SLEDOS_CUTS_SEED", 1) as u64);
+    let places = recording.places(count);
+    println!("{} writes and flushes, cut at {places:?}, seed {seed}", recording.len());
+    let disk = scene.dir.join("cut.raw");
+    let mut spec = spec.clone();
+    spec.disks[0].file.clone_from(&disk);
+    let dir = scene.dir.join("cuts");
+    std::fs::create_dir(&dir).expect("the scene is new");
+    spec.firmware = machine::uefi_vars(&dir).expect("OVMF is installed");
+    for after in places {
+        let luck = seed.wrapping_mul(1_000_003).wrapping_add(after as u64);
+        recording.cut(before, after, luck, &disk).expect("there is room");
+        let came_up = |name: &str| {
+            let machine = scene.power_on(name, &spec);
+            let console = machine
+                .wait_until("sledos: hand-over", SOON, |said| ENDS.iter().any(|end| said.contains(end)))
+                .unwrap_or_else(|e| panic!("after a cut at {after}: {e}"));
+            let handed_over = console.contains("sledos: hand-over");
+            if handed_over { (true, console) } else { (false, machine.wait_off(SOON).expect("it restarts")) }
+        };
+        let (done, console) = came_up("cut");
+        let console = if done { console } else { came_up("cut-again").1 };
+        assert!(
+            console.contains("sledos: hand-over") && console.contains("sledos: image: compute test-2"),
+            "after a cut at {after} the new image does not come up:\n{}",
+            said(&console)
+        );
     }
 }

@@ -7,6 +7,7 @@ mod live;
 mod location;
 mod patience;
 mod refusals;
+mod releases;
 mod sabotage;
 mod sheet;
 mod support;

@@ -12,6 +12,7 @@ use qemu_tests::namespace::{GATEWAY, Namespace};
 use qemu_tests::rack::Rack;
 use qemu_tests::scratch::Scratch;
 use qemu_tests::turn::Turn;
+use sledos::build::Request;
 use sledos::cli::boot::manifest;
 use sledos::image::manifest::Manifest;
 use sledos::qemu::{Boot, Machine, MachineSpec, NicModel};
@@ -37,6 +38,10 @@ pub(crate) fn compute() -> &'static Path {
 
 /// The same of any version, built below `output`.
 pub(crate) fn compute_version(version: &str, output: &str) -> PathBuf {
+    image::build(compute_request(version, output)).dir
+}
+
+fn compute_request(version: &str, output: &str) -> Request {
     let deb = tmp().join("mesos-agent-double.deb");
     let layout = mesos_double::deb::Layout::Autotools;
     mesos_double::deb::package(&mesos_double::deb::build_static(), layout, &deb)
@@ -45,6 +50,24 @@ pub(crate) fn compute_version(version: &str, output: &str) -> PathBuf {
     request.version = Some(version.to_owned());
     request.components = vec![("mesos-agent".to_owned(), deb)];
     request.require_components = true;
+    request
+}
+
+/// The compute image with further lines in its recipe and files in an overlay.
+pub(crate) fn compute_with(version: &str, lines: &str, files: &[(&str, &str)]) -> PathBuf {
+    let top = tmp().join("variants");
+    for (path, text) in files {
+        let file = top.join("overlays").join(version).join(path);
+        std::fs::create_dir_all(file.parent().expect("it is below an overlay")).expect("there is room");
+        std::fs::write(file, text).expect("there is room");
+    }
+    let mut request = compute_request(version, "output-variants");
+    request.lock = Some(request.recipe.with_extension("lock"));
+    let overlay = if files.is_empty() { String::new() } else { format!("overlays: [{{name: {version}}}]\n") };
+    let text = format!("include: ['{}']\nname: compute\n{overlay}{lines}", request.recipe.display());
+    request.recipe = top.join("recipes").join(format!("{version}.yaml"));
+    std::fs::create_dir_all(top.join("recipes")).expect("there is room");
+    std::fs::write(&request.recipe, text).expect("there is room");
     image::build(request).dir
 }
 
@@ -149,6 +172,18 @@ sleds:
             ..MachineSpec::default()
         };
         (spec, port)
+    }
+
+    /// Puts other versions of the image beside the one that the scene's server has.
+    pub(crate) fn add_images(&self, more: &[PathBuf]) {
+        let images = self.fleet.root.join("images");
+        std::fs::remove_file(&images).expect("it was a link");
+        let dir = images.join("compute");
+        std::fs::create_dir_all(&dir).expect("the directory can be made");
+        for image in more.iter().map(PathBuf::as_path).chain([compute()]) {
+            let name = image.file_name().expect("it is NAME/VERSION");
+            std::os::unix::fs::symlink(image, dir.join(name)).expect("the image can be linked");
+        }
     }
 
     pub(crate) fn power_on(&self, name: &str, spec: &MachineSpec) -> Machine {
