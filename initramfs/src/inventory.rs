@@ -35,14 +35,14 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Looks. `neighbours` is what LLDP said, by interface.
-    pub fn read(neighbours: &BTreeMap<String, Neighbour>) -> Self {
+    /// Looks. `neighbours` is what LLDP said, by interface, the likeliest switch first.
+    pub fn read(neighbours: &BTreeMap<String, Vec<Neighbour>>) -> Self {
         let bmc_mac = bmc::mac().map(|mac| mac.to_string());
         Self { bmc_mac, ..Self::below(Path::new("/"), neighbours) }
     }
 
     /// All but the BMC, below another root.
-    fn below(root: &Path, neighbours: &BTreeMap<String, Neighbour>) -> Self {
+    fn below(root: &Path, neighbours: &BTreeMap<String, Vec<Neighbour>>) -> Self {
         let sys = root.join("sys");
         let proc = |name: &str| std::fs::read_to_string(root.join("proc").join(name)).unwrap_or_default();
         Self {

@@ -33,14 +33,18 @@ pub struct Nic {
     pub carrier: Option<bool>,
     /// Megabits per second, when there is a link.
     pub speed: Option<u32>,
-    /// What is at the other end.
+    /// What is at the other end: of several the likeliest switch port.
     pub neighbour: Option<Neighbour>,
+    /// Who else speaks LLDP there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_neighbours: Vec<Neighbour>,
 }
 
-pub(super) fn read(sys: &Path, neighbours: &BTreeMap<String, Neighbour>) -> Vec<Nic> {
+pub(super) fn read(sys: &Path, neighbours: &BTreeMap<String, Vec<Neighbour>>) -> Vec<Nic> {
     let nic = |name: String| {
         let dir = sys.join("class/net").join(&name);
         let file = |name: &str| identity::read(&dir.join(name));
+        let mut neighbours = neighbours.get(&name).into_iter().flatten().cloned();
         Nic {
             mac: identity::mac(sys, &name).map(|mac| mac.to_string()),
             driver: link(&dir.join("device/driver")),
@@ -49,7 +53,8 @@ pub(super) fn read(sys: &Path, neighbours: &BTreeMap<String, Neighbour>) -> Vec<
             carrier: file("carrier").map(|text| text == "1"),
             // -1 when there is no link.
             speed: file("speed").and_then(|text| text.parse().ok()).filter(|speed| *speed > 0),
-            neighbour: neighbours.get(&name).cloned(),
+            neighbour: neighbours.next(),
+            other_neighbours: neighbours.collect(),
             name,
         }
     };
@@ -73,11 +78,13 @@ impl fmt::Display for Nic {
             (_, Some(speed)) => write!(f, " {speed} Mbit/s")?,
             _ => {}
         }
-        match &self.neighbour {
-            Some(Neighbour { chassis, port, name }) => {
-                write!(f, " at {} port {port}", name.as_ref().unwrap_or(chassis))
-            }
-            None => Ok(()),
-        }
+        self.neighbour.iter().try_for_each(|at| write!(f, " at {at}"))?;
+        self.other_neighbours.iter().try_for_each(|other| write!(f, ", also {other}"))
+    }
+}
+
+impl fmt::Display for Neighbour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} port {}", self.name.as_ref().unwrap_or(&self.chassis), self.port)
     }
 }

@@ -20,8 +20,8 @@ mod kind {
     pub(super) const ND_OPTION: u16 = 68;
 }
 
-const REQUEST: u16 = 1;
-const ACK: u16 = 4;
+pub(super) const REQUEST: u16 = 1;
+pub(super) const ACK: u16 = 4;
 const DUMP: u16 = 0x300;
 const REPLACE_OR_CREATE: u16 = 0x100 | 0x400;
 
@@ -160,10 +160,10 @@ fn address_body(address: IpAddr, prefix: u8, link: u32) -> Vec<u8> {
 }
 
 /// A message that grows.
-struct Writer(Vec<u8>);
+pub(super) struct Writer(Vec<u8>);
 
 impl Writer {
-    fn new(kind: u16, flags: u16, body: &[u8]) -> Self {
+    pub(super) fn new(kind: u16, flags: u16, body: &[u8]) -> Self {
         let mut bytes = vec![0; HEADER];
         bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
         bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
@@ -171,8 +171,8 @@ impl Writer {
         Self(bytes)
     }
 
-    fn attr(mut self, kind: u16, value: &[u8]) -> Self {
-        // No value here is longer than 16 bytes.
+    pub(super) fn attr(mut self, kind: u16, value: &[u8]) -> Self {
+        // No value here is longer than some dozen bytes.
         let length = u16::try_from(value.len() + 4).unwrap_or(4);
         self.0.extend_from_slice(&length.to_ne_bytes());
         self.0.extend_from_slice(&kind.to_ne_bytes());
@@ -200,7 +200,7 @@ impl Writer {
         }
     }
 
-    fn finish(mut self, seq: u32) -> Vec<u8> {
+    pub(super) fn finish(mut self, seq: u32) -> Vec<u8> {
         let length = u32::try_from(self.0.len()).unwrap_or(0);
         self.0[..4].copy_from_slice(&length.to_ne_bytes());
         self.0[8..12].copy_from_slice(&seq.to_ne_bytes());
@@ -260,38 +260,59 @@ pub enum Told {
 /// Reads what was received: the number of the request it answers (0: none), and
 /// what it says. What is not understood is passed over.
 pub fn decode(bytes: &[u8]) -> Vec<(u32, Told)> {
-    let mut all = Vec::new();
-    let mut rest = bytes;
-    while let Some(head) = rest.first_chunk::<HEADER>() {
-        let length = usize::try_from(u32_at(head, 0)).unwrap_or(usize::MAX);
-        let Some(body) = rest.get(HEADER..length) else { break };
-        let told = match u16_at(head, 4) {
-            // An error is a negative errno; that of the end of a list follows it too.
-            kind::ERROR | kind::DONE => {
-                let errno = body.first_chunk().map_or(0, |e| i32::from_ne_bytes(*e));
-                Some(Told::Done(errno.saturating_neg()))
-            }
-            kind::NEW_LINK => link(body).map(Told::Link),
-            kind::NEW_ADDRESS => address6(body),
-            kind::ND_OPTION => router_options(body),
-            _ => None,
-        };
-        all.extend(told.map(|told| (u32_at(head, 8), told)));
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or(&[]);
+    messages(bytes).filter_map(|message| Some((message.seq, message.told()?))).collect()
+}
+
+/// A message as it was received.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Message<'a> {
+    /// The number of the request it answers.
+    pub(super) seq: u32,
+    kind: u16,
+    pub(super) body: &'a [u8],
+}
+
+impl Message<'_> {
+    /// The errno it ends a request with; 0 when that is done.
+    pub(super) fn end(&self) -> Option<i32> {
+        // An error is a negative errno; that of the end of a list follows it too.
+        let errno = || self.body.first_chunk().map_or(0, |e| i32::from_ne_bytes(*e));
+        matches!(self.kind, kind::ERROR | kind::DONE).then(|| errno().saturating_neg())
     }
-    all
+
+    pub(super) fn told(&self) -> Option<Told> {
+        match self.kind {
+            kind::ERROR | kind::DONE => self.end().map(Told::Done),
+            kind::NEW_LINK => link(self.body).map(Told::Link),
+            kind::NEW_ADDRESS => address6(self.body),
+            kind::ND_OPTION => router_options(self.body),
+            _ => None,
+        }
+    }
+}
+
+/// Cuts what was received into messages.
+pub(super) fn messages(bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let head = rest.first_chunk::<HEADER>()?;
+        let length = usize::try_from(u32_at(head, 0)).unwrap_or(usize::MAX);
+        let body = rest.get(HEADER..length)?;
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or(&[]);
+        Some(Message { seq: u32_at(head, 8), kind: u16_at(head, 4), body })
+    })
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |b| u32::from_ne_bytes(*b))
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> u16 {
     bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |b| u16::from_ne_bytes(*b))
 }
 
 /// Type and value of each attribute.
-fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let length = usize::from(u16_at(rest, 0));
@@ -303,7 +324,7 @@ fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-fn text(value: &[u8]) -> String {
+pub(super) fn text(value: &[u8]) -> String {
     let end = value.iter().position(|b| *b == 0).unwrap_or(value.len());
     String::from_utf8_lossy(&value[..end]).into_owned()
 }

@@ -79,7 +79,7 @@ mod tests {
             path: String::new(),
             carrier: true,
             heard: Heard::default(),
-            neighbour: None,
+            neighbours: vec![],
             dhcp: Dhcp::Bound,
             lease: Some(lease),
             addresses6: vec![],

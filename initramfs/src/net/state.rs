@@ -29,8 +29,8 @@ pub struct LinkState {
     pub carrier: bool,
     /// What the switch port was heard to do since the carrier came.
     pub heard: Heard,
-    /// The switch port, when it told (LLDP).
-    pub neighbour: Option<Neighbour>,
+    /// Who speaks LLDP here, the likeliest switch port first.
+    pub neighbours: Vec<Neighbour>,
     /// Whether and how far DHCP is.
     pub dhcp: Dhcp,
     /// The IPv4 address: from DHCP, or from `ip=` (then `server` is `None`).

@@ -67,7 +67,10 @@ pub fn tell_names(client: &Client, network: &Network) {
 pub fn hardware(network: &Network, site: &Site) -> Hardware {
     let mut hardware = Hardware::read(Path::new("/sys"));
     hardware.location.clone_from(&site.location);
-    for neighbour in network.links().into_iter().filter_map(|link| link.neighbour) {
+    let mut neighbours: Vec<_> = network.links().into_iter().flat_map(|link| link.neighbours).collect();
+    // Bridges of all links before whoever else speaks on one.
+    neighbours.sort_by_key(|neighbour| neighbour.kind);
+    for neighbour in neighbours {
         let port = SwitchPort { chassis: neighbour.chassis.text, port: neighbour.port.text };
         if !hardware.switch_ports.contains(&port) {
             hardware.switch_ports.push(port);
@@ -78,10 +81,13 @@ pub fn hardware(network: &Network, site: &Site) -> Hardware {
 
 /// What the sled is made of, with what LLDP says is at the other end of its cables.
 pub fn inventory(network: &Network) -> inventory::Inventory {
-    let neighbours = network.links().into_iter().filter_map(|link| {
-        let LinkNeighbour { chassis, port, system_name: name, .. } = link.neighbour?;
-        Some((link.name, inventory::Neighbour { chassis: chassis.text, port: port.text, name }))
-    });
+    let told = |neighbour: LinkNeighbour| inventory::Neighbour {
+        chassis: neighbour.chassis.text,
+        port: neighbour.port.text,
+        name: neighbour.system_name,
+    };
+    let links = network.links().into_iter();
+    let neighbours = links.map(|link| (link.name, link.neighbours.into_iter().map(told).collect()));
     inventory::Inventory::read(&neighbours.collect())
 }
 

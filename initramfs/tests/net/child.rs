@@ -37,6 +37,7 @@ fn be_a_sled() {
     let setup = Setup {
         statics: values("ip=").into_iter().map(|v| IpParam::parse(v).unwrap()).collect(),
         bootif: values("BOOTIF=").first().map(|v| parse_bootif(v).unwrap()),
+        switch_port: true,
         resolv_conf: std::env::var_os(RESOLV).unwrap().into(),
     };
     let network = Network::start(setup, random, Box::new(|line| print(&format!("say {line}"))));

@@ -46,7 +46,8 @@ const inventory = (hardware) => {
   if (!hardware) return [make("p", {}, "No inventory yet.")];
   const smbios = hardware.smbios ?? {};
   const cpus = hardware.cpus ?? {};
-  const at = (nic) => (nic.neighbour ? `${nic.neighbour.name ?? nic.neighbour.chassis} port ${nic.neighbour.port}` : "");
+  const port = (at) => `${at.name ?? at.chassis} port ${at.port}`;
+  const at = (nic) => [nic.neighbour, ...(nic.other_neighbours ?? [])].filter(Boolean).map(port).join(", also ");
   return [
     make("dl", {}, ...row("board", [smbios.board_vendor, smbios.board_name].filter(Boolean).join(" ")), ...row("board serial", smbios.board_serial),
       ...row("product", [smbios.sys_vendor, smbios.product_name].filter(Boolean).join(" ")), ...row("product serial", smbios.product_serial),

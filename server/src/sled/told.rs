@@ -22,6 +22,9 @@ enum Kind {
 }
 use Kind::{Bool, Many, Number, One, Text, Texts};
 
+/// Who speaks LLDP at the other end of a cable.
+const NEIGHBOUR: &[(&str, Kind)] = &[("chassis", Text), ("port", Text), ("name", Text)];
+
 /// What PID 1 and sledctl put into them, and the page shows.
 const KNOWN: &[(&str, Kind)] = &[
     ("state", Text),
@@ -55,7 +58,8 @@ const KNOWN: &[(&str, Kind)] = &[
                     ("device", Text),
                     ("speed", Number),
                     ("carrier", Bool),
-                    ("neighbour", One(&[("chassis", Text), ("port", Text), ("name", Text)])),
+                    ("neighbour", One(NEIGHBOUR)),
+                    ("other_neighbours", Many(NEIGHBOUR)),
                 ]),
             ),
             (
