@@ -125,7 +125,10 @@ impl Sled {
                 .map_err(|(path, e)| fail(&format!("{path} cannot be written ({e})")))?;
             crate::durable::write(Path::new("/run/sledos"), "document.json", got.bytes(), 0o600)
                 .map_err(|e| fail(&format!("{DOCUMENT} cannot be written ({e})")))?;
-            Ok(((), format!("{count} files for {}", got.document.config.hostname)))
+            let (named, refused) = nics::name(&self.network, &generated.names);
+            refused.iter().for_each(|why| log.warn("configuration", why));
+            let named: String = named.iter().map(|who| format!("; {who}")).collect();
+            Ok(((), format!("{count} files for {}{named}", got.document.config.hostname)))
         })
     }
 

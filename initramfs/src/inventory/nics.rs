@@ -18,11 +18,23 @@ pub struct Neighbour {
     pub name: Option<String>,
 }
 
+/// What the network knows of an interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Names that it has beside the kernel's: what it is for.
+    pub alternative_names: Vec<String>,
+    /// Who speaks LLDP at the other end, the likeliest switch first.
+    pub neighbours: Vec<Neighbour>,
+}
+
 /// One interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Nic {
     /// The kernel's name.
     pub name: String,
+    /// Its other names: what it is for in the sled document.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alternative_names: Vec<String>,
     /// The address in the hardware.
     pub mac: Option<String>,
     /// The driver.
@@ -40,12 +52,14 @@ pub struct Nic {
     pub other_neighbours: Vec<Neighbour>,
 }
 
-pub(super) fn read(sys: &Path, neighbours: &BTreeMap<String, Vec<Neighbour>>) -> Vec<Nic> {
+pub(super) fn read(sys: &Path, seen: &BTreeMap<String, Seen>) -> Vec<Nic> {
     let nic = |name: String| {
         let dir = sys.join("class/net").join(&name);
         let file = |name: &str| identity::read(&dir.join(name));
-        let mut neighbours = neighbours.get(&name).into_iter().flatten().cloned();
+        let Seen { alternative_names, neighbours } = seen.get(&name).cloned().unwrap_or_default();
+        let mut neighbours = neighbours.into_iter();
         Nic {
+            alternative_names,
             mac: identity::mac(sys, &name).map(|mac| mac.to_string()),
             driver: link(&dir.join("device/driver")),
             device: link(&dir.join("device")),
@@ -70,6 +84,7 @@ pub(super) fn link(path: &Path) -> Option<String> {
 impl fmt::Display for Nic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.name)?;
+        self.alternative_names.iter().try_for_each(|name| write!(f, " ({name})"))?;
         for part in [&self.mac, &self.driver].into_iter().flatten() {
             write!(f, " {part}")?;
         }

@@ -95,6 +95,7 @@ mod tests {
     fn eth0() -> LinkState {
         LinkState {
             name: "eth0".into(),
+            alternative_names: vec![],
             index: 2,
             mac: [2, 0, 0, 0, 0, 9],
             permanent_mac: None,

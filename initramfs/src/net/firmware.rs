@@ -5,7 +5,7 @@
 //! `include/uapi/linux/{genetlink,ethtool_netlink}.h`, the drivers' documents
 //! `device_drivers/ethernet/intel/{i40e,ice}.rst`.
 
-use super::netlink::{ACK, Message, REQUEST, Writer, attributes, text, u16_at};
+use super::netlink::{ACK, Message, NESTED, REQUEST, Writer, attributes, nest, text, u16_at};
 use super::talk::Talk;
 use rustix::io::Result;
 use rustix::net::netlink;
@@ -92,21 +92,6 @@ fn family_request(seq: u32) -> Vec<u8> {
 fn family(body: &[u8]) -> Option<u16> {
     let (_, id) = attributes(body.get(4..)?).find(|(kind, value)| *kind == 1 && value.len() == 2)?;
     Some(u16_at(id, 0))
-}
-
-/// The attribute is made of others.
-const NESTED: u16 = 1 << 15;
-
-/// An attribute's value that is made of attributes.
-fn nest(attributes: &[(u16, &[u8])]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for (kind, value) in attributes {
-        bytes.extend(u16::try_from(value.len() + 4).unwrap_or(4).to_ne_bytes());
-        bytes.extend(kind.to_ne_bytes());
-        bytes.extend_from_slice(value);
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-    }
-    bytes
 }
 
 /// `ETHTOOL_MSG_PRIVFLAGS_GET`.

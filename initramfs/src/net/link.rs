@@ -352,6 +352,7 @@ impl Link {
             || self.client.as_ref().and_then(Client::lease).map(|lease| self.wish.complete(lease.clone()));
         LinkState {
             name: self.info.name.clone(),
+            alternative_names: self.info.alternative_names.clone(),
             index: self.info.index,
             mac: self.info.mac,
             permanent_mac: self.info.permanent_mac,

@@ -18,6 +18,7 @@ mod kind {
     pub(super) const GET_ADDRESS: u16 = 22;
     pub(super) const NEW_ROUTE: u16 = 24;
     pub(super) const ND_OPTION: u16 = 68;
+    pub(super) const NEW_LINK_PROPERTY: u16 = 108;
 }
 
 pub(super) const REQUEST: u16 = 1;
@@ -38,6 +39,10 @@ pub const GROUPS: u32 = 1 | 1 << 8 | 1 << 19;
 pub enum Op {
     /// Switch a link on.
     Up,
+    /// Give it another name.
+    Name(String),
+    /// Give it one more name.
+    AlternativeName(String),
     /// Set its MTU, bytes.
     Mtu(u16),
     /// Add an address or refresh it.
@@ -81,6 +86,13 @@ impl Op {
         let new = REQUEST | ACK | REPLACE_OR_CREATE;
         match self {
             Self::Up => link_message(link, 1).finish(seq),
+            Self::Name(name) => link_message(link, 0).attr(3, &c_text(name)).finish(seq),
+            Self::AlternativeName(name) => {
+                // IFLA_PROP_LIST, nested, with one IFLA_ALT_IFNAME.
+                let list = nest(&[(53, &c_text(name))]);
+                let body = [[0; 4], link.to_ne_bytes(), [0; 4], [0; 4]].concat();
+                Writer::new(kind::NEW_LINK_PROPERTY, new, &body).attr(52 | NESTED, &list).finish(seq)
+            }
             Self::Mtu(mtu) => link_message(link, 0).attr(4, &u32::from(*mtu).to_ne_bytes()).finish(seq),
             Self::AddAddress { address, prefix, lifetime, metric } => {
                 let seconds = lifetime.unwrap_or(u32::MAX).to_ne_bytes();
@@ -121,6 +133,8 @@ impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Up => f.write_str("to switch it on"),
+            Self::Name(name) => write!(f, "the name {name}"),
+            Self::AlternativeName(name) => write!(f, "the alternative name {name}"),
             Self::Mtu(mtu) => write!(f, "MTU {mtu}"),
             Self::AddAddress { address, prefix, .. } => write!(f, "address {address}/{prefix}"),
             Self::RemoveAddress { address, prefix } => write!(f, "to remove {address}/{prefix}"),
@@ -157,6 +171,19 @@ fn address_body(address: IpAddr, prefix: u8, link: u32) -> Vec<u8> {
     // (IFA_F_NODAD): it would be useless for the first second.
     let flags = if address.is_ipv6() { 2 } else { 0 };
     [&[family(address), prefix, flags, 0][..], &link.to_ne_bytes()].concat()
+}
+
+fn c_text(text: &str) -> Vec<u8> {
+    [text.as_bytes(), &[0]].concat()
+}
+
+/// An attribute is made of others.
+pub(super) const NESTED: u16 = 1 << 15;
+
+/// The value of an attribute that is made of others.
+pub(super) fn nest(attributes: &[(u16, &[u8])]) -> Vec<u8> {
+    let empty = Writer(Vec::new());
+    attributes.iter().fold(empty, |list, (kind, value)| list.attr(*kind, value)).0
 }
 
 /// A message that grows.
@@ -215,6 +242,8 @@ pub struct LinkInfo {
     pub index: u32,
     /// Name.
     pub name: String,
+    /// Its other names.
+    pub alternative_names: Vec<String>,
     /// Address.
     pub mac: Mac,
     /// Address in the card.
@@ -347,6 +376,10 @@ fn link(body: &[u8]) -> Option<LinkInfo> {
             18 => {
                 let made_by = attributes(value).find(|(kind, _)| *kind == 1);
                 info.made_by = made_by.map(|(_, name)| text(name)).unwrap_or_default();
+            }
+            52 => {
+                let names = attributes(value).filter(|(kind, _)| *kind == 53);
+                info.alternative_names = names.map(|(_, name)| text(name)).collect();
             }
             54 => info.permanent_mac = value.try_into().ok(),
             _ => {}

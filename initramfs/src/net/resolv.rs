@@ -71,6 +71,7 @@ mod tests {
         lease.domain = Some("lab".into());
         let mut link = LinkState {
             name: name.into(),
+            alternative_names: vec![],
             index: 2,
             mac: [0; 6],
             permanent_mac: None,

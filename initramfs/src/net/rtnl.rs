@@ -29,6 +29,18 @@ impl Rtnl {
         self.ask(|seq| op.encode(link, seq)).map(drop)
     }
 
+    /// Gives a link a name. Returns whether it has that now; kernels before 6.2 rename no
+    /// link that is up, there it is an alternative name.
+    ///
+    /// # Errors
+    /// The kernel's; `EEXIST` when another link has it.
+    pub fn name(&mut self, link: u32, name: &str) -> Result<bool> {
+        match self.change(link, &Op::Name(name.to_owned())) {
+            Err(Errno::BUSY) => self.change(link, &Op::AlternativeName(name.to_owned())).map(|()| false),
+            done => done.map(|()| true),
+        }
+    }
+
     /// All links.
     ///
     /// # Errors

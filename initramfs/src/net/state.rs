@@ -12,6 +12,8 @@ use std::time::Duration;
 pub struct LinkState {
     /// The kernel's name.
     pub name: String,
+    /// Its other names: what it is for, where the kernel could not rename it.
+    pub alternative_names: Vec<String>,
     /// The kernel's number; unlike the name it never changes.
     pub index: u32,
     /// The address frames go out with.

@@ -6,7 +6,7 @@ use crate::identity::Hardware;
 use crate::inventory;
 use crate::log::Log;
 use crate::modules::Coldplug;
-use crate::net::Network;
+use crate::net::{LinkState, Network};
 use crate::reporter::Reporter;
 use crate::site::Site;
 use formats::lldp::Neighbour as LinkNeighbour;
@@ -86,9 +86,11 @@ pub fn inventory(network: &Network) -> inventory::Inventory {
         port: neighbour.port.text,
         name: neighbour.system_name,
     };
-    let links = network.links().into_iter();
-    let neighbours = links.map(|link| (link.name, link.neighbours.into_iter().map(told).collect()));
-    inventory::Inventory::read(&neighbours.collect())
+    let seen = |link: LinkState| {
+        let neighbours = link.neighbours.into_iter().map(told).collect();
+        (link.name, inventory::Seen { alternative_names: link.alternative_names, neighbours })
+    };
+    inventory::Inventory::read(&network.links().into_iter().map(seen).collect())
 }
 
 impl World for Real<'_, '_, '_> {

@@ -235,6 +235,24 @@ fn a_port_without_lldp_is_named_with_its_state() {
 }
 
 #[test]
+fn a_link_in_use_is_called_by_what_it_is_for() {
+    let lab = Lab::new(1);
+    let _server = lab.dnsmasq(&[]);
+    let mut sled = lab.sled(&[]);
+    sled.wait("the lease", |l| l.starts_with("link eth0") && l.contains("dhcp: Bound"));
+    lab.name_link("data0");
+    sled.wait("its name", |l| l.starts_with("link ") && l.contains("\"data0\"") && l.contains("dhcp: Bound"));
+    // Other programs know it by both names, and it has its address still.
+    for name in ["data0", "alt-data0"] {
+        let shown = lab.ip_in_sled(&["-4", "address", "show", "dev", name]);
+        assert!(shown.contains("10.77.0.50/24"), "{shown}");
+    }
+    assert_eq!(sled.seen(|l| l.contains("carrier: true") && l.contains("lease: Some")), {
+        sled.seen(|l| l.starts_with("link ") && l.contains("lease: Some"))
+    });
+}
+
+#[test]
 fn ip_gives_a_fixed_address_and_dhcp_goes_on_elsewhere() {
     let lab = Lab::new(2);
     let _server = lab.dnsmasq(&[]);

@@ -32,6 +32,20 @@ pub struct Interface {
 
 const DIR: &str = "/etc/systemd/network";
 
+/// With a number behind them these are names that the kernel or Docker gives.
+const TAKEN: [&str; 12] =
+    ["bond", "br", "docker", "dummy", "eth", "ifb", "tap", "tun", "tunl", "usb", "veth", "wlan"];
+
+/// What the NICs of a port are for, by MAC address: `data0`; in a bond `data0` and `data1`,
+/// ten at most. Nothing for names that cannot be.
+fn names<'p>(port: &'p Port<'_>) -> impl Iterator<Item = (Mac, String)> + 'p {
+    let network = port.name();
+    // systemd takes no name for one that is a number.
+    let possible = !TAKEN.contains(&network) && !network.bytes().all(|b| b.is_ascii_digit());
+    let nics = port.nics.iter().zip(0..10).filter(move |_| possible);
+    nics.map(move |(nic, n)| (nic.mac, format!("{network}{n}")))
+}
+
 /// Networks without any NIC that fits leave the image's `80-dhcp.network` alone: a
 /// sled that asks for an address on every port can be reached and mended.
 pub(super) fn files(
@@ -39,7 +53,7 @@ pub(super) fn files(
     networks: &BTreeMap<String, Network>,
     ports: &[Port<'_>],
 ) -> Result<(), Error> {
-    out.text("networks", format!("{DIR}/10-sledos.link"), KEEP_NAMES.into())?;
+    out.text("networks", format!("{DIR}/10-sledos.link"), format!("{ANY_PORT}{KEEP_NAMES}"))?;
     let mut interfaces = Interfaces::default();
     for name in networks.keys() {
         interfaces.networks.insert(name.clone(), Interface::default());
@@ -47,6 +61,19 @@ pub(super) fn files(
     let metric = |name: &str| 1024 + networks.keys().take_while(|other| *other != name).count();
     for port in ports {
         port_files(out, port, &metric)?;
+        if names(port).next().is_none() {
+            let problem = format!(
+                "its NICs keep their names: {}0 is one that the kernel, Docker or systemd has another use for",
+                port.name()
+            );
+            out.warn(&format!("networks.{}", port.name()), problem);
+        }
+        for (mac, name) in names(port) {
+            let text =
+                format!("[Match]\nPermanentMACAddress={mac}\nKind=!*\n{KEEP_NAMES}AlternativeName={name}\n");
+            out.text(&format!("networks.{}", port.name()), format!("{DIR}/10-sledos-{name}.link"), text)?;
+            out.names.insert(mac, name);
+        }
         for (name, network) in &port.networks {
             let interface = match network.vlan {
                 Some(_) => Some(vlan_interface(name)),
@@ -76,18 +103,21 @@ pub(super) fn files(
     )
 }
 
-/// PID 1 has the ports up already, and the kernel renames no port that is up: udev
+/// PID 1 has the ports up already, and kernels before 6.2 rename no port that is up: udev
 /// would fail, and networkd wait for it for ever. Taken down, a port may need half a
-/// minute until its switch forwards again. So the kernel's names stay, and udev's
-/// are alternative names (`ip link show enp59s0f0`); systemd.link(5).
-const KEEP_NAMES: &str = "\
-# The kernel's names stay: the ports have been up since the initramfs.
-[Match]
-OriginalName=*
-
+/// minute until its switch forwards again. So udev renames nothing: what a port is for is
+/// its name where PID 1 could give it, else an alternative name, and udev's are alternative
+/// names (`ip link show enp59s0f0`); systemd.link(5).
+const KEEP_NAMES: &str = "
 [Link]
 NamePolicy=
 AlternativeNamesPolicy=database onboard slot path
+";
+
+const ANY_PORT: &str = "\
+# The kernel's names stay: the ports have been up since the initramfs.
+[Match]
+OriginalName=*
 ";
 
 const OTHER_PORTS: &str = "\

@@ -106,6 +106,43 @@ fn networkd_would_say_so_if_it_did_not() {
     assert_eq!(networkd(dir.path()).len(), 1);
 }
 
+/// udev's own code for links, on a link with this address; what it says, and what `ip` shows.
+fn udev(dir: &Path, mac: &str) -> String {
+    let script = "mount -t sysfs sys /sys && mount -t tmpfs run /run && mkdir -p /run/systemd \
+                  && cp -r \"$0/etc/systemd/network\" /run/systemd/ \
+                  && ip link add eth5 address \"$1\" up type veth peer name eth6 \
+                  && udevadm test-builtin net_setup_link /sys/class/net/eth5 >&2 && ip link show eth5 >&2";
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--user", "--map-root-user", "--net", "--mount", "sh", "-c", script]).arg(dir).arg(mac);
+    let output = run(unshare.env("SYSTEMD_LOG_LEVEL", "info"), "udev and iproute2");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(!said.contains("ignoring"), "{said}");
+    said
+}
+
+#[test]
+fn udev_calls_nics_by_what_they_are_for() {
+    for (config, nics) in [
+        (fixture::compute(), [("52:54:00:00:00:10", "data0"), ("52:54:00:00:00:01", "mgmt0")]),
+        (fixture::bonded(), [("52:54:00:00:00:10", "data0"), ("52:54:00:00:00:11", "data1")]),
+    ] {
+        let (dir, generated) = lay_out(config);
+        for (mac, name) in nics {
+            // A veth is no hardware, and has no address in it.
+            let file = dir.path().join(format!("etc/systemd/network/10-sledos-{name}.link"));
+            let text = fs::read_to_string(&file).unwrap().replace("PermanentMACAddress=", "MACAddress=");
+            let text = text.replace("Kind=!*\n", "");
+            fs::write(&file, text).unwrap();
+            let said = udev(dir.path(), mac);
+            assert!(said.contains(&format!("altname {name}\n")) && said.contains(": eth5@"), "{said}");
+            assert_eq!(generated.names.get(&mac.parse().unwrap()).map(String::as_str), Some(name));
+        }
+        // Another card keeps what it has.
+        assert!(!udev(dir.path(), "52:54:00:00:00:77").contains("altname data"));
+    }
+}
+
 #[test]
 fn dockerd_reads_its_configuration() {
     let (dir, _) = lay_out(fixture::compute());

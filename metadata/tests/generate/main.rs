@@ -6,5 +6,6 @@ mod disks;
 mod fixture;
 mod golden;
 mod judges;
+mod names;
 mod property;
 mod refusals;

@@ -55,7 +55,7 @@ const inventory = (hardware) => {
       ...row("processors", cpus.threads && `${cpus.model ?? ""}: ${cpus.sockets} sockets, ${cpus.cores} cores, ${cpus.threads} threads`),
       ...row("memory", gb(hardware.memory)), ...row("BMC", hardware.bmc_mac)),
     table("Network cards", ["name", "MAC", "driver", "device", "Mbit/s", "plugged into"],
-      (hardware.nics ?? []).map((nic) => [nic.name, nic.mac, nic.driver, nic.device, nic.carrier === false ? "no link" : nic.speed, at(nic)])),
+      (hardware.nics ?? []).map((nic) => [[nic.name, ...(nic.alternative_names ?? [])].join(", "), nic.mac, nic.driver, nic.device, nic.carrier === false ? "no link" : nic.speed, at(nic)])),
     table("Disks", ["name", "size", "model", "serial", "attached by"],
       (hardware.disks ?? []).map((disk) => [disk.name, gb(disk.size), disk.model, disk.serial, disk.transport])),
   ];

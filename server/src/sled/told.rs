@@ -53,6 +53,7 @@ const KNOWN: &[(&str, Kind)] = &[
                 "nics",
                 Many(&[
                     ("name", Text),
+                    ("alternative_names", Texts),
                     ("mac", Text),
                     ("driver", Text),
                     ("device", Text),
