@@ -77,6 +77,10 @@ const content = ({ sled, facts, history, report }) => {
       table("Steps of the boot", ["step", "began", "took", "result", "detail"],
         report.steps.map((step) => [step.step, seconds(step.start_ms), seconds(step.took_ms), step.result, step.detail])));
   }
+  if (report?.crashes?.length) {
+    parts.push(make("h3", {}, "Services that crashed"),
+      table("Since the boot", ["what systemd says", "times"], report.crashes.map((crash) => [crash.says, crash.times])));
+  }
   parts.push(make("h3", {}, "Inventory"), ...inventory(report?.hardware));
   parts.push(make("h3", {}, "History"), history.length
     ? table("History", ["when", "state", "what"], history.slice().reverse().map((change) => [time(change.at), change.state, change.detail]))
