@@ -130,7 +130,7 @@ pub fn generate(document: &SledDocument, nics: &[Nic], image: &Image) -> Result<
     let mut out = Place::default();
     system::names(&mut out, config)?;
     let ports = ports::resolve(&mut out, &config.networks, nics)?;
-    networkd::files(&mut out, &config.networks, &ports)?;
+    networkd::files(&mut out, config, &ports)?;
     system::hosts(&mut out, config)?;
     system::time(&mut out, &config.time)?;
     system::ssh_keys(&mut out, &config.ssh_keys)?;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// Makes the files below a directory, as PID 1 does below the new root.
-fn lay_out(config: Value) -> (tempfile::TempDir, Generated) {
+pub(crate) fn lay_out(config: Value) -> (tempfile::TempDir, Generated) {
     let generated = fixture::generate(config).unwrap();
     let dir = tempfile::tempdir().unwrap();
     for file in &generated.files {
@@ -27,7 +27,7 @@ fn lay_out(config: Value) -> (tempfile::TempDir, Generated) {
     (dir, generated)
 }
 
-fn run(command: &mut Command, package: &str) -> Output {
+pub(crate) fn run(command: &mut Command, package: &str) -> Output {
     let program = command.get_program().to_string_lossy().into_owned();
     command.output().unwrap_or_else(|e| panic!("{program}: {e}; install the Debian package {package}"))
 }
@@ -56,15 +56,19 @@ fn systemd_accepts_units_and_drop_ins() {
     assert!(units.len() > 3, "{units:?}");
 }
 
-/// What networkd says about its files while it reads them, in a network and a root of its own.
-fn networkd(dir: &Path) -> Vec<String> {
+/// /etc/passwd with networkd's user as the one that there is in the namespace.
+pub(crate) fn passwd(dir: &Path) {
     let passwd = fs::read_to_string("/etc/passwd").unwrap();
-    // The one user there is in the namespace.
     let mapped = passwd.lines().map(|line| match line.strip_prefix("systemd-network:x:") {
         Some(_) => "systemd-network:x:0:0::/:/\n".to_owned(),
         None => format!("{line}\n"),
     });
     fs::write(dir.join("passwd"), mapped.collect::<String>()).unwrap();
+}
+
+/// What networkd says about its files while it reads them, in a network and a root of its own.
+pub(crate) fn networkd(dir: &Path) -> Vec<String> {
+    passwd(dir);
     let script = "mount --bind \"$0/passwd\" /etc/passwd && mount -t tmpfs run /run && mkdir -p /run/systemd \
                   && cp -r \"$0/etc/systemd/network\" /run/systemd/ && exec /usr/lib/systemd/systemd-networkd";
     let mut child = Command::new("unshare")

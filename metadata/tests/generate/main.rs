@@ -7,5 +7,6 @@ mod fixture;
 mod golden;
 mod judges;
 mod names;
+mod networks;
 mod property;
 mod refusals;
