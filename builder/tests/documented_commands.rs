@@ -65,3 +65,37 @@ fn each_is_understood() {
     }
     assert!(count > 20, "{count} commands: the documentation has moved?");
 }
+
+/// All Rust files of the crates with tests.
+fn sources(dir: &Path, all: &mut String) {
+    for entry in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            sources(&entry, all);
+        } else if entry.extension().is_some_and(|end| end == "rs") {
+            *all += &fs::read_to_string(entry).unwrap();
+        }
+    }
+}
+
+#[test]
+fn tests_that_are_named_beside_those_of_others_are_there() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut all = String::new();
+    for dir in ["builder", "initramfs", "metadata", "qemu-tests", "server"] {
+        for part in ["src", "tests"] {
+            let dir = top.join(dir).join(part);
+            if dir.is_dir() {
+                sources(&dir, &mut all);
+            }
+        }
+    }
+    let table = fs::read_to_string(top.join("docs/host-tests.md")).unwrap();
+    let is_test = |word: &&str| {
+        word.matches('_').count() >= 3 && word.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric())
+    };
+    let named: Vec<_> = table.split('`').filter(is_test).collect();
+    assert!(named.len() > 50, "{} tests are named", named.len());
+    for name in named {
+        assert!(all.contains(&format!("fn {name}(")), "docs/host-tests.md: no test is called {name}");
+    }
+}

@@ -87,6 +87,31 @@ fn scripts_and_json_of_the_overlays_can_be_parsed() {
     assert!(scripts >= 2 && json >= 1, "{scripts} scripts, {json} JSON files: the overlays have moved?");
 }
 
+/// Words that are no servers never get into chrony's configuration, and nothing is
+/// rewritten when nothing changed.
+#[test]
+fn time_servers_of_the_network_are_names_and_addresses() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../overlays/base/usr/lib/sledos/ntp-from-dhcp");
+    let (state, out) = (dir.path().join("state"), dir.path().join("out"));
+    let sources = out.join("networkd.sources");
+    let run = |text: &str| {
+        std::fs::write(&state, text).unwrap();
+        let status = std::process::Command::new("sh").arg(&script).args([&state, &out]).status();
+        assert!(status.unwrap().success());
+        std::fs::read_to_string(&sources).unwrap()
+    };
+    assert_eq!(run("DNS=10.0.0.1\n"), "\n");
+    let servers = run("DNS=10.0.0.1\nNTP=10.0.0.5 ntp.example.net fe80::1 $(id) ;x -a * a;b /etc\n");
+    let expected = "server 10.0.0.5 iburst\nserver ntp.example.net iburst\nserver fe80::1 iburst\n";
+    assert_eq!(servers, expected);
+    let many: String = (0..99).map(|n| format!(" 10.0.0.{n}")).collect();
+    assert_eq!(run(&format!("NTP={many}\n")).lines().count(), 8);
+    std::fs::remove_file(&state).unwrap();
+    let status = std::process::Command::new("sh").arg(&script).args([&state, &out]).status();
+    assert!(status.unwrap().success() && std::fs::read_to_string(&sources).unwrap() == "\n");
+}
+
 /// wtmp and btmp keep whole records, the last ones, and stay the same file for whoever
 /// has it open.
 #[test]

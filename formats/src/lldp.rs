@@ -35,6 +35,19 @@ pub struct Id {
     pub text: String,
 }
 
+/// What a neighbour is, by the capabilities it has switched on (§8.5.8), in the order in
+/// which it is believed to be the switch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A bridge, and neither a telephone nor an access point: those bridge, too.
+    Bridge,
+    /// It does not say.
+    #[default]
+    Unsaid,
+    /// Something else: a station, a telephone, a BMC.
+    Other,
+}
+
 /// What a neighbour says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Neighbour {
@@ -48,6 +61,8 @@ pub struct Neighbour {
     pub port_description: Option<String>,
     /// The switch's name.
     pub system_name: Option<String>,
+    /// What it is.
+    pub kind: Kind,
 }
 
 const END: u8 = 0;
@@ -56,6 +71,12 @@ const PORT: u8 = 2;
 const TTL: u8 = 3;
 const PORT_DESCRIPTION: u8 = 4;
 const SYSTEM_NAME: u8 = 5;
+const CAPABILITIES: u8 = 7;
+
+/// Bits of the capabilities (table 8-4).
+const BRIDGE: u16 = 1 << 2;
+const ACCESS_POINT: u16 = 1 << 3;
+const TELEPHONE: u16 = 1 << 5;
 
 /// Reads what follows the Ethernet header.
 ///
@@ -66,8 +87,14 @@ pub fn parse(payload: &[u8]) -> Result<Neighbour, Error> {
     let chassis = id(expect(&mut rest, CHASSIS)?, 4, 5)?;
     let port = id(expect(&mut rest, PORT)?, 3, 4)?;
     let ttl = expect(&mut rest, TTL)?.first_chunk().ok_or(Error::Short)?;
-    let mut neighbour =
-        Neighbour { chassis, port, ttl: u16::from_be_bytes(*ttl), port_description: None, system_name: None };
+    let mut neighbour = Neighbour {
+        chassis,
+        port,
+        ttl: u16::from_be_bytes(*ttl),
+        port_description: None,
+        system_name: None,
+        kind: Kind::Unsaid,
+    };
     // The end mark may be missing: then the frame's end is the end.
     while !rest.is_empty() {
         let (kind, value) = tlv(&mut rest)?;
@@ -76,10 +103,21 @@ pub fn parse(payload: &[u8]) -> Result<Neighbour, Error> {
             CHASSIS | PORT | TTL => return Err(Error::Order),
             PORT_DESCRIPTION => neighbour.port_description = text(value),
             SYSTEM_NAME => neighbour.system_name = text(value),
+            CAPABILITIES => neighbour.kind = capabilities(value),
             _ => {}
         }
     }
     Ok(neighbour)
+}
+
+/// What there is, then what of it is switched on, 16 bits each.
+fn capabilities(value: &[u8]) -> Kind {
+    let [_, _, high, low, ..] = *value else { return Kind::Unsaid };
+    match u16::from_be_bytes([high, low]) {
+        0 => Kind::Unsaid,
+        on if on & BRIDGE != 0 && on & (ACCESS_POINT | TELEPHONE) == 0 => Kind::Bridge,
+        _ => Kind::Other,
+    }
 }
 
 /// Cuts one TLV: 7 bits of type, 9 bits of length (§8.4).
@@ -150,6 +188,8 @@ mod tests {
             frame(b"\x04\x00\x1B\x21\xAA\xBB\xCC", b"\x05Ethernet1/12"),
             tlv(PORT_DESCRIPTION, b"sled 12\0"),
             tlv(SYSTEM_NAME, b"tor-a1"),
+            // Can bridge and route, and bridges.
+            tlv(CAPABILITIES, &[0, 0x14, 0, 0x04]),
             tlv(127, &[0, 0x12, 0x0f, 1]),
             tlv(END, b""),
             vec![0; 20],
@@ -161,8 +201,23 @@ mod tests {
             ttl: 120,
             port_description: Some("sled 12".into()),
             system_name: Some("tor-a1".into()),
+            kind: Kind::Bridge,
         };
         assert_eq!(parse(&bytes), Ok(neighbour));
+    }
+
+    #[test]
+    fn what_is_switched_on_says_what_it_is() {
+        let kind = |value: &[u8]| {
+            parse(&[frame(b"\x07a", b"\x07b"), tlv(CAPABILITIES, value)].concat()).unwrap().kind
+        };
+        assert_eq!(kind(&[0, 0x14, 0, 0x14]), Kind::Bridge, "a switch that routes");
+        assert_eq!(kind(&[0, 0x14, 0, 0]), Kind::Unsaid, "nothing is switched on");
+        assert_eq!(kind(&[0, 0x24, 0, 0x24]), Kind::Other, "a telephone with a second socket");
+        assert_eq!(kind(&[0, 0x0c, 0, 0x0c]), Kind::Other, "an access point");
+        assert_eq!(kind(&[0, 0x80, 0, 0x80]), Kind::Other, "a station");
+        assert_eq!(kind(&[0, 4, 0]), Kind::Unsaid, "cut off");
+        assert!(Kind::Bridge < Kind::Unsaid && Kind::Unsaid < Kind::Other);
     }
 
     #[test]

@@ -190,7 +190,7 @@ impl Boot<'_> {
         drop(loading);
         outcome.site = self.site(None);
         // Cards need seconds for a link: they begin while disks are looked for.
-        outcome.sled = outcome.site.asks().then(|| Sled::start(log, line));
+        outcome.sled = outcome.site.asks().then(|| Sled::start(log, line, &outcome.site));
         let search = Search { log, hash, wait: options.wait, debug: options.debug };
         // systemd-boot came from a disk of this sled: it is there, however late.
         let from_disk = slots::firmware::look().esp.is_some();
@@ -200,7 +200,7 @@ impl Boot<'_> {
         };
         let mut usr = self.mount(&search, &all, &mut outcome.site)?;
         if outcome.sled.is_none() && outcome.site.asks() {
-            outcome.sled = Some(Sled::start(log, line));
+            outcome.sled = Some(Sled::start(log, line, &outcome.site));
         }
         let mut waits = None;
         if let Some(sled) = &outcome.sled {

@@ -10,7 +10,7 @@ mod nics;
 
 pub use disks::Disk;
 pub use machine::{Cpus, Smbios};
-pub use nics::{Neighbour, Nic};
+pub use nics::{Neighbour, Nic, Seen};
 
 use crate::fetch::world::State;
 use serde::Serialize;
@@ -35,19 +35,19 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Looks. `neighbours` is what LLDP said, by interface.
-    pub fn read(neighbours: &BTreeMap<String, Neighbour>) -> Self {
+    /// Looks. `seen` is what the network knows, by interface.
+    pub fn read(seen: &BTreeMap<String, Seen>) -> Self {
         let bmc_mac = bmc::mac().map(|mac| mac.to_string());
-        Self { bmc_mac, ..Self::below(Path::new("/"), neighbours) }
+        Self { bmc_mac, ..Self::below(Path::new("/"), seen) }
     }
 
     /// All but the BMC, below another root.
-    fn below(root: &Path, neighbours: &BTreeMap<String, Neighbour>) -> Self {
+    fn below(root: &Path, seen: &BTreeMap<String, Seen>) -> Self {
         let sys = root.join("sys");
         let proc = |name: &str| std::fs::read_to_string(root.join("proc").join(name)).unwrap_or_default();
         Self {
             smbios: Smbios::read(&sys),
-            nics: nics::read(&sys, neighbours),
+            nics: nics::read(&sys, seen),
             disks: disks::read(&sys),
             cpus: Cpus::parse(&proc("cpuinfo")),
             memory: machine::meminfo(&proc("meminfo"), "MemTotal"),

@@ -56,7 +56,7 @@ impl std::fmt::Debug for Sled {
 
 impl Sled {
     /// Starts the network on all cards, as the command line wants it.
-    pub fn start(log: &'static Log, line: &str) -> Self {
+    pub fn start(log: &'static Log, line: &str, site: &Site) -> Self {
         let mut statics = Vec::new();
         let mut bootif = None;
         for param in cmdline::params(line) {
@@ -72,7 +72,8 @@ impl Sled {
                 log.warn("command line", format!("{}={value}: {why}", param.name));
             }
         }
-        let setup = Setup { statics, bootif, resolv_conf: "/etc/resolv.conf".into() };
+        let switch_port = site.identify.iter().any(|word| word == "switch-port");
+        let setup = Setup { statics, bootif, switch_port, resolv_conf: "/etc/resolv.conf".into() };
         let network = Network::start(setup, random, Box::new(|line| log.say(&format!("network: {line}"))));
         Self { log, network, client: Client::new(Limits::default()) }
     }
@@ -124,7 +125,10 @@ impl Sled {
                 .map_err(|(path, e)| fail(&format!("{path} cannot be written ({e})")))?;
             crate::durable::write(Path::new("/run/sledos"), "document.json", got.bytes(), 0o600)
                 .map_err(|e| fail(&format!("{DOCUMENT} cannot be written ({e})")))?;
-            Ok(((), format!("{count} files for {}", got.document.config.hostname)))
+            let (named, refused) = nics::name(&self.network, &generated.names);
+            refused.iter().for_each(|why| log.warn("configuration", why));
+            let named: String = named.iter().map(|who| format!("; {who}")).collect();
+            Ok(((), format!("{count} files for {}{named}", got.document.config.hostname)))
         })
     }
 

@@ -99,6 +99,17 @@ fn every_recipe_is_in_the_text_and_does_what_it_says() {
                 assert_eq!(built.manifest.packages.get("site-tools").map(String::as_str), Some("1.0"));
                 assert_eq!(file(&built, "bin/site-tool").expect("the package's file").0, 0o755);
             }
+            "shares.yaml" => {
+                let modules = format!("lib/modules/{}/kernel/fs", built.manifest.kernel.release);
+                for (helper, module) in [("mount.nfs", "nfs/nfsv4.ko"), ("mount.cifs", "smb/client/cifs.ko")]
+                {
+                    let (mode, _) = file(&built, &format!("sbin/{helper}")).expect("the mount helper");
+                    assert_eq!(mode, 0o755, "{helper}");
+                    assert!(file(&built, &format!("{modules}/{module}")).is_some(), "{module}");
+                }
+                let units = image::top().join("docs/cookbook/overlays/shares/usr/lib/systemd/system");
+                shell("systemd", "systemd-analyze verify --man=no \"$0\"/*.mount", &[&units]);
+            }
             "trixie.yaml" => {
                 let (_, release) = file(&built, "lib/os-release").expect("every image has one");
                 assert!(release.contains("VERSION_CODENAME=trixie"), "{release}");
@@ -107,7 +118,7 @@ fn every_recipe_is_in_the_text_and_does_what_it_says() {
         }
         seen.insert(name);
     }
-    assert_eq!(seen.len(), 5, "{seen:?}");
+    assert_eq!(seen.len(), 6, "{seen:?}");
 
     for (recipe, said) in [("overlay", "hello from overlay test"), ("trixie", "Debian GNU/Linux 13")] {
         let dir = scratch(&format!("boot-{recipe}"));

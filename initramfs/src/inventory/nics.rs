@@ -18,11 +18,23 @@ pub struct Neighbour {
     pub name: Option<String>,
 }
 
+/// What the network knows of an interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Names that it has beside the kernel's: what it is for.
+    pub alternative_names: Vec<String>,
+    /// Who speaks LLDP at the other end, the likeliest switch first.
+    pub neighbours: Vec<Neighbour>,
+}
+
 /// One interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Nic {
     /// The kernel's name.
     pub name: String,
+    /// Its other names: what it is for in the sled document.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alternative_names: Vec<String>,
     /// The address in the hardware.
     pub mac: Option<String>,
     /// The driver.
@@ -33,15 +45,21 @@ pub struct Nic {
     pub carrier: Option<bool>,
     /// Megabits per second, when there is a link.
     pub speed: Option<u32>,
-    /// What is at the other end.
+    /// What is at the other end: of several the likeliest switch port.
     pub neighbour: Option<Neighbour>,
+    /// Who else speaks LLDP there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_neighbours: Vec<Neighbour>,
 }
 
-pub(super) fn read(sys: &Path, neighbours: &BTreeMap<String, Neighbour>) -> Vec<Nic> {
+pub(super) fn read(sys: &Path, seen: &BTreeMap<String, Seen>) -> Vec<Nic> {
     let nic = |name: String| {
         let dir = sys.join("class/net").join(&name);
         let file = |name: &str| identity::read(&dir.join(name));
+        let Seen { alternative_names, neighbours } = seen.get(&name).cloned().unwrap_or_default();
+        let mut neighbours = neighbours.into_iter();
         Nic {
+            alternative_names,
             mac: identity::mac(sys, &name).map(|mac| mac.to_string()),
             driver: link(&dir.join("device/driver")),
             device: link(&dir.join("device")),
@@ -49,7 +67,8 @@ pub(super) fn read(sys: &Path, neighbours: &BTreeMap<String, Neighbour>) -> Vec<
             carrier: file("carrier").map(|text| text == "1"),
             // -1 when there is no link.
             speed: file("speed").and_then(|text| text.parse().ok()).filter(|speed| *speed > 0),
-            neighbour: neighbours.get(&name).cloned(),
+            neighbour: neighbours.next(),
+            other_neighbours: neighbours.collect(),
             name,
         }
     };
@@ -65,6 +84,7 @@ pub(super) fn link(path: &Path) -> Option<String> {
 impl fmt::Display for Nic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.name)?;
+        self.alternative_names.iter().try_for_each(|name| write!(f, " ({name})"))?;
         for part in [&self.mac, &self.driver].into_iter().flatten() {
             write!(f, " {part}")?;
         }
@@ -73,11 +93,13 @@ impl fmt::Display for Nic {
             (_, Some(speed)) => write!(f, " {speed} Mbit/s")?,
             _ => {}
         }
-        match &self.neighbour {
-            Some(Neighbour { chassis, port, name }) => {
-                write!(f, " at {} port {port}", name.as_ref().unwrap_or(chassis))
-            }
-            None => Ok(()),
-        }
+        self.neighbour.iter().try_for_each(|at| write!(f, " at {at}"))?;
+        self.other_neighbours.iter().try_for_each(|other| write!(f, ", also {other}"))
+    }
+}
+
+impl fmt::Display for Neighbour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} port {}", self.name.as_ref().unwrap_or(&self.chassis), self.port)
     }
 }

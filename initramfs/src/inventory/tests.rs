@@ -50,8 +50,14 @@ fn sled() -> (tempfile::TempDir, Inventory) {
         link(at, &format!("{at}/block/{disk}/device"));
         link(&format!("{at}/block/{disk}"), &format!("sys/block/{disk}"));
     }
-    let neighbour = Neighbour { chassis: "c".into(), port: "Ethernet1/7".into(), name: Some("tor1".into()) };
-    let inventory = Inventory::below(root.path(), &[("eth0".to_owned(), neighbour)].into());
+    let neighbour = |chassis: &str, port: &str, name: Option<&str>| Neighbour {
+        chassis: chassis.into(),
+        port: port.into(),
+        name: name.map(str::to_owned),
+    };
+    let neighbours = vec![neighbour("c", "Ethernet1/7", Some("tor1")), neighbour("d", "1", None)];
+    let seen = Seen { alternative_names: vec!["data0".into()], neighbours };
+    let inventory = Inventory::below(root.path(), &[("eth0".to_owned(), seen)].into());
     (root, inventory)
 }
 
@@ -68,7 +74,9 @@ fn everything_is_read_and_what_is_not_there_is_null() {
     let nic = &hardware["nics"][0];
     assert_eq!((&nic["driver"], &nic["device"]), (&"ixgbe".into(), &"0000:01:00.0".into()));
     assert_eq!((&nic["speed"], &nic["neighbour"]["port"]), (&10000.into(), &"Ethernet1/7".into()));
-    assert!(hardware["nics"][1]["speed"].is_null());
+    assert_eq!(nic["alternative_names"][0], "data0");
+    assert_eq!(nic["other_neighbours"][0]["chassis"], "d");
+    assert!(hardware["nics"][1]["speed"].is_null() && hardware["nics"][1]["other_neighbours"].is_null());
     let disk = &hardware["disks"][0];
     assert_eq!((&disk["serial"], &disk["wwn"]), (&"ZC12ABCD".into(), &"0x5000c500a1b2c3d4".into()));
     assert_eq!((&disk["size"], &disk["transport"]), (&4_000_787_030_016_u64.into(), &"sas".into()));
@@ -91,7 +99,7 @@ fn the_console_has_six_lines_at_most() {
             "board Supermicro X10DRH-iT, serial ZM18AS036112",
             "product none none, serial To be filled by O.E.M., uuid none",
             "Xeon, sockets 2, cores 2, threads 3; memory 24105 MiB",
-            "NICs: eth0 02:00:00:00:00:01 ixgbe 10000 Mbit/s at tor1 port Ethernet1/7; eth1 no link",
+            "NICs: eth0 (data0) 02:00:00:00:00:01 ixgbe 10000 Mbit/s at tor1 port Ethernet1/7, also d port 1; eth1 no link",
             "disks: sdc 480 GB INTEL SSDSC2BB48 sata; sda…sdb, 2 of 4000 GB ST4000NM0035 sas",
             "BMC: 02:00:00:00:00:09",
         ]

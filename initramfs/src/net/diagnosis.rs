@@ -1,8 +1,10 @@
 //! One sentence for each link: what works, or why not. Pure; the sentences are
 //! a contract with operators who search for them.
 
-use super::state::{Dhcp, LinkState};
+use super::firmware::Agent;
+use super::state::{Dhcp, Heard, LinkState};
 use formats::l2::{Bpdu, Lacp, Mac, mac_text};
+use std::time::Duration;
 
 /// The sentences, in the order of the links. `bootif` is named when no link has it.
 pub fn sentences(links: &[LinkState], bootif: Option<Mac>) -> Vec<String> {
@@ -42,9 +44,31 @@ fn without_lease(link: &LinkState) -> String {
     }
 }
 
+/// A link on which no switch announces itself, although the sled is to be known by that:
+/// how the port is, and what keeps LLDP away.
+pub fn without_lldp(link: &LinkState, silence: Duration, agent: Option<&Agent>) -> String {
+    let mut port = vec!["carrier".to_owned()];
+    port.extend(link.speed_mbps.map(|speed| format!("{speed} Mbit/s")));
+    let Heard { bpdu, lacp } = link.heard;
+    port.push(match bpdu {
+        Some(Bpdu { forwarding: Some(true) }) => "spanning tree forwards".into(),
+        Some(Bpdu { forwarding: Some(false) }) => "spanning tree does not forward yet".into(),
+        Some(Bpdu { forwarding: None }) => "spanning tree heard".into(),
+        None => "no spanning tree heard".into(),
+    });
+    port.extend(lacp.map(|_| "LACP heard".into()));
+    port.extend(agent.map(ToString::to_string));
+    format!(
+        "{}: no LLDP for {} s, so the switch port does not say which sled this is ({}). Is LLDP on at the switch?",
+        link.name,
+        silence.as_secs(),
+        port.join(", ")
+    )
+}
+
 /// No offer: what the switch port is known to do explains it, the most specific first.
 fn silence(link: &LinkState) -> &'static str {
-    match (link.heard.lacp, link.heard.bpdu, &link.neighbour) {
+    match (link.heard.lacp, link.heard.bpdu, link.neighbours.first()) {
         (Some(Lacp { partner_known: false }), ..) => {
             "LACP heard: the switch expects a bond; no DHCP offer yet"
         }
@@ -62,14 +86,16 @@ fn silence(link: &LinkState) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::state::{Heard, Lease};
+    use super::super::firmware;
+    use super::super::state::Lease;
     use super::*;
-    use formats::lldp::{Id, Neighbour};
+    use formats::lldp::{Id, Kind, Neighbour};
     use std::net::{Ipv4Addr, Ipv6Addr};
 
     fn eth0() -> LinkState {
         LinkState {
             name: "eth0".into(),
+            alternative_names: vec![],
             index: 2,
             mac: [2, 0, 0, 0, 0, 9],
             permanent_mac: None,
@@ -78,7 +104,7 @@ mod tests {
             path: "0000:03:00.0".into(),
             carrier: true,
             heard: Heard::default(),
-            neighbour: None,
+            neighbours: vec![],
             dhcp: Dhcp::Asking,
             lease: None,
             addresses6: vec![],
@@ -117,10 +143,34 @@ mod tests {
             "carrier, LACP heard: the switch has a bond partner here; no DHCP offer yet"
         );
         let id = Id { subtype: 7, text: "x".into() };
-        let neighbour =
-            Neighbour { chassis: id.clone(), port: id, ttl: 9, port_description: None, system_name: None };
-        let link = LinkState { neighbour: Some(neighbour), ..eth0() };
+        let neighbour = Neighbour {
+            ttl: 9,
+            port_description: None,
+            system_name: None,
+            kind: Kind::Bridge,
+            chassis: id.clone(),
+            port: id,
+        };
+        let link = LinkState { neighbours: vec![neighbour], ..eth0() };
         assert_eq!(says(&link), "carrier, LLDP heard, no DHCP offer");
+    }
+
+    #[test]
+    fn silence_of_lldp_names_the_state_of_the_port() {
+        let after = Duration::from_secs(65);
+        assert_eq!(
+            without_lldp(&eth0(), after, None),
+            "eth0: no LLDP for 65 s, so the switch port does not say which sled this is \
+             (carrier, 10000 Mbit/s, no spanning tree heard). Is LLDP on at the switch?"
+        );
+        let heard =
+            Heard { bpdu: Some(Bpdu { forwarding: Some(true) }), lacp: Some(Lacp { partner_known: false }) };
+        let link = LinkState { heard, speed_mbps: None, ..eth0() };
+        let agent = Agent::Stays(firmware::flag("i40e").unwrap(), "Operation not supported".into());
+        let says = without_lldp(&link, after, Some(&agent));
+        let part = "(carrier, spanning tree forwards, LACP heard, the firmware's LLDP agent may keep the \
+                    switch's LLDP to itself: disable-fw-lldp on is refused (Operation not supported))";
+        assert!(says.contains(part), "{says}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::plan;
 use super::ports::Ports;
 use super::rtnl::{Rtnl, Watch};
 use super::state::LinkState;
+use super::transceivers::Messages;
 use super::{Setup, Shared, resolv};
 use crate::early::uptime;
 use formats::ipconf::IpParam;
@@ -31,6 +32,8 @@ pub(super) struct Engine {
     pub(super) links: Vec<Link>,
     pub(super) started: Duration,
     pub(super) written: Option<String>,
+    /// Where the kernel says which transceivers a driver does not take.
+    pub(super) messages: Option<Messages>,
 }
 
 impl Engine {
@@ -83,7 +86,7 @@ impl Engine {
             }
         }
         let Self { links, rtnl, shared, random, setup, .. } = self;
-        let mut context = Context { rtnl, say: &*shared.say, random: *random, now, bootif: setup.bootif };
+        let mut context = Context::new(rtnl, shared, *random, setup);
         for link in links {
             if heard.contains(&link.info.index) {
                 link.receive(&mut context);
@@ -94,6 +97,7 @@ impl Engine {
     }
 
     fn look(&mut self) {
+        self.shared.refused(self.messages.iter().flat_map(Messages::refused).collect());
         let Ok(mut infos) = self.rtnl.links() else { return };
         infos.retain(is_physical);
         let same =
@@ -107,8 +111,7 @@ impl Engine {
         self.place_floating(&infos);
         let addresses6 = self.rtnl.addresses6();
         let Self { links, rtnl, shared, random, setup, floating, .. } = self;
-        let mut context =
-            Context { rtnl, say: &*shared.say, random: *random, now: uptime(), bootif: setup.bootif };
+        let mut context = Context::new(rtnl, shared, *random, setup);
         for link in links {
             let Some(info) = infos.iter().find(|info| info.index == link.info.index) else { continue };
             let given: Vec<_> = floating

@@ -1,14 +1,17 @@
 //! One link: what was seen, heard and agreed on it.
 
 use super::dhcp::{Action, Client, Event};
+use super::firmware::{self, Agent};
+use super::neighbours::{self, Neighbours};
 use super::netlink::{LinkInfo, Op};
 use super::plan::{self, Wish};
 use super::ports::Ports;
 use super::rtnl::Rtnl;
 use super::state::{Dhcp, Heard, Lease, LinkState};
-use super::sysfs;
+use super::{Setup, Shared, diagnosis, sysfs};
+use crate::early::uptime;
 use formats::l2::{Arp, Bpdu, Frame, Lacp, Mac, ethertype};
-use formats::lldp::{self, Neighbour};
+use formats::lldp;
 use formats::{dhcp4, icmp6, udp4};
 use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::Path;
@@ -19,6 +22,9 @@ use std::time::Duration;
 /// and the image has the MTU of its document.
 const SAFE_MTU: u16 = 1500;
 
+/// How long no switch may announce itself before that is said: they speak every 30 s.
+const LLDP_SILENCE: Duration = Duration::from_secs(65);
+
 /// What a link needs to carry out actions.
 pub(super) struct Context<'a> {
     pub(super) rtnl: &'a mut Rtnl,
@@ -26,6 +32,15 @@ pub(super) struct Context<'a> {
     pub(super) random: fn() -> u64,
     pub(super) now: Duration,
     pub(super) bootif: Option<Mac>,
+    /// Whether the switch port says which sled this is.
+    pub(super) switch_port: bool,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(rtnl: &'a mut Rtnl, shared: &'a Shared, random: fn() -> u64, setup: &Setup) -> Self {
+        let Setup { bootif, switch_port, .. } = setup;
+        Self { rtnl, say: &*shared.say, random, now: uptime(), bootif: *bootif, switch_port: *switch_port }
+    }
 }
 
 /// See the module.
@@ -40,7 +55,13 @@ pub(super) struct Link {
     /// The fixed addresses are in effect.
     fixed: bool,
     heard: Heard,
-    neighbour: Option<Neighbour>,
+    neighbours: Neighbours,
+    /// That several speak LLDP was said since the carrier came.
+    said_several: bool,
+    /// When nobody having spoken LLDP is said.
+    silent_at: Option<Duration>,
+    /// The firmware's LLDP agent, once it was looked for.
+    agent: Option<Option<Agent>>,
     pub(super) addresses6: Vec<(Ipv6Addr, u8)>,
     /// From router advertisements, with their end.
     dns6: Vec<(Ipv6Addr, Duration)>,
@@ -63,7 +84,10 @@ impl Link {
             client: None,
             fixed: false,
             heard: Heard::default(),
-            neighbour: None,
+            neighbours: Neighbours::default(),
+            said_several: false,
+            silent_at: None,
+            agent: None,
             addresses6: Vec::new(),
             dns6: Vec::new(),
             search6: Vec::new(),
@@ -81,6 +105,12 @@ impl Link {
     pub(super) fn update(&mut self, info: LinkInfo, wish: Wish, context: &mut Context<'_>) {
         let was_ready = std::mem::replace(&mut self.info, info).ready;
         let mut trouble = None;
+        if context.switch_port && self.agent.is_none() {
+            // Before it is up: some cards start anew for it.
+            let agent = firmware::switch_off(self.info.index, &self.driver);
+            agent.iter().for_each(|agent| (context.say)(&format!("{}: {agent}", self.info.name)));
+            self.agent = Some(agent);
+        }
         if !self.info.up {
             let up = context.rtnl.change(self.info.index, &Op::Up);
             trouble = up.err().map(|e| format!("does not come up ({e})"));
@@ -100,7 +130,11 @@ impl Link {
         if ready {
             self.speed = sysfs::speed(Path::new(sysfs::NET), &self.info.name);
         } else {
-            (self.speed, self.heard, self.neighbour) = (None, Heard::default(), None);
+            (self.speed, self.heard, self.neighbours) = (None, Heard::default(), Neighbours::default());
+            (self.said_several, self.silent_at) = (false, None);
+        }
+        if ready && !was_ready && context.switch_port {
+            self.silent_at = Some(context.now.saturating_add(LLDP_SILENCE));
         }
         let new_wish = wish != self.wish;
         self.wish = wish;
@@ -183,13 +217,25 @@ impl Link {
             }
             ethertype::LLDP => {
                 if let Ok(neighbour) = lldp::parse(frame.payload) {
-                    self.neighbour = Some(neighbour).filter(|n| n.ttl > 0);
+                    self.neighbours.hear(neighbour, context.now);
+                    self.say_several(context);
                 }
             }
             _ => {
                 self.heard.bpdu = Bpdu::parse(frame).or(self.heard.bpdu);
                 self.heard.lacp = Lacp::parse(frame).or(self.heard.lacp);
             }
+        }
+    }
+
+    /// Which of several is the switch decides which sled this is.
+    fn say_several(&mut self, context: &Context<'_>) {
+        self.silent_at = None;
+        let all = self.neighbours.all();
+        if all.len() > 1 && !self.said_several {
+            self.said_several = true;
+            let all: Vec<_> = all.iter().map(neighbours::text).collect();
+            (context.say)(&format!("{}: several speak LLDP here: {}", self.info.name, all.join(", ")));
         }
     }
 
@@ -210,13 +256,20 @@ impl Link {
     /// When to call [`Link::tick`] although nothing happened.
     pub(super) fn deadline(&self) -> Option<Duration> {
         let advertised = self.dns6.iter().map(|d| d.1).chain(self.search6.iter().map(|s| s.1));
-        advertised.chain(self.client.as_ref().and_then(Client::deadline)).min()
+        let client = self.client.as_ref().and_then(Client::deadline);
+        advertised.chain(client).chain(self.neighbours.deadline()).chain(self.silent_at).min()
     }
 
     /// Does what is due.
     pub(super) fn tick(&mut self, context: &mut Context<'_>) {
         self.dns6.retain(|(_, end)| *end > context.now);
         self.search6.retain(|(_, end)| *end > context.now);
+        self.neighbours.expire(context.now);
+        if self.silent_at.is_some_and(|at| at <= context.now) {
+            self.silent_at = None;
+            let agent = self.agent.as_ref().and_then(Option::as_ref);
+            (context.say)(&diagnosis::without_lldp(&self.state(), LLDP_SILENCE, agent));
+        }
         if self.client.as_ref().and_then(Client::deadline).is_some_and(|at| at <= context.now) {
             self.step(Event::Tick, context);
         }
@@ -299,6 +352,7 @@ impl Link {
             || self.client.as_ref().and_then(Client::lease).map(|lease| self.wish.complete(lease.clone()));
         LinkState {
             name: self.info.name.clone(),
+            alternative_names: self.info.alternative_names.clone(),
             index: self.info.index,
             mac: self.info.mac,
             permanent_mac: self.info.permanent_mac,
@@ -307,7 +361,7 @@ impl Link {
             path: self.path.clone(),
             carrier: self.info.ready,
             heard: self.heard,
-            neighbour: self.neighbour.clone(),
+            neighbours: self.neighbours.all(),
             dhcp: self.client.as_ref().map_or(Dhcp::Off, Client::stage),
             lease: fixed.cloned().or_else(leased),
             addresses6: self.addresses6.clone(),

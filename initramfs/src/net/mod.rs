@@ -5,7 +5,9 @@
 //! | the thread behind it | [`engine`], `link` |
 //! | DHCPv4 client, pure | [`dhcp`] |
 //! | what a lease or `ip=` means for the kernel, pure | [`plan`] |
-//! | kernel messages, pure; the sockets for them | [`netlink`], [`rtnl`] |
+//! | kernel messages, pure; the sockets for them | [`netlink`], [`rtnl`], `talk` |
+//! | who speaks LLDP, pure; the firmware that keeps it back | [`neighbours`], [`firmware`] |
+//! | SFPs that a driver does not take | [`transceivers`] |
 //! | frames from and to a card | [`ports`] |
 //! | driver, speed, place of a card | [`sysfs`] |
 //! | what is known | [`state`] |
@@ -24,7 +26,9 @@
 pub mod dhcp;
 pub mod diagnosis;
 mod engine;
+pub mod firmware;
 mod link;
+pub mod neighbours;
 pub mod netlink;
 pub mod plan;
 pub mod ports;
@@ -32,6 +36,8 @@ pub mod resolv;
 pub mod rtnl;
 pub mod state;
 pub mod sysfs;
+mod talk;
+pub mod transceivers;
 
 pub use state::{Dhcp, Heard, Lease, LinkState};
 
@@ -54,6 +60,8 @@ pub struct Setup {
     pub statics: Vec<IpParam>,
     /// `BOOTIF=`: the link that comes first. It keeps no other out.
     pub bootif: Option<Mac>,
+    /// Whether the switch port says which sled this is: then LLDP must come through.
+    pub switch_port: bool,
     /// The resolver's file, usually `/etc/resolv.conf`.
     pub resolv_conf: PathBuf,
 }
@@ -71,7 +79,12 @@ struct Shared {
 struct View {
     generation: u64,
     links: Vec<LinkState>,
+    /// Transceivers that a driver does not take, a sentence each.
+    refused: Vec<String>,
 }
+
+/// Most sentences about transceivers that are kept.
+const REFUSED: usize = 16;
 
 impl Shared {
     fn view(&self) -> MutexGuard<'_, View> {
@@ -85,6 +98,18 @@ impl Shared {
             view.links = links;
             view.generation += 1;
             self.changed.notify_all();
+        }
+    }
+
+    /// Says what is new of transceivers that are not taken.
+    fn refused(&self, sentences: Vec<String>) {
+        for sentence in sentences {
+            let mut view = self.view();
+            if view.refused.len() < REFUSED && !view.refused.contains(&sentence) {
+                view.refused.push(sentence.clone());
+                drop(view);
+                (self.say)(&sentence);
+            }
         }
     }
 }
@@ -139,12 +164,15 @@ impl Network {
         }
     }
 
-    /// One sentence for each link; see [`diagnosis`].
+    /// One sentence for each link, see [`diagnosis`], and for each transceiver that a driver
+    /// does not take.
     pub fn diagnosis(&self) -> Vec<String> {
-        match &self.failure {
-            Some(failure) => vec![failure.clone()],
-            None => diagnosis::sentences(&self.links(), self.bootif),
+        if let Some(failure) = &self.failure {
+            return vec![failure.clone()];
         }
+        let mut all = diagnosis::sentences(&self.links(), self.bootif);
+        all.extend(self.shared.iter().flat_map(|shared| shared.view().refused.clone()));
+        all
     }
 
     /// Stops asking, renewing and writing, and waits for that. Call it before
@@ -185,6 +213,7 @@ fn begin(
         links: Vec::new(),
         started,
         written: None,
+        messages: transceivers::Messages::open(),
     };
     engine.turn(Vec::new());
     let thread = std::thread::Builder::new().name("network".into()).spawn(move || engine.run())?;

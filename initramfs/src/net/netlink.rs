@@ -18,10 +18,11 @@ mod kind {
     pub(super) const GET_ADDRESS: u16 = 22;
     pub(super) const NEW_ROUTE: u16 = 24;
     pub(super) const ND_OPTION: u16 = 68;
+    pub(super) const NEW_LINK_PROPERTY: u16 = 108;
 }
 
-const REQUEST: u16 = 1;
-const ACK: u16 = 4;
+pub(super) const REQUEST: u16 = 1;
+pub(super) const ACK: u16 = 4;
 const DUMP: u16 = 0x300;
 const REPLACE_OR_CREATE: u16 = 0x100 | 0x400;
 
@@ -38,6 +39,10 @@ pub const GROUPS: u32 = 1 | 1 << 8 | 1 << 19;
 pub enum Op {
     /// Switch a link on.
     Up,
+    /// Give it another name.
+    Name(String),
+    /// Give it one more name.
+    AlternativeName(String),
     /// Set its MTU, bytes.
     Mtu(u16),
     /// Add an address or refresh it.
@@ -81,6 +86,13 @@ impl Op {
         let new = REQUEST | ACK | REPLACE_OR_CREATE;
         match self {
             Self::Up => link_message(link, 1).finish(seq),
+            Self::Name(name) => link_message(link, 0).attr(3, &c_text(name)).finish(seq),
+            Self::AlternativeName(name) => {
+                // IFLA_PROP_LIST, nested, with one IFLA_ALT_IFNAME.
+                let list = nest(&[(53, &c_text(name))]);
+                let body = [[0; 4], link.to_ne_bytes(), [0; 4], [0; 4]].concat();
+                Writer::new(kind::NEW_LINK_PROPERTY, new, &body).attr(52 | NESTED, &list).finish(seq)
+            }
             Self::Mtu(mtu) => link_message(link, 0).attr(4, &u32::from(*mtu).to_ne_bytes()).finish(seq),
             Self::AddAddress { address, prefix, lifetime, metric } => {
                 let seconds = lifetime.unwrap_or(u32::MAX).to_ne_bytes();
@@ -121,6 +133,8 @@ impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Up => f.write_str("to switch it on"),
+            Self::Name(name) => write!(f, "the name {name}"),
+            Self::AlternativeName(name) => write!(f, "the alternative name {name}"),
             Self::Mtu(mtu) => write!(f, "MTU {mtu}"),
             Self::AddAddress { address, prefix, .. } => write!(f, "address {address}/{prefix}"),
             Self::RemoveAddress { address, prefix } => write!(f, "to remove {address}/{prefix}"),
@@ -159,11 +173,24 @@ fn address_body(address: IpAddr, prefix: u8, link: u32) -> Vec<u8> {
     [&[family(address), prefix, flags, 0][..], &link.to_ne_bytes()].concat()
 }
 
+fn c_text(text: &str) -> Vec<u8> {
+    [text.as_bytes(), &[0]].concat()
+}
+
+/// An attribute is made of others.
+pub(super) const NESTED: u16 = 1 << 15;
+
+/// The value of an attribute that is made of others.
+pub(super) fn nest(attributes: &[(u16, &[u8])]) -> Vec<u8> {
+    let empty = Writer(Vec::new());
+    attributes.iter().fold(empty, |list, (kind, value)| list.attr(*kind, value)).0
+}
+
 /// A message that grows.
-struct Writer(Vec<u8>);
+pub(super) struct Writer(Vec<u8>);
 
 impl Writer {
-    fn new(kind: u16, flags: u16, body: &[u8]) -> Self {
+    pub(super) fn new(kind: u16, flags: u16, body: &[u8]) -> Self {
         let mut bytes = vec![0; HEADER];
         bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
         bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
@@ -171,8 +198,8 @@ impl Writer {
         Self(bytes)
     }
 
-    fn attr(mut self, kind: u16, value: &[u8]) -> Self {
-        // No value here is longer than 16 bytes.
+    pub(super) fn attr(mut self, kind: u16, value: &[u8]) -> Self {
+        // No value here is longer than some dozen bytes.
         let length = u16::try_from(value.len() + 4).unwrap_or(4);
         self.0.extend_from_slice(&length.to_ne_bytes());
         self.0.extend_from_slice(&kind.to_ne_bytes());
@@ -200,7 +227,7 @@ impl Writer {
         }
     }
 
-    fn finish(mut self, seq: u32) -> Vec<u8> {
+    pub(super) fn finish(mut self, seq: u32) -> Vec<u8> {
         let length = u32::try_from(self.0.len()).unwrap_or(0);
         self.0[..4].copy_from_slice(&length.to_ne_bytes());
         self.0[8..12].copy_from_slice(&seq.to_ne_bytes());
@@ -215,6 +242,8 @@ pub struct LinkInfo {
     pub index: u32,
     /// Name.
     pub name: String,
+    /// Its other names.
+    pub alternative_names: Vec<String>,
     /// Address.
     pub mac: Mac,
     /// Address in the card.
@@ -260,38 +289,59 @@ pub enum Told {
 /// Reads what was received: the number of the request it answers (0: none), and
 /// what it says. What is not understood is passed over.
 pub fn decode(bytes: &[u8]) -> Vec<(u32, Told)> {
-    let mut all = Vec::new();
-    let mut rest = bytes;
-    while let Some(head) = rest.first_chunk::<HEADER>() {
-        let length = usize::try_from(u32_at(head, 0)).unwrap_or(usize::MAX);
-        let Some(body) = rest.get(HEADER..length) else { break };
-        let told = match u16_at(head, 4) {
-            // An error is a negative errno; that of the end of a list follows it too.
-            kind::ERROR | kind::DONE => {
-                let errno = body.first_chunk().map_or(0, |e| i32::from_ne_bytes(*e));
-                Some(Told::Done(errno.saturating_neg()))
-            }
-            kind::NEW_LINK => link(body).map(Told::Link),
-            kind::NEW_ADDRESS => address6(body),
-            kind::ND_OPTION => router_options(body),
-            _ => None,
-        };
-        all.extend(told.map(|told| (u32_at(head, 8), told)));
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or(&[]);
+    messages(bytes).filter_map(|message| Some((message.seq, message.told()?))).collect()
+}
+
+/// A message as it was received.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Message<'a> {
+    /// The number of the request it answers.
+    pub(super) seq: u32,
+    kind: u16,
+    pub(super) body: &'a [u8],
+}
+
+impl Message<'_> {
+    /// The errno it ends a request with; 0 when that is done.
+    pub(super) fn end(&self) -> Option<i32> {
+        // An error is a negative errno; that of the end of a list follows it too.
+        let errno = || self.body.first_chunk().map_or(0, |e| i32::from_ne_bytes(*e));
+        matches!(self.kind, kind::ERROR | kind::DONE).then(|| errno().saturating_neg())
     }
-    all
+
+    pub(super) fn told(&self) -> Option<Told> {
+        match self.kind {
+            kind::ERROR | kind::DONE => self.end().map(Told::Done),
+            kind::NEW_LINK => link(self.body).map(Told::Link),
+            kind::NEW_ADDRESS => address6(self.body),
+            kind::ND_OPTION => router_options(self.body),
+            _ => None,
+        }
+    }
+}
+
+/// Cuts what was received into messages.
+pub(super) fn messages(bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let head = rest.first_chunk::<HEADER>()?;
+        let length = usize::try_from(u32_at(head, 0)).unwrap_or(usize::MAX);
+        let body = rest.get(HEADER..length)?;
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or(&[]);
+        Some(Message { seq: u32_at(head, 8), kind: u16_at(head, 4), body })
+    })
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |b| u32::from_ne_bytes(*b))
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> u16 {
     bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |b| u16::from_ne_bytes(*b))
 }
 
 /// Type and value of each attribute.
-fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let length = usize::from(u16_at(rest, 0));
@@ -303,7 +353,7 @@ fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-fn text(value: &[u8]) -> String {
+pub(super) fn text(value: &[u8]) -> String {
     let end = value.iter().position(|b| *b == 0).unwrap_or(value.len());
     String::from_utf8_lossy(&value[..end]).into_owned()
 }
@@ -326,6 +376,10 @@ fn link(body: &[u8]) -> Option<LinkInfo> {
             18 => {
                 let made_by = attributes(value).find(|(kind, _)| *kind == 1);
                 info.made_by = made_by.map(|(_, name)| text(name)).unwrap_or_default();
+            }
+            52 => {
+                let names = attributes(value).filter(|(kind, _)| *kind == 53);
+                info.alternative_names = names.map(|(_, name)| text(name)).collect();
             }
             54 => info.permanent_mac = value.try_into().ok(),
             _ => {}

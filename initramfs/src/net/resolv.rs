@@ -71,6 +71,7 @@ mod tests {
         lease.domain = Some("lab".into());
         let mut link = LinkState {
             name: name.into(),
+            alternative_names: vec![],
             index: 2,
             mac: [0; 6],
             permanent_mac: None,
@@ -79,7 +80,7 @@ mod tests {
             path: String::new(),
             carrier: true,
             heard: Heard::default(),
-            neighbour: None,
+            neighbours: vec![],
             dhcp: Dhcp::Bound,
             lease: Some(lease),
             addresses6: vec![],

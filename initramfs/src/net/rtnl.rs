@@ -1,28 +1,15 @@
 //! The conversation with the kernel's network: one socket to ask, one to hear.
 
 use super::netlink::{self, LinkInfo, Op, Told};
+use super::talk::{self, Talk};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, Result};
-use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send};
+use rustix::net::{RecvFlags, SocketFlags, recv};
 use std::net::Ipv6Addr;
-use std::time::Duration;
-
-fn socket(flags: SocketFlags, groups: u32) -> Result<OwnedFd> {
-    let flags = flags | SocketFlags::CLOEXEC;
-    // NETLINK_ROUTE is number 0, which is "no protocol".
-    let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
-    rustix::net::bind(&socket, &SocketAddrNetlink::new(0, groups))?;
-    Ok(socket)
-}
 
 /// Asks and changes.
 #[derive(Debug)]
-pub struct Rtnl {
-    socket: OwnedFd,
-    seq: u32,
-    buffer: Vec<u8>,
-}
+pub struct Rtnl(Talk);
 
 impl Rtnl {
     /// Opens the socket.
@@ -30,12 +17,8 @@ impl Rtnl {
     /// # Errors
     /// The kernel's; none are expected.
     pub fn open() -> Result<Self> {
-        let socket = socket(SocketFlags::empty(), 0)?;
-        // The kernel answers within the call; this is against waiting for ever.
-        let timeout = Some(Duration::from_secs(5));
-        let _ =
-            rustix::net::sockopt::set_socket_timeout(&socket, rustix::net::sockopt::Timeout::Recv, timeout);
-        Ok(Self { socket, seq: 0, buffer: vec![0; 32 << 10] })
+        // NETLINK_ROUTE is number 0, which is "no protocol".
+        Talk::open(None).map(Self)
     }
 
     /// Makes one change.
@@ -44,6 +27,18 @@ impl Rtnl {
     /// The kernel's.
     pub fn change(&mut self, link: u32, op: &Op) -> Result<()> {
         self.ask(|seq| op.encode(link, seq)).map(drop)
+    }
+
+    /// Gives a link a name. Returns whether it has that now; kernels before 6.2 rename no
+    /// link that is up, there it is an alternative name.
+    ///
+    /// # Errors
+    /// The kernel's; `EEXIST` when another link has it.
+    pub fn name(&mut self, link: u32, name: &str) -> Result<bool> {
+        match self.change(link, &Op::Name(name.to_owned())) {
+            Err(Errno::BUSY) => self.change(link, &Op::AlternativeName(name.to_owned())).map(|()| false),
+            done => done.map(|()| true),
+        }
     }
 
     /// All links.
@@ -71,24 +66,7 @@ impl Rtnl {
     }
 
     fn ask(&mut self, request: impl Fn(u32) -> Vec<u8>) -> Result<Vec<Told>> {
-        self.seq = self.seq.wrapping_add(1).max(1);
-        send(&self.socket, &request(self.seq), SendFlags::empty())?;
-        let mut answers = Vec::new();
-        loop {
-            let (length, _) = match recv(&self.socket, &mut self.buffer[..], RecvFlags::empty()) {
-                Err(Errno::INTR) => continue,
-                other => other?,
-            };
-            for (seq, told) in netlink::decode(&self.buffer[..length]) {
-                match told {
-                    // A late answer to something asked before.
-                    _ if seq != self.seq => {}
-                    Told::Done(0) => return Ok(answers),
-                    Told::Done(errno) => return Err(Errno::from_raw_os_error(errno)),
-                    told => answers.push(told),
-                }
-            }
-        }
+        self.0.ask(request, |message| message.told())
     }
 }
 
@@ -102,7 +80,7 @@ impl Watch {
     /// # Errors
     /// The kernel's; none are expected.
     pub fn open() -> Result<Self> {
-        socket(SocketFlags::NONBLOCK, netlink::GROUPS).map(Self)
+        talk::socket(None, SocketFlags::NONBLOCK, netlink::GROUPS).map(Self)
     }
 
     /// Takes all events: whether to look at the links again, and the options of

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub struct LinkState {
     /// The kernel's name.
     pub name: String,
+    /// Its other names: what it is for, where the kernel could not rename it.
+    pub alternative_names: Vec<String>,
     /// The kernel's number; unlike the name it never changes.
     pub index: u32,
     /// The address frames go out with.
@@ -29,8 +31,8 @@ pub struct LinkState {
     pub carrier: bool,
     /// What the switch port was heard to do since the carrier came.
     pub heard: Heard,
-    /// The switch port, when it told (LLDP).
-    pub neighbour: Option<Neighbour>,
+    /// Who speaks LLDP here, the likeliest switch port first.
+    pub neighbours: Vec<Neighbour>,
     /// Whether and how far DHCP is.
     pub dhcp: Dhcp,
     /// The IPv4 address: from DHCP, or from `ip=` (then `server` is `None`).

@@ -1,9 +1,12 @@
-//! The NICs as the configuration knows them, and waiting for those that it needs.
+//! The NICs as the configuration knows them, waiting for those that it needs, and their
+//! names by what they are for.
 
+use crate::net::rtnl::Rtnl;
 use crate::net::{LinkState, Network};
 use metadata::config::Config;
 use metadata::generate::Nic;
 use metadata::values::Mac;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Autonegotiation of 10G takes some seconds after the driver is there.
@@ -25,10 +28,48 @@ pub fn settled(network: &Network, config: &Config) -> Vec<Nic> {
     }
 }
 
+/// How long the network may take to see the names that its links got.
+const SEEN: Duration = Duration::from_secs(2);
+
+/// Calls links by what they are for. Returns who is what, and what was refused.
+pub fn name(network: &Network, names: &BTreeMap<Mac, String>) -> (Vec<String>, Vec<String>) {
+    let (mut said, mut refused) = (Vec::new(), Vec::new());
+    let links = network.links();
+    let wanted = links.iter().filter_map(|link| Some((link, names.get(&mac(link))?)));
+    let wanted: Vec<_> = wanted.filter(|(link, name)| !is_called(link, name)).collect();
+    if wanted.is_empty() {
+        return (said, refused);
+    }
+    for (link, name) in &wanted {
+        match Rtnl::open().and_then(|mut rtnl| rtnl.name(link.index, name)) {
+            Ok(true) => said.push(format!("{} is called {name}", link.name)),
+            Ok(false) => said.push(format!("{name} is {}", link.name)),
+            Err(error) => refused.push(format!("{} is not called {name} ({error})", link.name)),
+        }
+    }
+    // The report is to have them.
+    let (start, mut seen) = (Instant::now(), 0);
+    let known = |link: &LinkState| names.get(&mac(link)).is_none_or(|name| is_called(link, name));
+    while refused.is_empty() && !network.links().iter().all(known) {
+        let Some(left) = SEEN.checked_sub(start.elapsed()) else { break };
+        network.rescan();
+        seen = network.wait_change(seen, left);
+    }
+    (said, refused)
+}
+
+fn is_called(link: &LinkState, name: &String) -> bool {
+    link.name == *name || link.alternative_names.contains(name)
+}
+
+fn mac(link: &LinkState) -> Mac {
+    Mac(link.permanent_mac.unwrap_or(link.mac))
+}
+
 fn nic(link: &LinkState) -> Nic {
     Nic {
         name: link.name.clone(),
-        mac: Mac(link.permanent_mac.unwrap_or(link.mac)),
+        mac: mac(link),
         driver: link.driver.clone(),
         speed_mbps: link.speed_mbps,
         path: link.path.clone(),

@@ -6,7 +6,7 @@ use crate::identity::Hardware;
 use crate::inventory;
 use crate::log::Log;
 use crate::modules::Coldplug;
-use crate::net::Network;
+use crate::net::{LinkState, Network};
 use crate::reporter::Reporter;
 use crate::site::Site;
 use formats::lldp::Neighbour as LinkNeighbour;
@@ -67,7 +67,10 @@ pub fn tell_names(client: &Client, network: &Network) {
 pub fn hardware(network: &Network, site: &Site) -> Hardware {
     let mut hardware = Hardware::read(Path::new("/sys"));
     hardware.location.clone_from(&site.location);
-    for neighbour in network.links().into_iter().filter_map(|link| link.neighbour) {
+    let mut neighbours: Vec<_> = network.links().into_iter().flat_map(|link| link.neighbours).collect();
+    // Bridges of all links before whoever else speaks on one.
+    neighbours.sort_by_key(|neighbour| neighbour.kind);
+    for neighbour in neighbours {
         let port = SwitchPort { chassis: neighbour.chassis.text, port: neighbour.port.text };
         if !hardware.switch_ports.contains(&port) {
             hardware.switch_ports.push(port);
@@ -78,11 +81,16 @@ pub fn hardware(network: &Network, site: &Site) -> Hardware {
 
 /// What the sled is made of, with what LLDP says is at the other end of its cables.
 pub fn inventory(network: &Network) -> inventory::Inventory {
-    let neighbours = network.links().into_iter().filter_map(|link| {
-        let LinkNeighbour { chassis, port, system_name: name, .. } = link.neighbour?;
-        Some((link.name, inventory::Neighbour { chassis: chassis.text, port: port.text, name }))
-    });
-    inventory::Inventory::read(&neighbours.collect())
+    let told = |neighbour: LinkNeighbour| inventory::Neighbour {
+        chassis: neighbour.chassis.text,
+        port: neighbour.port.text,
+        name: neighbour.system_name,
+    };
+    let seen = |link: LinkState| {
+        let neighbours = link.neighbours.into_iter().map(told).collect();
+        (link.name, inventory::Seen { alternative_names: link.alternative_names, neighbours })
+    };
+    inventory::Inventory::read(&network.links().into_iter().map(seen).collect())
 }
 
 impl World for Real<'_, '_, '_> {

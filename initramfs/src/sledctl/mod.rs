@@ -9,6 +9,7 @@
 //! | what systemd and the journal say of a service | [`unit`] |
 //! | whether others are away | [`outside`] |
 //! | how full /var is | [`room`] |
+//! | services that ended badly | [`crashes`] |
 //! | reports | [`post`] |
 //! | boot counting | [`mark`] |
 //! | data disks | [`disks`] |
@@ -24,6 +25,7 @@
 pub mod address;
 pub mod agent;
 pub mod bmc;
+pub mod crashes;
 pub mod disks;
 pub mod http;
 pub mod mark;

@@ -1,5 +1,6 @@
 //! What a sled is and how it is, for people and programs.
 
+use super::crashes::{self, Crashes};
 use super::mark::{self, Trial};
 use super::ready::{self, Answer, Look};
 use super::room::Room;
@@ -69,6 +70,7 @@ fn collect(
     if let Some(room) = Room::at(&sled.path("/var")) {
         all.insert("var".into(), room.json());
     }
+    Crashes::look(sled).json().into_iter().for_each(|crashes| drop(all.insert("crashes".into(), crashes)));
     if let Value::Object(parts) = look.json() {
         all.extend(parts);
     }
@@ -121,6 +123,7 @@ fn table(all: &Map<String, Value>) -> String {
     if let Some(says) = inner("var", "problem") {
         row("var", says);
     }
+    all.get("crashes").into_iter().for_each(|all| row("crashes", crashes::text(all)));
     for (part, key, before) in
         [("docker", "server", "answers as "), ("mesos", "id", "agent "), ("agent", "says", "")]
     {

@@ -80,6 +80,21 @@ pub fn said_last(sled: &Sled, name: &str, line: &mut dyn FnMut(&str)) -> Result<
     })
 }
 
+/// What systemd wrote in this boot when a process of a service ended otherwise than it
+/// should: by a signal, a core dump, an exit status. Ends that are as they should be are
+/// not in the journal.
+///
+/// # Errors
+/// When journalctl does not run.
+pub fn ended_badly(sled: &Sled, line: &mut dyn FnMut(&str)) -> Result<(), String> {
+    // SD_MESSAGE_UNIT_PROCESS_EXIT of sd-messages.h.
+    let message = "MESSAGE_ID=98e322203f7a4ed290d09fe03c09fe15";
+    journal(sled, &["--boot", "--lines=1000", "_PID=1", message], &mut |text| {
+        line(text);
+        false
+    })
+}
+
 fn journal(sled: &Sled, arguments: &[&str], enough: &mut dyn FnMut(&str) -> bool) -> Result<(), String> {
     let mut child = Command::new(sled.path("/usr/bin/journalctl"))
         .args(["--quiet", "--no-pager", "--output=cat"])

@@ -2,6 +2,8 @@
 //! tests by name. On their own they do nothing useful, so they are ignored.
 
 use formats::ipconf::{IpParam, parse_bootif};
+use sledos_init::net::netlink::Op;
+use sledos_init::net::rtnl::Rtnl;
 use sledos_init::net::{Network, Setup};
 use std::io::BufRead;
 use std::time::Duration;
@@ -37,6 +39,7 @@ fn be_a_sled() {
     let setup = Setup {
         statics: values("ip=").into_iter().map(|v| IpParam::parse(v).unwrap()).collect(),
         bootif: values("BOOTIF=").first().map(|v| parse_bootif(v).unwrap()),
+        switch_port: true,
         resolv_conf: std::env::var_os(RESOLV).unwrap().into(),
     };
     let network = Network::start(setup, random, Box::new(|line| print(&format!("say {line}"))));
@@ -63,13 +66,34 @@ fn be_a_sled() {
     }
 }
 
+/// What [`name_a_link`] calls it.
+pub(crate) const NAME: &str = "SLEDOS_TEST_NAME";
+
+#[test]
+#[ignore = "is run by the other tests inside a namespace"]
+fn name_a_link() {
+    let mut rtnl = Rtnl::open().unwrap();
+    let link = link_index();
+    let name = std::env::var(NAME).unwrap();
+    rtnl.change(link, &Op::AlternativeName(format!("alt-{name}"))).unwrap();
+    let renamed = rtnl.name(link, &name).unwrap();
+    let info = rtnl.links().unwrap().into_iter().find(|info| info.index == link).unwrap();
+    assert_eq!(info.name == name, renamed, "{info:?}");
+    assert!(renamed || info.alternative_names.contains(&name), "{info:?}");
+    assert!(info.alternative_names.contains(&format!("alt-{name}")), "{info:?}");
+}
+
+fn link_index() -> u32 {
+    let index = std::fs::read_to_string(format!("/sys/class/net/{}/ifindex", std::env::var(LINK).unwrap()));
+    index.unwrap().trim().parse().unwrap()
+}
+
 #[test]
 #[ignore = "is run by the other tests inside a namespace"]
 fn send_a_frame() {
     let hex: String = std::env::var(FRAME).unwrap().split_whitespace().collect();
     let bytes: Vec<u8> =
         (0..hex.len() / 2).map(|n| u8::from_str_radix(&hex[2 * n..2 * n + 2], 16).unwrap()).collect();
-    let index = std::fs::read_to_string(format!("/sys/class/net/{}/ifindex", std::env::var(LINK).unwrap()));
-    let socket = PacketSocket::open(index.unwrap().trim().parse().unwrap(), 0x88cc, &[]).unwrap();
+    let socket = PacketSocket::open(link_index(), 0x88cc, &[]).unwrap();
     socket.send(&bytes).unwrap();
 }

@@ -113,6 +113,12 @@ impl Lab {
         run(command.env(child::FRAME, hex).env(child::LINK, "vethsrv0"));
     }
 
+    /// Calls `eth0` of the sled this, as PID 1 does.
+    pub(crate) fn name_link(&self, name: &str) {
+        let mut command = self.child(&self.sled, "child::name_a_link");
+        run(command.env(child::NAME, name).env(child::LINK, "eth0"));
+    }
+
     /// This binary inside a namespace, for one ignored test.
     fn child(&self, namespace: &str, test: &str) -> Command {
         let mut command = inside(namespace, std::env::current_exe().unwrap().to_str().unwrap());

@@ -163,7 +163,7 @@ fn the_switch_is_heard() {
     let lldp = "0180c200000e 02000000aa01 88cc 0207 04 001b21aabbcc 0408 05 657468312f3132 0602 0078 \
                 0807 736c65642031 32 0a06 746f722d6131 0000";
     lab.send(lldp);
-    let state = sled.wait("the neighbour", |l| l.contains("neighbour: Some"));
+    let state = sled.wait("the neighbour", |l| l.contains("neighbours: [Neighbour"));
     for part in ["text: \"00:1b:21:aa:bb:cc\"", "text: \"eth1/12\"", "Some(\"sled 12\")", "Some(\"tor-a1\")"]
     {
         assert!(state.contains(part), "{part} is not in {state}");
@@ -178,7 +178,78 @@ fn the_switch_is_heard() {
     // A lost carrier forgets all of it.
     lab.server_link("down");
     let state = sled.wait("nothing", |l| l.starts_with("link eth0") && l.contains("carrier: false"));
-    assert!(state.contains("bpdu: None, lacp: None") && state.contains("neighbour: None"), "{state}");
+    assert!(state.contains("bpdu: None, lacp: None") && state.contains("neighbours: []"), "{state}");
+}
+
+/// An LLDP frame: chassis id by MAC, port id by name, seconds, capabilities that are on.
+fn lldp(from: &str, port: char, ttl: u16, on: u16) -> String {
+    format!(
+        "0180c200000e 0200000000{from} 88cc 0207 04 0200000000{from} 0402 05 {:02x} 0602 {ttl:04x} \
+         0e04 ffff {on:04x} 0000",
+        u32::from(port)
+    )
+}
+
+#[test]
+fn the_switch_stays_whoever_else_speaks() {
+    const STATION: u16 = 0x80;
+    const BRIDGE: u16 = 4;
+    let lab = Lab::new(1);
+    let mut sled = lab.sled(&[]);
+    sled.wait("a carrier", |l| l.ends_with("carrier, nothing heard, no DHCP offer"));
+    // The order in which they are known, by the ends of their chassis ids.
+    let order = |link: &str| -> Vec<String> {
+        let ids = link.split("chassis: Id { subtype: 4, text: \"02:00:00:00:00:").skip(1);
+        ids.map(|rest| rest[..2].to_owned()).collect()
+    };
+    let mut expect = |frame: String, known: &[&str]| {
+        lab.send(&frame);
+        sled.wait(&format!("{known:?}"), |l| l.starts_with("link eth0") && order(l) == known);
+    };
+    // A server behind the switch speaks first, and its BMC between.
+    expect(lldp("01", 'a', 120, STATION), &["01"]);
+    expect(lldp("09", 'b', 120, BRIDGE), &["09", "01"]);
+    expect(lldp("02", 'c', 120, 0), &["09", "02", "01"]);
+    // Each takes back itself; a port of the switch that was another one does, too.
+    lab.send(&lldp("09", 'x', 0, BRIDGE));
+    expect(lldp("02", 'c', 0, 0), &["09", "01"]);
+    expect(lldp("01", 'a', 0, STATION), &["09"]);
+    // A second of life.
+    expect(lldp("03", 'd', 1, STATION), &["09", "03"]);
+    sled.wait("its end", |l| l.starts_with("link eth0") && order(l) == ["09"]);
+    let several =
+        "say eth0: several speak LLDP here: 02:00:00:00:00:09 port b, 02:00:00:00:00:01 port a (no bridge)";
+    assert_eq!(sled.seen(|l| l == several), 1, "once, when the second is heard");
+    assert_eq!(sled.seen(|l| l.starts_with("say eth0: several")), 1);
+}
+
+#[test]
+fn a_port_without_lldp_is_named_with_its_state() {
+    let lab = Lab::new(1);
+    let mut sled = lab.sled(&[]);
+    sled.wait("the silence", |l| {
+        l.starts_with(
+            "say eth0: no LLDP for 65 s, so the switch port does not say which sled this is (carrier,",
+        ) && l.ends_with("no spanning tree heard). Is LLDP on at the switch?")
+    });
+}
+
+#[test]
+fn a_link_in_use_is_called_by_what_it_is_for() {
+    let lab = Lab::new(1);
+    let _server = lab.dnsmasq(&[]);
+    let mut sled = lab.sled(&[]);
+    sled.wait("the lease", |l| l.starts_with("link eth0") && l.contains("dhcp: Bound"));
+    lab.name_link("data0");
+    sled.wait("its name", |l| l.starts_with("link ") && l.contains("\"data0\"") && l.contains("dhcp: Bound"));
+    // Other programs know it by both names, and it has its address still.
+    for name in ["data0", "alt-data0"] {
+        let shown = lab.ip_in_sled(&["-4", "address", "show", "dev", name]);
+        assert!(shown.contains("10.77.0.50/24"), "{shown}");
+    }
+    assert_eq!(sled.seen(|l| l.contains("carrier: true") && l.contains("lease: Some")), {
+        sled.seen(|l| l.starts_with("link ") && l.contains("lease: Some"))
+    });
 }
 
 #[test]

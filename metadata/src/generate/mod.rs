@@ -35,7 +35,9 @@ pub use networkd::{INTERFACES, Interface, Interfaces};
 pub use nics::Nic;
 
 use crate::document::SledDocument;
+use crate::values::Mac;
 use place::Place;
+use std::collections::BTreeMap;
 
 /// Instead of a mode, owner or group: what is there keeps its own, what is new gets 0644
 /// (a directory 0755) and root's.
@@ -98,6 +100,8 @@ pub struct Generated {
     pub fresh: Vec<String>,
     /// What is not as the document wants it and no reason to stay down, one line each.
     pub warnings: Vec<String>,
+    /// What NICs are called by what they are for, by their MAC addresses.
+    pub names: BTreeMap<Mac, String>,
 }
 
 /// The document asks for something that cannot be, or that would not do what it says.
@@ -126,7 +130,7 @@ pub fn generate(document: &SledDocument, nics: &[Nic], image: &Image) -> Result<
     let mut out = Place::default();
     system::names(&mut out, config)?;
     let ports = ports::resolve(&mut out, &config.networks, nics)?;
-    networkd::files(&mut out, &config.networks, &ports)?;
+    networkd::files(&mut out, config, &ports)?;
     system::hosts(&mut out, config)?;
     system::time(&mut out, &config.time)?;
     system::ssh_keys(&mut out, &config.ssh_keys)?;

@@ -5,7 +5,7 @@
 use super::Error;
 use super::place::Place;
 use super::ports::Port;
-use crate::config::{Bond, BondMode, Dhcp, Network};
+use crate::config::{Bond, BondMode, Config, Dhcp, Network};
 use crate::values::Mac;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,21 +32,45 @@ pub struct Interface {
 
 const DIR: &str = "/etc/systemd/network";
 
+/// With a number behind them these are names that the kernel or Docker gives.
+const TAKEN: [&str; 12] =
+    ["bond", "br", "docker", "dummy", "eth", "ifb", "tap", "tun", "tunl", "usb", "veth", "wlan"];
+
+/// What the NICs of a port are for, by MAC address: `data0`; in a bond `data0` and `data1`,
+/// ten at most. Nothing for names that cannot be.
+fn names<'p>(port: &'p Port<'_>) -> impl Iterator<Item = (Mac, String)> + 'p {
+    let network = port.name();
+    // systemd takes no name for one that is a number.
+    let possible = !TAKEN.contains(&network) && !network.bytes().all(|b| b.is_ascii_digit());
+    let nics = port.nics.iter().zip(0..10).filter(move |_| possible);
+    nics.map(move |(nic, n)| (nic.mac, format!("{network}{n}")))
+}
+
 /// Networks without any NIC that fits leave the image's `80-dhcp.network` alone: a
 /// sled that asks for an address on every port can be reached and mended.
-pub(super) fn files(
-    out: &mut Place,
-    networks: &BTreeMap<String, Network>,
-    ports: &[Port<'_>],
-) -> Result<(), Error> {
-    out.text("networks", format!("{DIR}/10-sledos.link"), KEEP_NAMES.into())?;
+pub(super) fn files(out: &mut Place, config: &Config, ports: &[Port<'_>]) -> Result<(), Error> {
+    let networks = &config.networks;
+    out.text("networks", format!("{DIR}/10-sledos.link"), format!("{ANY_PORT}{KEEP_NAMES}"))?;
     let mut interfaces = Interfaces::default();
     for name in networks.keys() {
         interfaces.networks.insert(name.clone(), Interface::default());
     }
-    let metric = |name: &str| 1024 + networks.keys().take_while(|other| *other != name).count();
+    let shared = Shared { networks, own_time: !config.time.servers.is_empty() };
     for port in ports {
-        port_files(out, port, &metric)?;
+        port_files(out, port, &shared)?;
+        if names(port).next().is_none() {
+            let problem = format!(
+                "its NICs keep their names: {}0 is one that the kernel, Docker or systemd has another use for",
+                port.name()
+            );
+            out.warn(&format!("networks.{}", port.name()), problem);
+        }
+        for (mac, name) in names(port) {
+            let text =
+                format!("[Match]\nPermanentMACAddress={mac}\nKind=!*\n{KEEP_NAMES}AlternativeName={name}\n");
+            out.text(&format!("networks.{}", port.name()), format!("{DIR}/10-sledos-{name}.link"), text)?;
+            out.names.insert(mac, name);
+        }
         for (name, network) in &port.networks {
             let interface = match network.vlan {
                 Some(_) => Some(vlan_interface(name)),
@@ -76,18 +100,21 @@ pub(super) fn files(
     )
 }
 
-/// PID 1 has the ports up already, and the kernel renames no port that is up: udev
+/// PID 1 has the ports up already, and kernels before 6.2 rename no port that is up: udev
 /// would fail, and networkd wait for it for ever. Taken down, a port may need half a
-/// minute until its switch forwards again. So the kernel's names stay, and udev's
-/// are alternative names (`ip link show enp59s0f0`); systemd.link(5).
-const KEEP_NAMES: &str = "\
-# The kernel's names stay: the ports have been up since the initramfs.
-[Match]
-OriginalName=*
-
+/// minute until its switch forwards again. So udev renames nothing: what a port is for is
+/// its name where PID 1 could give it, else an alternative name, and udev's are alternative
+/// names (`ip link show enp59s0f0`); systemd.link(5).
+const KEEP_NAMES: &str = "
 [Link]
 NamePolicy=
 AlternativeNamesPolicy=database onboard slot path
+";
+
+const ANY_PORT: &str = "\
+# The kernel's names stay: the ports have been up since the initramfs.
+[Match]
+OriginalName=*
 ";
 
 const OTHER_PORTS: &str = "\
@@ -114,7 +141,21 @@ ExecStart=
 ExecStart=/usr/lib/systemd/systemd-networkd-wait-online --timeout=120
 ";
 
-fn port_files(out: &mut Place, port: &Port<'_>, metric: &dyn Fn(&str) -> usize) -> Result<(), Error> {
+/// What all networks have in common.
+struct Shared<'a> {
+    networks: &'a BTreeMap<String, Network>,
+    /// The document names time servers: those of DHCP are not taken.
+    own_time: bool,
+}
+
+impl Shared<'_> {
+    /// Of several default routes that of the first network by name wins, at every boot.
+    fn metric(&self, name: &str) -> usize {
+        1024 + self.networks.keys().take_while(|other| *other != name).count()
+    }
+}
+
+fn port_files(out: &mut Place, port: &Port<'_>, shared: &Shared<'_>) -> Result<(), Error> {
     let name = port.name();
     let field = format!("networks.{name}");
     let macs: Vec<_> = port.nics.iter().map(|nic| nic.mac.to_string()).collect();
@@ -132,7 +173,7 @@ fn port_files(out: &mut Place, port: &Port<'_>, metric: &dyn Fn(&str) -> usize) 
     let vlans: Vec<_> = port.networks.iter().filter_map(|(n, net)| Some((*n, *net, net.vlan?))).collect();
     let tagged: String = vlans.iter().map(|(n, ..)| format!("VLAN={}\n", vlan_interface(n))).collect();
     match port.networks.iter().find(|(_, n)| n.vlan.is_none()) {
-        Some(own) => network_sections(&mut text, *own, metric(own.0), port.mtu(), &tagged),
+        Some(own) => network_sections(&mut text, *own, shared, port.mtu(), &tagged),
         None => {
             text += "\n[Network]\nDHCP=no\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n";
             text += &tagged;
@@ -145,7 +186,7 @@ fn port_files(out: &mut Place, port: &Port<'_>, metric: &dyn Fn(&str) -> usize) 
         let netdev = netdev(&interface, "vlan", network.mtu, None) + &format!("\n[VLAN]\nId={id}\n");
         out.text(&field, format!("{DIR}/20-sledos-{name}-vlan.netdev"), netdev)?;
         let mut text = format!("[Match]\nName={interface}\n");
-        network_sections(&mut text, (name, network), metric(name), network.mtu, "");
+        network_sections(&mut text, (name, network), shared, network.mtu, "");
         out.text(&field, format!("{DIR}/20-sledos-{name}-vlan.network"), text)?;
     }
     Ok(())
@@ -189,7 +230,7 @@ pub(super) fn dhcp(network: &Network) -> Option<Dhcp> {
 fn network_sections(
     text: &mut String,
     (name, network): (&str, &Network),
-    metric: usize,
+    shared: &Shared<'_>,
     mtu: Option<u32>,
     vlans: &str,
 ) {
@@ -221,17 +262,19 @@ fn network_sections(
     for route in &network.routes {
         *text += &format!("\n[Route]\nDestination={}\nGateway={}\n", route.to.network(), route.via);
     }
+    let use_ntp = if shared.own_time { "UseNTP=no\n" } else { "" };
     if matches!(dhcp, Some(Dhcp::Ipv4 | Dhcp::Yes)) {
         // The client id that PXE firmware and PID 1 use, so that the lease is the same.
         *text += "\n[DHCPv4]\nClientIdentifier=mac\nUseHostname=no\n";
-        // Of several default routes that of the first network by name wins, at every boot.
-        *text += &format!("RouteMetric={metric}\n");
+        *text += &format!("RouteMetric={}\n", shared.metric(name));
+        *text += use_ntp;
         if network.gateway.is_some() {
             *text += "UseGateway=no\n";
         }
     }
     if matches!(dhcp, Some(Dhcp::Ipv6 | Dhcp::Yes)) {
         *text += "\n[DHCPv6]\nUseHostname=no\n";
+        *text += use_ntp;
         if !advertised {
             *text += "WithoutRA=solicit\n";
         }

@@ -1,6 +1,7 @@
 //! Where files may lie, and that no two are in each other's way.
 
 use super::{Content, Error, File, Generated};
+use crate::values::Mac;
 use std::collections::BTreeMap;
 
 /// The image's, verified; the kernel's; gone at the next boot or made before.
@@ -20,6 +21,8 @@ pub(super) struct Place {
     /// What the image must not have below /etc.
     fresh: Vec<String>,
     warnings: Vec<String>,
+    /// What NICs are called, by their MAC addresses.
+    pub(super) names: BTreeMap<Mac, String>,
 }
 
 impl Place {
@@ -86,7 +89,7 @@ impl Place {
             }
         }
         let files = self.files.into_values().map(|(_, file)| file).collect();
-        Ok(Generated { files, fresh: self.fresh, warnings: self.warnings })
+        Ok(Generated { files, fresh: self.fresh, warnings: self.warnings, names: self.names })
     }
 }
 

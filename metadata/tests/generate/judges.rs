@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// Makes the files below a directory, as PID 1 does below the new root.
-fn lay_out(config: Value) -> (tempfile::TempDir, Generated) {
+pub(crate) fn lay_out(config: Value) -> (tempfile::TempDir, Generated) {
     let generated = fixture::generate(config).unwrap();
     let dir = tempfile::tempdir().unwrap();
     for file in &generated.files {
@@ -27,7 +27,7 @@ fn lay_out(config: Value) -> (tempfile::TempDir, Generated) {
     (dir, generated)
 }
 
-fn run(command: &mut Command, package: &str) -> Output {
+pub(crate) fn run(command: &mut Command, package: &str) -> Output {
     let program = command.get_program().to_string_lossy().into_owned();
     command.output().unwrap_or_else(|e| panic!("{program}: {e}; install the Debian package {package}"))
 }
@@ -56,15 +56,19 @@ fn systemd_accepts_units_and_drop_ins() {
     assert!(units.len() > 3, "{units:?}");
 }
 
-/// What networkd says about its files while it reads them, in a network and a root of its own.
-fn networkd(dir: &Path) -> Vec<String> {
+/// /etc/passwd with networkd's user as the one that there is in the namespace.
+pub(crate) fn passwd(dir: &Path) {
     let passwd = fs::read_to_string("/etc/passwd").unwrap();
-    // The one user there is in the namespace.
     let mapped = passwd.lines().map(|line| match line.strip_prefix("systemd-network:x:") {
         Some(_) => "systemd-network:x:0:0::/:/\n".to_owned(),
         None => format!("{line}\n"),
     });
     fs::write(dir.join("passwd"), mapped.collect::<String>()).unwrap();
+}
+
+/// What networkd says about its files while it reads them, in a network and a root of its own.
+pub(crate) fn networkd(dir: &Path) -> Vec<String> {
+    passwd(dir);
     let script = "mount --bind \"$0/passwd\" /etc/passwd && mount -t tmpfs run /run && mkdir -p /run/systemd \
                   && cp -r \"$0/etc/systemd/network\" /run/systemd/ && exec /usr/lib/systemd/systemd-networkd";
     let mut child = Command::new("unshare")
@@ -104,6 +108,43 @@ fn networkd_would_say_so_if_it_did_not() {
     let text = fs::read_to_string(&file).unwrap().replace("MTUBytes=9000", "MTUBytes=much");
     fs::write(file, text).unwrap();
     assert_eq!(networkd(dir.path()).len(), 1);
+}
+
+/// udev's own code for links, on a link with this address; what it says, and what `ip` shows.
+fn udev(dir: &Path, mac: &str) -> String {
+    let script = "mount -t sysfs sys /sys && mount -t tmpfs run /run && mkdir -p /run/systemd \
+                  && cp -r \"$0/etc/systemd/network\" /run/systemd/ \
+                  && ip link add eth5 address \"$1\" up type veth peer name eth6 \
+                  && udevadm test-builtin net_setup_link /sys/class/net/eth5 >&2 && ip link show eth5 >&2";
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--user", "--map-root-user", "--net", "--mount", "sh", "-c", script]).arg(dir).arg(mac);
+    let output = run(unshare.env("SYSTEMD_LOG_LEVEL", "info"), "udev and iproute2");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(!said.contains("ignoring"), "{said}");
+    said
+}
+
+#[test]
+fn udev_calls_nics_by_what_they_are_for() {
+    for (config, nics) in [
+        (fixture::compute(), [("52:54:00:00:00:10", "data0"), ("52:54:00:00:00:01", "mgmt0")]),
+        (fixture::bonded(), [("52:54:00:00:00:10", "data0"), ("52:54:00:00:00:11", "data1")]),
+    ] {
+        let (dir, generated) = lay_out(config);
+        for (mac, name) in nics {
+            // A veth is no hardware, and has no address in it.
+            let file = dir.path().join(format!("etc/systemd/network/10-sledos-{name}.link"));
+            let text = fs::read_to_string(&file).unwrap().replace("PermanentMACAddress=", "MACAddress=");
+            let text = text.replace("Kind=!*\n", "");
+            fs::write(&file, text).unwrap();
+            let said = udev(dir.path(), mac);
+            assert!(said.contains(&format!("altname {name}\n")) && said.contains(": eth5@"), "{said}");
+            assert_eq!(generated.names.get(&mac.parse().unwrap()).map(String::as_str), Some(name));
+        }
+        // Another card keeps what it has.
+        assert!(!udev(dir.path(), "52:54:00:00:00:77").contains("altname data"));
+    }
 }
 
 #[test]

@@ -6,5 +6,7 @@ mod disks;
 mod fixture;
 mod golden;
 mod judges;
+mod names;
+mod networks;
 mod property;
 mod refusals;

@@ -46,7 +46,8 @@ const inventory = (hardware) => {
   if (!hardware) return [make("p", {}, "No inventory yet.")];
   const smbios = hardware.smbios ?? {};
   const cpus = hardware.cpus ?? {};
-  const at = (nic) => (nic.neighbour ? `${nic.neighbour.name ?? nic.neighbour.chassis} port ${nic.neighbour.port}` : "");
+  const port = (at) => `${at.name ?? at.chassis} port ${at.port}`;
+  const at = (nic) => [nic.neighbour, ...(nic.other_neighbours ?? [])].filter(Boolean).map(port).join(", also ");
   return [
     make("dl", {}, ...row("board", [smbios.board_vendor, smbios.board_name].filter(Boolean).join(" ")), ...row("board serial", smbios.board_serial),
       ...row("product", [smbios.sys_vendor, smbios.product_name].filter(Boolean).join(" ")), ...row("product serial", smbios.product_serial),
@@ -54,7 +55,7 @@ const inventory = (hardware) => {
       ...row("processors", cpus.threads && `${cpus.model ?? ""}: ${cpus.sockets} sockets, ${cpus.cores} cores, ${cpus.threads} threads`),
       ...row("memory", gb(hardware.memory)), ...row("BMC", hardware.bmc_mac)),
     table("Network cards", ["name", "MAC", "driver", "device", "Mbit/s", "plugged into"],
-      (hardware.nics ?? []).map((nic) => [nic.name, nic.mac, nic.driver, nic.device, nic.carrier === false ? "no link" : nic.speed, at(nic)])),
+      (hardware.nics ?? []).map((nic) => [[nic.name, ...(nic.alternative_names ?? [])].join(", "), nic.mac, nic.driver, nic.device, nic.carrier === false ? "no link" : nic.speed, at(nic)])),
     table("Disks", ["name", "size", "model", "serial", "attached by"],
       (hardware.disks ?? []).map((disk) => [disk.name, gb(disk.size), disk.model, disk.serial, disk.transport])),
   ];
@@ -75,6 +76,10 @@ const content = ({ sled, facts, history, report }) => {
     parts.push(make("h3", {}, "Boot timeline"), chart(report.steps),
       table("Steps of the boot", ["step", "began", "took", "result", "detail"],
         report.steps.map((step) => [step.step, seconds(step.start_ms), seconds(step.took_ms), step.result, step.detail])));
+  }
+  if (report?.crashes?.length) {
+    parts.push(make("h3", {}, "Services that crashed"),
+      table("Since the boot", ["what systemd says", "times"], report.crashes.map((crash) => [crash.says, crash.times])));
   }
   parts.push(make("h3", {}, "Inventory"), ...inventory(report?.hardware));
   parts.push(make("h3", {}, "History"), history.length

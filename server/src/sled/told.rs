@@ -22,6 +22,9 @@ enum Kind {
 }
 use Kind::{Bool, Many, Number, One, Text, Texts};
 
+/// Who speaks LLDP at the other end of a cable.
+const NEIGHBOUR: &[(&str, Kind)] = &[("chassis", Text), ("port", Text), ("name", Text)];
+
 /// What PID 1 and sledctl put into them, and the page shows.
 const KNOWN: &[(&str, Kind)] = &[
     ("state", Text),
@@ -50,12 +53,14 @@ const KNOWN: &[(&str, Kind)] = &[
                 "nics",
                 Many(&[
                     ("name", Text),
+                    ("alternative_names", Texts),
                     ("mac", Text),
                     ("driver", Text),
                     ("device", Text),
                     ("speed", Number),
                     ("carrier", Bool),
-                    ("neighbour", One(&[("chassis", Text), ("port", Text), ("name", Text)])),
+                    ("neighbour", One(NEIGHBOUR)),
+                    ("other_neighbours", Many(NEIGHBOUR)),
                 ]),
             ),
             (
@@ -70,6 +75,7 @@ const KNOWN: &[(&str, Kind)] = &[
             ),
         ]),
     ),
+    ("crashes", Many(&[("says", Text), ("times", Number)])),
     (
         "steps",
         Many(&[
@@ -136,12 +142,12 @@ mod tests {
     #[test]
     fn what_is_known_stays_and_lists_are_lists() {
         let report = json!({
-            "secret": "x", "keys": ["board x", 3], "steps": [{"step": "disks", "start_ms": 1, "odd": 2}],
+            "secret": "x", "keys": ["board x", 3], "crashes": [{"says": "a", "times": 2, "odd": 1}], "steps": [{"step": "disks", "start_ms": 1, "odd": 2}],
             "hardware": {"nics": {"length": 9}, "disks": "many", "memory": -1, "cpus": {"model": "a\u{1b}[2J"},
                          "smbios": {"board_serial": "ZM1"}},
         });
         let want = json!({
-            "keys": ["board x"], "steps": [{"step": "disks", "start_ms": 1}],
+            "keys": ["board x"], "crashes": [{"says": "a", "times": 2}], "steps": [{"step": "disks", "start_ms": 1}],
             "hardware": {"nics": [], "disks": [], "cpus": {"model": "a[2J"}, "smbios": {"board_serial": "ZM1"}},
         });
         assert_eq!(kept(&report, OF_SLED), want);

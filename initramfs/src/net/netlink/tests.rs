@@ -73,6 +73,7 @@ fn link_bytes(flags: u32, operstate: u8, made_by: &[u8]) -> Vec<u8> {
 fn links_are_read() {
     let mac = [2, 0, 0, 0, 0, 9];
     let info = LinkInfo {
+        alternative_names: vec![],
         index: 2,
         name: "eth0".into(),
         mac,
