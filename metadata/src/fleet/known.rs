@@ -1,5 +1,7 @@
 //! Names that others gave: time zones, drivers of NICs, words of dnsmasq.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
 use yaml::nearest::nearest;
 
 /// The zones of Debian's tzdata 2025b, with those of `backward`, one a line, sorted.
@@ -115,7 +117,9 @@ const NIC_DRIVERS: &[&str] = &[
 
 /// Whether the zone is in tzdata; else one like it.
 pub(super) fn zone(name: &str) -> Result<(), Option<&'static str>> {
-    known(name, || ZONES.lines())
+    // Every sled has one.
+    static ALL: LazyLock<HashSet<&str>> = LazyLock::new(|| ZONES.lines().collect());
+    if ALL.contains(name) { Ok(()) } else { known(name, || ZONES.lines()) }
 }
 
 /// Whether it is a driver of Linux; else one like it.

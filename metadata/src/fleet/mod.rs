@@ -42,6 +42,7 @@ pub mod ipxe;
 pub mod known;
 mod lint;
 mod mesos;
+mod placed;
 mod plausible;
 pub mod replace;
 pub mod resolve;
