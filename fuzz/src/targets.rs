@@ -4,7 +4,7 @@ use formats::l2::{Arp, Bpdu, Frame, Lacp};
 use formats::tree::{Kind, ReadAt, Tree};
 use formats::{cmdline, cpio, dhcp4, dns_name, gpt, icmp6, ipconf, lldp, pe, squashfs, udp4, verity};
 use metadata::document::Document;
-use metadata::fleet::import::{Request, import};
+use metadata::fleet::import::{Racks, Request, import};
 use metadata::generate::{Image, Nic, generate};
 use metadata::ignition::World;
 use metadata::values::Mac;
@@ -218,8 +218,8 @@ fn csv(input: &[u8]) -> u64 {
     let fleet = "fleet: f\nracks: {r12: {bays: 40}}\nroles: {compute: {image: compute}}\n\
                  sleds:\n  r12-b40: {rack: r12, bay: 40, role: compute}\n";
     let request = Request {
-        rack: "r12".into(),
-        role: "compute".into(),
+        racks: Racks::One("r12".into()),
+        role: Some("compute".into()),
         name: "{rack}-b{bay:02}".into(),
         columns: Vec::new(),
         in_order: true,

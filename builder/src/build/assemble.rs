@@ -26,6 +26,8 @@ use crate::unpack::{self, overlay};
 pub(super) struct Assembled {
     /// The image's tree; `usr/` of it is the image.
     pub(super) tree: Tree,
+    /// Its users and groups.
+    pub(super) ids: Ids,
     /// The kernel, the EFI stub and systemd-boot.
     pub(super) boot: BootParts,
     /// All modules and firmware of the kernel package.
@@ -123,6 +125,7 @@ pub(super) fn assemble(
     let left_out = left_out::account(packages, &tree, &usr.remove, recipe)?;
     Ok(Assembled {
         tree,
+        ids,
         boot,
         catalog,
         initramfs,

@@ -78,6 +78,8 @@ pub(super) fn manifest(facts: &Facts<'_>, staged: &StagedDir) -> Result<Manifest
         missing_components: facts.assembled.missing_components.clone(),
         nics: values(&facts.assembled.nics),
         controllers: values(&facts.assembled.controllers),
+        users: facts.assembled.ids.users.iter().map(|(name, user)| (name.clone(), user.uid)).collect(),
+        groups: facts.assembled.ids.groups.clone(),
     };
     staged.write("manifest.json", manifest.to_json().as_bytes())?;
     write_sums(staged.path(), &sums)?;

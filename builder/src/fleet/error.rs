@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::exit::{Classify, Exit};
 use metadata::fleet::sign;
+use server::export::Refused;
 use yaml::diagnostic::Diagnostics;
 
 /// Why.
@@ -59,6 +60,9 @@ pub enum Error {
         /// One like it.
         near: Option<String>,
     },
+    /// Another program could not do with it what is meant.
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// The tree could not be put into place.
     #[error(transparent)]
     Output(#[from] crate::output::Error),
@@ -77,7 +81,7 @@ impl Classify for Error {
         match self {
             Self::Mistakes(_) => Exit::Recipe,
             Self::Key { .. } | Self::PublicKey { .. } | Self::NoPassword { .. } => Exit::Verification,
-            Self::NoSled { .. } => Exit::Usage,
+            Self::NoSled { .. } | Self::Refused(_) => Exit::Usage,
             Self::Output(error) => error.exit(),
             Self::Io { .. } | Self::TooLong { .. } => Exit::Failure,
         }
@@ -99,6 +103,11 @@ impl Classify for Error {
                 )
             }
             Self::NoSled { near: Some(near), .. } => Some(format!("did you mean `{near}`?")),
+            Self::Refused(Refused::Url { .. }) => Some("give --url http://ADDRESS:PORT".to_owned()),
+            Self::Refused(Refused::NoIpv4 { .. }) => Some(
+                "DHCP names the machine with TFTP by its IPv4 address: give --url http://ADDRESS:PORT"
+                    .to_owned(),
+            ),
             Self::Output(error) => error.hint(),
             _ => None,
         }

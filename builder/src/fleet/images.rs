@@ -11,7 +11,9 @@ use crate::image::manifest::Manifest;
 use metadata::document::{Artefact, Image};
 use metadata::fleet::Fleet;
 use metadata::fleet::compile::{image_urls, images};
+use metadata::fleet::fit::unfit;
 use metadata::fleet::resolve::ImageChoice;
+use metadata::generate;
 use yaml::diagnostic::{Diagnostic, Diagnostics};
 use yaml::shown::is_hostile;
 
@@ -30,7 +32,8 @@ pub struct Found {
 /// a version the newest is taken: the one whose packages are the latest.
 ///
 /// # Errors
-/// All images that are missing or broken, each at the line that names it.
+/// All images that are missing or broken, each at the line that names it; then all users
+/// and groups that sleds want of an image without them.
 pub fn find(fleet: &Fleet, dir: &Path) -> Result<BTreeMap<ImageChoice, Found>, Error> {
     let mut found = BTreeMap::new();
     let mut wrong = Vec::new();
@@ -46,7 +49,18 @@ pub fn find(fleet: &Fleet, dir: &Path) -> Result<BTreeMap<ImageChoice, Found>, E
             }
         }
     }
+    if wrong.is_empty() {
+        let accounts =
+            found.iter().filter_map(|(choice, found)| Some((choice.clone(), accounts(&found.manifest)?)));
+        wrong = unfit(fleet, &accounts.collect());
+    }
     if wrong.is_empty() { Ok(found) } else { Err(Diagnostics(wrong).into()) }
+}
+
+/// The users and groups of an image, when its manifest has them: older ones do not.
+fn accounts(manifest: &Manifest) -> Option<generate::Image> {
+    let Manifest { users, groups, .. } = manifest;
+    (!groups.is_empty()).then(|| generate::Image::with_accounts(users, groups))
 }
 
 fn manifest(dir: &Path, choice: &ImageChoice) -> Result<(PathBuf, Manifest), String> {

@@ -44,6 +44,12 @@ pub struct Manifest {
     /// The disk controllers that work, each with its module and firmware.
     #[serde(default)]
     pub controllers: Vec<serde_json::Value>,
+    /// Users by name: number.
+    #[serde(default)]
+    pub users: BTreeMap<String, u32>,
+    /// Groups by name: number.
+    #[serde(default)]
+    pub groups: BTreeMap<String, u32>,
 }
 
 /// The kernel of an image.

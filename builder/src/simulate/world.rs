@@ -143,6 +143,8 @@ fn image(bytes: usize, write: &Writer<'_>) -> Result<(), Error> {
         missing_components: Vec::new(),
         nics: Vec::new(),
         controllers: Vec::new(),
+        users: Default::default(),
+        groups: Default::default(),
     };
     write("images/simulated/1/manifest.json", manifest.to_json().as_ref())
 }

@@ -94,6 +94,26 @@ fn what_does_not_change_is_the_same_file() {
 }
 
 #[test]
+fn images_are_held_against_the_fleet_when_they_are_given() {
+    let case = Case::new();
+    let check = ["fleet", "check", "--images", "output"];
+    case.works(&check);
+    let core = "{\"ignition\": {\"version\": \"3.3.0\"}, \"passwd\": {\"users\": [{\"name\": \"core\", \"groups\": [\"sudo\", \"GROUP\"]}]}}";
+    fs::write(case.path("core.ign"), core.replace("GROUP", "wheel")).unwrap();
+    case.edit("    image: compute\n", "    image: compute\n    ignition: core.ign\n");
+    case.works(&["fleet", "check"]);
+    let says = "`r12-b01` of image `compute`: there is no group `wheel`";
+    case.fails(&check, 3, says);
+    case.fails(&["fleet", "compile", "--key", "ops.key", "--output", "www"], 3, says);
+    assert!(!case.path("www").exists());
+    fs::write(case.path("core.ign"), core.replace("GROUP", "docker")).unwrap();
+    case.works(&check);
+    case.edit("image: compute\n", "image: compute@20261199.0000\n");
+    case.works(&["fleet", "check"]);
+    case.fails(&check, 3, "cannot use the image `compute@20261199.0000`");
+}
+
+#[test]
 fn replaced_hardware_end_to_end() {
     let case = Case::new();
     case.compile(1_800_000_000, &[]);

@@ -83,6 +83,10 @@ impl Case {
             missing_components: Vec::new(),
             nics: Vec::new(),
             controllers: Vec::new(),
+            users: [("root".to_owned(), 0)].into(),
+            groups: [("root", 0), ("sudo", 27), ("docker", 102)]
+                .map(|(name, id)| (name.to_owned(), id))
+                .into(),
         };
         fs::write(dir.join("manifest.json"), manifest.to_json()).unwrap();
     }

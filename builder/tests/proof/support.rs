@@ -211,6 +211,8 @@ pub(crate) fn small(dir: &Path, taste: Taste) -> PathBuf {
         missing_components: Vec::new(),
         nics: Vec::new(),
         controllers: Vec::new(),
+        users: Default::default(),
+        groups: Default::default(),
     };
     write("manifest.json", manifest.to_json().as_bytes());
     write_sums(dir, &artefacts).unwrap();

@@ -217,8 +217,12 @@ fn uuid(text: &str) -> Result<(), Wrong> {
 }
 
 fn zone(text: &str) -> Result<(), Wrong> {
-    let part = |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+-".contains(&b));
-    ok_or(text.split('/').all(part), text, "not a time zone like Europe/Berlin or UTC")
+    let Err(near) = super::known::zone(text) else { return Ok(()) };
+    let wrong = is(text, "not a time zone like Europe/Berlin or UTC");
+    Err(match near {
+        Some(near) => wrong.hint(format!("did you mean `{near}`?")),
+        None => wrong.hint("`timedatectl list-timezones` shows them all"),
+    })
 }
 
 #[cfg(test)]
@@ -252,6 +256,7 @@ mod tests {
             ("server-url", "http://[fd00::1]/v1", "10.0.0.2:8080"),
             ("uuid", "4c4c4544-0042-3510-8051-b7c04f333832", "4c4c4544"),
             ("zone", "Europe/Berlin", "../etc/passwd"),
+            ("zone", "Etc/GMT+1", "UTC+1"),
         ] {
             assert!(check(format, good).is_ok(), "{format} {good}: {:?}", check(format, good));
             assert!(check(format, bad).is_err(), "{format} {bad}");

@@ -4,6 +4,7 @@
 use super::cells::{Cell, shown};
 use super::edit::{Editor, New, content, flow, quoted};
 use super::file::Hardware;
+use super::placed::{Names, cell, other_rack};
 use super::plausible;
 use super::sheet::{self, Row};
 use super::template::{self, Vars};
@@ -17,15 +18,16 @@ use std::sync::Arc;
 use yaml::Value;
 use yaml::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 
+pub use super::placed::Racks;
 pub use super::sheet::Field;
 
 /// What to import, and as what.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The rack the sleds go into.
-    pub rack: String,
-    /// Their role.
-    pub role: String,
+    /// The racks the sleds go into.
+    pub racks: Racks,
+    /// Their role, of those whose row names none. When it is given, a column is the role only if `columns` says so.
+    pub role: Option<String>,
     /// Their names, a pattern with `{rack}` and `{bay}`.
     pub name: String,
     /// What columns are, by header.
@@ -110,71 +112,92 @@ fn fill(
         let wrong = Diagnostic::nowhere(format!("the fleet file has no {kind} `{name}`"));
         if there { Ok(()) } else { Err(Diagnostics::from(wrong.hint(format!("add it to `{kind}s:` first")))) }
     };
-    known("role", &request.role, fleet.file.roles.contains_key(&request.role))?;
-    known("rack", &request.rack, fleet.file.racks.contains_key(&request.rack))?;
-    let bays = fleet.file.racks.get(&request.rack).map_or(0, |r| r.bays);
-    let sheet = sheet::read(file, bytes, &request.columns)?;
+    if let Some(role) = &request.role {
+        known("role", role, fleet.file.roles.contains_key(role))?;
+    }
+    if let Racks::One(rack) = &request.racks {
+        known("rack", rack, fleet.file.racks.contains_key(rack))?;
+    }
+    let mut sheet = sheet::read(file, bytes, &request.columns)?;
+    if request.role.is_some() && !request.columns.iter().any(|(field, _)| *field == Field::Role) {
+        sheet.forget(Field::Role);
+    }
     import.notes = sheet.notes;
     import.columns = sheet.columns;
     import.errors = sheet.errors;
     import.warnings = sheet.warnings;
-    let has_bays = import.columns.iter().any(|(_, f)| *f == Some(Field::Bay));
+    let has = |import: &Import, field| import.columns.iter().any(|(_, f)| *f == Some(field));
+    let no_column = |what: &str, hint: &str| {
+        Err(Diagnostic::nowhere(format!("{}: no column says which {what}", file.display())).hint(hint).into())
+    };
+    let has_bays = has(import, Field::Bay);
     if !has_bays && !request.in_order {
-        return Err(Diagnostic::nowhere(format!(
-            "{}: no column says which bay a sled is in",
-            file.display()
-        ))
-        .hint("`--column bay=HEADER` names it, `--in-order` fills the free bays from the bottom")
-        .into());
+        let hint = "`--column bay=HEADER` names it, `--in-order` fills the free bays from the bottom";
+        return no_column("bay a sled is in", hint);
     }
-    let taken: BTreeSet<u32> =
-        fleet.file.sleds.values().filter(|s| s.rack == request.rack).map(|s| s.bay).collect();
-    let mut free = (1..=bays).filter(|bay| !taken.contains(bay));
-    let mut rows: Vec<&Row> = Vec::new();
-    let mut others: BTreeMap<String, usize> = BTreeMap::new();
-    for row in &sheet.rows {
-        match other_rack(row, &request.rack) {
-            Some(other) => *others.entry(other).or_default() += 1,
-            None => rows.push(row),
-        }
+    if request.racks == Racks::Named && !has(import, Field::Rack) {
+        return no_column("rack a sled is in", "`--column rack=HEADER` names it, or give one with `--rack`");
     }
-    let list: Vec<_> = others.iter().map(|(rack, count)| format!("{rack} ({count})")).collect();
-    if !others.is_empty() && rows.iter().all(|row| row.cells.iter().all(|(f, _)| *f == Field::Rack)) {
-        let wrong = format!("no row of the sheet is for rack `{}`: there are {}", request.rack, few(&list));
-        return Err(Diagnostic::nowhere(wrong)
-            .hint("give --rack as the sheet has it, or `--column none=HEADER` if that column is no rack")
-            .into());
+    if request.role.is_none() && !has(import, Field::Role) {
+        return no_column("role a sled has", "`--column role=HEADER` names it, or give one with `--role`");
     }
-    if !others.is_empty() {
-        let count: usize = others.values().sum();
-        import.notes.push(format!(
-            "{count} rows are for other racks and were skipped: {}; import each with its own --rack",
-            few(&list)
-        ));
-    }
+    let rows = match &request.racks {
+        Racks::One(rack) => of_rack(import, &sheet.rows, rack)?,
+        Racks::Named => sheet.rows.iter().collect(),
+    };
     import.warnings.extend(plausible::columns(&rows));
-    let mut reader = Reader { import, rack: &request.rack, seen: HashMap::new(), lengths: lengths(&rows) };
-    let mut sleds: BTreeMap<u32, (Hardware, Place)> = BTreeMap::new();
+    let names = Names::new(&fleet.file);
+    let taken: BTreeSet<(&str, u32)> = fleet.file.sleds.values().map(|s| (s.rack.as_str(), s.bay)).collect();
+    // With `in_order`: how far each rack is filled.
+    let mut filled: HashMap<&str, u32> = HashMap::new();
+    let mut reader = Reader { import, rack: "", seen: HashMap::new(), lengths: lengths(&rows) };
+    let mut sleds: BTreeMap<(&str, u32), Placed> = BTreeMap::new();
     for row in rows {
+        let rack = match &request.racks {
+            Racks::One(rack) => Ok(rack.as_str()),
+            Racks::Named => names.rack(row),
+        };
+        reader.rack = rack.as_ref().copied().unwrap_or_default();
+        // What is no sled needs no rack.
+        if reader.is_skipped(row) {
+            continue;
+        }
+        let role = names.role(row, request.role.as_deref());
+        let (rack, role) = match (rack, role) {
+            (Ok(rack), Ok(role)) => (rack, role),
+            (rack, role) => {
+                reader.import.errors.extend(rack.err().into_iter().chain(role.err()));
+                continue;
+            }
+        };
+        let bays = fleet.file.racks.get(rack).map_or(0, |r| r.bays);
         let Some(hardware) = reader.hardware(row) else { continue };
-        let bay = match row.cells.iter().find(|(f, _)| *f == Field::Bay) {
-            Some((_, cell)) => reader.bay(cell, bays),
+        let bay = match cell(row, Field::Bay) {
+            Some(cell) => reader.bay(cell, bays),
             None if has_bays => {
                 reader.wrong(&row.place, "this row names no bay", "fill it in, or remove the row")
             }
-            None => free
-                .next()
-                .or_else(|| reader.wrong(&row.place, "no bay is free for this row", "the rack is full")),
+            None => {
+                let from = filled.get(rack).copied().unwrap_or_default() + 1;
+                let bay = (from..=bays).find(|bay| !taken.contains(&(rack, *bay)));
+                filled.insert(rack, bay.unwrap_or(bays));
+                bay.or_else(|| reader.wrong(&row.place, "no bay is free for this row", "the rack is full"))
+            }
         };
         let Some(bay) = bay else { continue };
-        if let Some((_, first)) = sleds.get(&bay) {
-            let wrong = format!("bay {bay} is here twice");
-            reader.import.errors.push(Diagnostic::at(&row.place, wrong).also("first here", first));
+        if let Some(first) = sleds.get(&(rack, bay)) {
+            let wrong = match request.racks {
+                Racks::One(_) => format!("bay {bay} is here twice"),
+                Racks::Named => format!("bay {bay} of {rack} is here twice"),
+            };
+            reader.import.errors.push(Diagnostic::at(&row.place, wrong).also("first here", &first.place));
             continue;
         }
-        sleds.insert(bay, (hardware, row.place.clone()));
+        sleds.insert((rack, bay), Placed { role, hardware, place: row.place.clone() });
     }
-    import.warnings.extend(plausible::sleds(sleds.values(), &fleet.file));
+    import
+        .warnings
+        .extend(plausible::sleds(sleds.values().map(|new| (&new.hardware, &new.place)), &fleet.file));
     let by_bay: HashMap<(&str, u32), &str> =
         fleet.file.sleds.iter().map(|(name, s)| ((s.rack.as_str(), s.bay), name.as_str())).collect();
     // What is in the fleet already, by value.
@@ -184,14 +207,14 @@ fn fill(
     }
     let mut lines = Vec::new();
     let mut places: HashMap<String, Place> = HashMap::new();
-    for (bay, (hardware, place)) in sleds {
-        let vars = Vars { sled: "", rack: &request.rack, role: &request.role, bay };
+    for ((rack, bay), Placed { role, hardware, place }) in sleds {
+        let vars = Vars { sled: "", rack, role, bay };
         let name = template::render(&request.name, vars)
             .map_err(|wrong| Diagnostics::from(Diagnostic::nowhere(format!("--name: {}", wrong.message))))?;
-        let there = by_bay.get(&(request.rack.as_str(), bay)).copied().unwrap_or(&name);
+        let there = by_bay.get(&(rack, bay)).copied().unwrap_or(&name);
         let here = fleet.file.sleds.get_key_value(there).or_else(|| fleet.file.sleds.get_key_value(&name));
         if let Some((there, sled)) = here {
-            if sled.hardware == hardware && sled.bay == bay && sled.rack == request.rack {
+            if sled.hardware == hardware && sled.bay == bay && sled.rack == rack {
                 import.present.push(there.clone());
                 continue;
             }
@@ -212,7 +235,14 @@ fn fill(
                 .push(Diagnostic::at(&place, format!("the fleet has {value} already, in sled `{owner}`")));
             continue;
         }
-        lines.push(line(&name, bay, request, &hardware));
+        if let Some(first) = places.get(&name) {
+            let wrong = Diagnostic::at(&place, format!("two sleds would be called `{name}`"));
+            let wrong =
+                wrong.also("the other one", first).hint("give a `--name` with `{rack}` and `{bay}` in it");
+            import.errors.push(wrong);
+            continue;
+        }
+        lines.push(line(&name, rack, bay, role, &hardware));
         places.insert(name, place);
     }
     import.added = lines;
@@ -255,10 +285,45 @@ fn fill(
     Ok(())
 }
 
+/// A sled of the sheet.
+struct Placed<'a> {
+    role: &'a str,
+    hardware: Hardware,
+    /// Where its row begins.
+    place: Place,
+}
+
+/// The rows for one rack; the others are noted.
+fn of_rack<'r>(import: &mut Import, all: &'r [Row], rack: &str) -> Result<Vec<&'r Row>, Diagnostics> {
+    let mut rows: Vec<&Row> = Vec::new();
+    let mut others: BTreeMap<String, usize> = BTreeMap::new();
+    for row in all {
+        match other_rack(row, rack) {
+            Some(other) => *others.entry(other).or_default() += 1,
+            None => rows.push(row),
+        }
+    }
+    let list: Vec<_> = others.iter().map(|(rack, count)| format!("{rack} ({count})")).collect();
+    if !others.is_empty() && rows.iter().all(|row| row.cells.iter().all(|(f, _)| *f == Field::Rack)) {
+        let wrong = format!("no row of the sheet is for rack `{rack}`: there are {}", few(&list));
+        return Err(Diagnostic::nowhere(wrong)
+            .hint("give --rack as the sheet has it, or `--column none=HEADER` if that column is no rack")
+            .into());
+    }
+    if !others.is_empty() {
+        let count: usize = others.values().sum();
+        import.notes.push(format!(
+            "{count} rows are for other racks and were skipped: {}; --all-racks imports them too",
+            few(&list)
+        ));
+    }
+    Ok(rows)
+}
+
 /// The line of a sled.
-fn line(name: &str, bay: u32, request: &Request, hardware: &Hardware) -> String {
-    let mut parts = vec![format!("rack: {}", quoted(&request.rack)), format!("bay: {bay}")];
-    parts.push(format!("role: {}", quoted(&request.role)));
+fn line(name: &str, rack: &str, bay: u32, role: &str, hardware: &Hardware) -> String {
+    let mut parts = vec![format!("rack: {}", quoted(rack)), format!("bay: {bay}")];
+    parts.push(format!("role: {}", quoted(role)));
     let one = |key: &str, text: &Option<String>| text.as_ref().map(|t| format!("{key}: {}", quoted(t)));
     parts.extend(one("board-serial", &hardware.board_serial));
     parts.extend(one("product-serial", &hardware.product_serial));
@@ -313,32 +378,38 @@ impl Reader<'_> {
         None
     }
 
-    /// The hardware of a row; nothing when the row is no sled, or is wrong.
-    fn hardware(&mut self, row: &Row) -> Option<Hardware> {
-        if row.cells.iter().all(|(f, _)| matches!(f, Field::Rack | Field::Bay)) {
-            let line = row.place.line;
-            if row.cells.iter().any(|(f, c)| *f == Field::Bay && bay_of(&c.text, self.rack).is_some()) {
-                return self.wrong(
-                    &row.place,
-                    "this bay has neither serial nor UUID nor MAC",
-                    "fill it in, or remove the row",
-                );
-            }
-            self.import.notes.push(format!("line {line} was skipped: no serial, UUID or MAC in it"));
-            return None;
+    /// Whether a row is no sled: a note or a sum below the table.
+    fn is_skipped(&mut self, row: &Row) -> bool {
+        let bay = cell(row, Field::Bay).is_some_and(|cell| bay_of(&cell.text, self.rack).is_some());
+        if bay {
+            return false;
         }
-        // A note or a sum below the table has text in one column, and it is no value.
-        let bay = row.cells.iter().any(|(f, c)| *f == Field::Bay && bay_of(&c.text, self.rack).is_some());
-        let mut values = row.cells.iter().filter(|(f, _)| !matches!(f, Field::Rack | Field::Bay));
-        if let (false, Some((Field::Product | Field::Board, cell)), None) =
-            (bay, values.next(), values.next())
-        {
-            let text = cell.text.trim();
-            if text.contains(' ') || text.len() < 4 {
-                let line = row.place.line;
-                self.import.notes.push(format!("line {line} was skipped: `{text}` is no serial number"));
-                return None;
+        let line = row.place.line;
+        let mut values = row.cells.iter().filter(|(field, _)| !field.is_place());
+        let note = match (values.next(), values.next()) {
+            (None, _) => format!("line {line} was skipped: no serial, UUID or MAC in it"),
+            // Text in one column, and it is no value.
+            (Some((Field::Product | Field::Board, cell)), None) => {
+                let text = cell.text.trim();
+                if !text.contains(' ') && text.len() >= 4 {
+                    return false;
+                }
+                format!("line {line} was skipped: `{text}` is no serial number")
             }
+            _ => return false,
+        };
+        self.import.notes.push(note);
+        true
+    }
+
+    /// The hardware of a row; nothing when it is wrong.
+    fn hardware(&mut self, row: &Row) -> Option<Hardware> {
+        if row.cells.iter().all(|(field, _)| field.is_place()) {
+            return self.wrong(
+                &row.place,
+                "this bay has neither serial nor UUID nor MAC",
+                "fill it in, or remove the row",
+            );
         }
         let before = self.import.errors.len();
         for (field, cell) in row.cells.iter().filter(|(_, cell)| is_error(&cell.text)) {
@@ -356,7 +427,7 @@ impl Reader<'_> {
                 Field::Uuid => hardware.uuid = self.uuid(cell),
                 Field::Bmc => hardware.bmc_mac = self.macs(cell).first().copied(),
                 Field::Mac => hardware.macs.extend(self.macs(cell)),
-                Field::Rack | Field::Bay | Field::Unused => {}
+                Field::Rack | Field::Bay | Field::Role | Field::Unused => {}
             }
         }
         if self.import.errors.len() > before {
@@ -483,16 +554,6 @@ impl Reader<'_> {
             }
         }
     }
-}
-
-/// The rack of a row that is for another one.
-fn other_rack(row: &Row, rack: &str) -> Option<String> {
-    let (_, cell) = row.cells.iter().find(|(f, _)| *f == Field::Rack)?;
-    let plain = |t: &str| {
-        let t: String = t.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
-        t.trim_start_matches("rack").trim_start_matches('r').trim_start_matches('0').to_owned()
-    };
-    (plain(&cell.text) != plain(rack)).then(|| shown(&cell.text))
 }
 
 /// The first of a list.

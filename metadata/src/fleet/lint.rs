@@ -2,9 +2,10 @@
 
 use super::file::FleetFile;
 use super::resolve::Sled;
-use super::{at, pairs};
+use super::{addresses, at, known, pairs};
 use crate::config::{Config, NicMatch};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 use yaml::diagnostic::{Diagnostic, Place};
 use yaml::{Node, Problems, Value};
 
@@ -36,12 +37,29 @@ impl Once<'_> {
     }
 }
 
+impl Once<'_> {
+    /// One of a sled, or of its BMC.
+    fn address(&mut self, address: IpAddr, place: &Place, sled: &Sled) {
+        let key = ("address", address.to_string());
+        match self.seen.get(&key) {
+            Some(first) => self.problems.report(
+                Diagnostic::at(place, format!("two sleds would have the address {address}"))
+                    .also("one of them", first)
+                    .also("the other", &sled.place),
+            ),
+            None => drop(self.seen.insert(key, sled.place.clone())),
+        }
+    }
+}
+
 pub(super) fn fleet(file: &FleetFile, root: &Node, sleds: &[Sled], problems: &Problems, found: &mut Found) {
     let mut once = Once { seen: HashMap::new(), problems };
     hardware(file, root, &mut once, found);
     for sled in sleds {
         configuration(sled, &mut once, problems, found);
     }
+    addresses::racks(file, root, problems, found);
+    addresses::fleet(file, root, sleds, problems, found);
     retired(file, root, &once.seen, problems, found);
     gaps(file, root, found);
     if file.servers.metadata.is_empty() {
@@ -109,6 +127,14 @@ fn configuration(sled: &Sled, once: &mut Once<'_>, problems: &Problems, found: &
     } else {
         once.seen.insert(("host name", hostname.to_ascii_lowercase()), sled.place.clone());
     }
+    let short = hostname.split('.').next().unwrap_or_default();
+    if known::is_word_of_dnsmasq(short) {
+        found.warnings.push(
+            Diagnostic::at(place(&["hostname"]), format!("`{short}` means something else to dnsmasq"))
+                .why("`dhcp-host=` takes it for a word of its own or the time of a lease; exports leave it out")
+                .hint("give the sled a `hostname` with letters and digits in it, like r12-b07"),
+        );
+    }
     let mut gateways: Vec<&Place> = Vec::new();
     for (name, network) in networks {
         let here = |key: &str| place(&["networks", name, key]);
@@ -119,21 +145,26 @@ fn configuration(sled: &Sled, once: &mut Once<'_>, problems: &Problems, found: &
                     .hint("give `match:` a `driver`, `mac`, `path`, `min-speed` or `index`"),
             );
         }
+        for driver in &network.nic.driver {
+            if let Err(near) = known::nic_driver(driver) {
+                let wrong = format!("`{driver}` is no driver of a NIC that is known here");
+                let wrong = Diagnostic::at(here("match"), wrong).why("without it the network has no NIC");
+                found.warnings.push(match near {
+                    Some(near) => wrong.hint(format!("did you mean `{near}`?")),
+                    None => wrong.hint("`ls -l /sys/class/net/*/device/driver` on a sled shows its name"),
+                });
+            }
+        }
         if network.gateway.is_some() {
             gateways.push(here("gateway"));
         }
         let nodes = at(&sled.config_node, &["networks", name, "addresses"]);
         for (cidr, node) in network.addresses.iter().zip(nodes.into_iter().flat_map(Node::entries)) {
-            let address = cidr.address.to_string();
-            match once.seen.get(&("address", address.clone())) {
-                Some(first) => problems.report(
-                    Diagnostic::at(&node.place, format!("two sleds would have the address {address}"))
-                        .also("one of them", first)
-                        .also("the other", &sled.place),
-                ),
-                None => drop(once.seen.insert(("address", address), sled.place.clone())),
-            }
+            once.address(cidr.address, &node.place, sled);
         }
+    }
+    if let Some(address) = sled.config.bmc.as_ref().and_then(|bmc| bmc.address) {
+        once.address(address.address, place(&["bmc", "address"]), sled);
     }
     if let [first, second, ..] = gateways[..] {
         found.warnings.push(

@@ -15,6 +15,9 @@
 //! | where each value came from | [`explain`] |
 //! | signed documents, what is kept and what is new | [`compile`] |
 //! | scripts that start each sled's image | [`ipxe`] |
+//! | addresses and their networks | `addresses` |
+//! | users and groups that images have | [`fit`] |
+//! | names that others gave | [`known`] |
 //! | keys | [`sign`] |
 //! | vendors' sheets | [`import`] |
 //! | replaced hardware, new hardware | [`replace`], [`bind`] |
@@ -22,6 +25,7 @@
 //!
 //! Pure: no I/O, time is an argument.
 
+mod addresses;
 pub mod adopt;
 pub mod bind;
 mod cells;
@@ -30,12 +34,15 @@ mod de;
 mod edit;
 pub mod explain;
 pub mod file;
+pub mod fit;
 mod format;
 pub mod ignition;
 pub mod import;
 pub mod ipxe;
+pub mod known;
 mod lint;
 mod mesos;
+mod placed;
 mod plausible;
 pub mod replace;
 pub mod resolve;

@@ -109,7 +109,7 @@ fn slips(texts: &[(String, &Place)], found: &mut Vec<Diagnostic>) {
 
 /// Values that belong to two sleds in ways that may be meant.
 pub(super) fn sleds<'a>(
-    new: impl Iterator<Item = &'a (Hardware, Place)> + Clone,
+    new: impl Iterator<Item = (&'a Hardware, &'a Place)> + Clone,
     fleet: &FleetFile,
 ) -> Vec<Diagnostic> {
     let mut found = Vec::new();

@@ -4,7 +4,7 @@ use super::file::{FleetFile, Rack, SledEntry, Subnet};
 use super::lint::Found;
 use super::shape::Shape;
 use super::template::{self, Vars};
-use super::{at, de, pairs, schema};
+use super::{addresses, at, de, pairs, schema};
 use crate::config::Config;
 use crate::document::{Identity, Install, Location, SwitchPort};
 use crate::layout::Key as Path;
@@ -17,7 +17,7 @@ use yaml::nearest::nearest;
 use yaml::{Key, Node, Problems, Value, merge};
 
 /// How often a mistake that several sleds share is shown at one place.
-const SAME_PLACE: usize = 3;
+pub(super) const SAME_PLACE: usize = 3;
 
 /// One sled: everything but what its image's manifest says.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ pub struct Sled {
 }
 
 /// An image as roles name it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImageChoice {
     /// Name.
     pub name: String,
@@ -152,6 +152,11 @@ pub(super) fn racks(file: &FleetFile, root: &Node, problems: &Problems) -> Ports
 fn check_subnet(subnet: &Subnet, bays: u32, node: &Node, problems: &Problems) {
     let place = |key: &str| node.get(key).map_or(&node.place, |n| &n.place);
     let Subnet { network, first, gateway } = subnet;
+    if network.network() != *network {
+        let wrong = format!("{network} is an address in a network, not the network");
+        let hint = format!("the network is {}", network.network());
+        problems.report(Diagnostic::at(place("network"), wrong).hint(hint));
+    }
     if !contains(*network, *first) {
         problems.report(Diagnostic::at(place("first"), format!("{first} is not in {network}")));
     } else if address(subnet, bays).is_none() {
@@ -187,9 +192,15 @@ fn hosts(network: Cidr) -> u128 {
     1_u128.checked_shl(free).map_or(u128::MAX, |n| n - 1)
 }
 
-fn contains(network: Cidr, address: IpAddr) -> bool {
+pub(super) fn contains(network: Cidr, address: IpAddr) -> bool {
     let ((a, family), (b, other)) = (bits(network.address), bits(address));
     family == other && a | hosts(network) == b | hosts(network)
+}
+
+/// First and last number of a network.
+pub(super) fn range(network: Cidr) -> (u128, u128) {
+    let (number, hosts) = (bits(network.address).0, hosts(network));
+    (number & !hosts, number | hosts)
 }
 
 /// The address of a bay: a host's address in the network, or nothing.
@@ -332,7 +343,7 @@ impl Layers<'_> {
             map.push((key_at("hostname", &key.place), scalar(&key.name, &key.place)));
         }
         let rack_node = self.racks.get(entry.rack.as_str()).copied();
-        addresses(&mut config_node, &entry.rack, rack, entry.bay, rack_node, own);
+        static_addresses(&mut config_node, &entry.rack, rack, entry.bay, rack_node, own);
         // What could not be rendered has been reported: its value says nothing.
         let config = render(&mut config_node, vars, own)
             .then(|| finished::<Config>(&config_node, schema::config(), "config", own))
@@ -353,7 +364,7 @@ impl Layers<'_> {
             Some(node) => Some(finished::<Install>(node, schema::install(), "install", own)?),
             None => None,
         };
-        Some(Sled {
+        let sled = Sled {
             name: key.name.clone(),
             role: entry.role.clone(),
             identity,
@@ -363,7 +374,9 @@ impl Layers<'_> {
             place: key.place.clone(),
             config_node,
             install_node,
-        })
+        };
+        addresses::sled(&sled, own);
+        Some(sled)
     }
 }
 
@@ -385,7 +398,7 @@ fn finished<'a, T: serde::Deserialize<'a>>(
 }
 
 /// Where a field of `config` is, as far as it is there: `files./etc/x.mode`.
-fn place_of<'n>(config: &'n Node, field: &str) -> &'n Place {
+pub(super) fn place_of<'n>(config: &'n Node, field: &str) -> &'n Place {
     let Some((kind, rest)) = field.split_once('.') else {
         return config.get(field).map_or(&config.place, |n| &n.place);
     };
@@ -403,7 +416,7 @@ fn scalar(text: &str, place: &Place) -> Node {
 }
 
 /// Puts what `address:` of a network stands for in its place.
-fn addresses(
+fn static_addresses(
     config: &mut Node,
     rack_name: &str,
     rack: &Rack,

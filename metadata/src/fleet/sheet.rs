@@ -16,6 +16,8 @@ pub enum Field {
     Rack,
     /// Bay.
     Bay,
+    /// Role.
+    Role,
     /// Serial number of the board.
     Board,
     /// Serial number of the product.
@@ -32,9 +34,10 @@ pub enum Field {
 
 impl Field {
     /// All, with the names `--column` takes.
-    pub const NAMES: [(&'static str, Self); 8] = [
+    pub const NAMES: [(&'static str, Self); 9] = [
         ("rack", Self::Rack),
         ("bay", Self::Bay),
+        ("role", Self::Role),
         ("board-serial", Self::Board),
         ("product-serial", Self::Product),
         ("uuid", Self::Uuid),
@@ -46,6 +49,11 @@ impl Field {
     /// The name.
     pub fn name(self) -> &'static str {
         Self::NAMES.iter().find(|(_, f)| *f == self).map_or("", |(name, _)| name)
+    }
+
+    /// Whether it says where a sled is and what it is for, not which one it is.
+    pub(super) fn is_place(self) -> bool {
+        matches!(self, Self::Rack | Self::Bay | Self::Role)
     }
 
     /// Whether several columns may be that.
@@ -74,6 +82,14 @@ pub(super) struct Sheet {
     pub(super) errors: Vec<Diagnostic>,
     /// Columns that somebody may miss.
     pub(super) warnings: Vec<Diagnostic>,
+}
+
+impl Sheet {
+    /// Makes columns that only their headers made something unknown again.
+    pub(super) fn forget(&mut self, field: Field) {
+        self.columns.iter_mut().filter(|(_, f)| *f == Some(field)).for_each(|(_, f)| *f = None);
+        self.rows.iter_mut().for_each(|row| row.cells.retain(|(f, _)| *f != field));
+    }
 }
 
 /// Rows of a sheet.
@@ -386,7 +402,7 @@ fn known(record: &[Cell], given: &[(Field, String)]) -> usize {
         found.map(|(field, _)| *field).or_else(|| guess(header))
     };
     let found: Vec<Field> = record.iter().enumerate().filter_map(|(n, c)| field(n, &c.text)).collect();
-    let identity = found.iter().any(|f| !matches!(f, Field::Rack | Field::Bay | Field::Unused));
+    let identity = found.iter().any(|f| !f.is_place() && *f != Field::Unused);
     if identity { found.len() } else { 0 }
 }
 
@@ -481,6 +497,9 @@ fn guess(header: &str) -> Option<Field> {
     if has(&["rack", "schrank", "armoire", "cabinet"]) {
         return Some(Field::Rack);
     }
+    if words.len() == 1 && has(&["role", "roles", "rolle", "rol", "ruolo"]) {
+        return Some(Field::Role);
+    }
     // Height units, alone: `U height` is another thing.
     (has(&place) || matches!(joined.as_str(), "u" | "ru" | "he")).then_some(Field::Bay)
 }
@@ -491,7 +510,7 @@ mod tests {
 
     #[test]
     fn headers_of_many_vendors() {
-        use Field::{Bay, Bmc, Board, Mac, Product, Rack, Uuid};
+        use Field::{Bay, Bmc, Board, Mac, Product, Rack, Role, Uuid};
         for (headers, field) in [
             (
                 &[
@@ -541,6 +560,7 @@ mod tests {
             (&["UUID", "System UUID", "GUID"][..], Uuid),
             (&["Bay", "Slot", "Einschub", "Bay #", "Pos.", "Slot-Nr", "U"][..], Bay),
             (&["Rack", "Schrank"][..], Rack),
+            (&["Role", "Rolle", "ROLE "][..], Role),
         ] {
             for header in headers {
                 assert_eq!(guess(header), Some(field), "{header}");
@@ -556,6 +576,7 @@ mod tests {
             "IPMI user",
             "HDD serial",
             "iLO Hostname",
+            "Role of contact",
         ] {
             assert_eq!(guess(header), None, "{header}");
         }

@@ -139,23 +139,41 @@ fn ipv4(network: &Network) -> Option<IpAddr> {
     network.addresses.iter().map(|a| a.address).find(IpAddr::is_ipv4)
 }
 
-fn master(text: &str) -> Result<String, Error> {
+/// Source: Mesos 1.11, `src/master/detector/`, `src/zookeeper/url.hpp`; ZooKeeper 3.4, `PathUtils.java`.
+pub(super) fn master(text: &str) -> Result<String, Error> {
     let refuse = |problem: &str| Err(Error::new("mesos.master", format!("`{text}` {problem}")));
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return refuse("has spaces in it");
     }
-    if let Some(rest) = text.strip_prefix("zk://") {
-        return match rest.split_once('/') {
-            Some((servers, path)) if !path.is_empty() && servers.split(',').all(|s| !s.is_empty()) => {
-                Ok(text.to_owned())
-            }
-            _ => refuse("is not zk://host1:2181,host2:2181/path"),
+    let Some(rest) = text.strip_prefix("zk://") else {
+        return if is_host_port(text) {
+            Ok(text.to_owned())
+        } else {
+            refuse("is neither host:port nor zk://host1:2181,host2:2181/path")
         };
+    };
+    let wrong = "is not zk://host1:2181,host2:2181/path";
+    let Some((servers, path)) = rest.split_once('/') else { return refuse(wrong) };
+    // `user:password@` comes once, before all servers.
+    let servers = servers.rsplit_once('@').map_or(servers, |(_, servers)| servers);
+    if !servers.split(',').all(is_host_port) {
+        return refuse(wrong);
     }
-    match text.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
-        _ => refuse("is neither host:port nor zk://hosts/path"),
+    if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return refuse("has a path that ZooKeeper does not take: no `//`, no `.`, no `/` at the end");
     }
+    Ok(text.to_owned())
+}
+
+fn is_host_port(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let v6 = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let host = match v6 {
+        Some(v6) => v6.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => made_of(host, |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_')),
+    };
+    let digits = port.bytes().all(|b| b.is_ascii_digit());
+    host && digits && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 /// `key:value;key:value`, sorted by key.

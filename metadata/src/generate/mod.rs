@@ -91,6 +91,23 @@ pub struct Image {
     pub gshadow: Option<String>,
 }
 
+impl Image {
+    /// An image of which only the names and numbers of users and groups are known.
+    #[cfg(feature = "fleet")]
+    pub fn with_accounts(users: &BTreeMap<String, u32>, groups: &BTreeMap<String, u32>) -> Self {
+        let lines = |line: &dyn Fn(&String, &u32) -> String, all: &BTreeMap<String, u32>| {
+            Some(all.iter().map(|(name, id)| line(name, id)).collect())
+        };
+        Self {
+            daemon_json: None,
+            passwd: lines(&|name, id| format!("{name}:x:{id}:{id}::/:\n"), users),
+            group: lines(&|name, id| format!("{name}:x:{id}:\n"), groups),
+            shadow: lines(&|name, _| format!("{name}:*:::::::\n"), users),
+            gshadow: lines(&|name, _| format!("{name}:*::\n"), groups),
+        }
+    }
+}
+
 /// A configured sled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Generated {
@@ -147,7 +164,7 @@ pub fn generate(document: &SledDocument, nics: &[Nic], image: &Image) -> Result<
     out.finish()
 }
 
-/// Whether the document's own files, links, units, users and groups can be carried out,
+/// Whether the document's own files, links, units, users, groups and the agent's master can be carried out,
 /// as far as that can be said without the image.
 ///
 /// # Errors
@@ -158,10 +175,31 @@ pub fn check(config: &crate::config::Config) -> Result<(), Error> {
     system::names(&mut out, config)?;
     system::ssh_keys(&mut out, &config.ssh_keys)?;
     bmc(config)?;
+    if let Some(mesos) = &config.mesos {
+        mesos::master(&mesos.master)?;
+    }
     agent::files(&mut out, config)?;
     accounts::check(&mut out, config)?;
     extra::files(&mut out, config, &accounts::Accounts::default())?;
     out.finish().map(drop)
+}
+
+/// Whether an image has the users and groups that a document wants of it.
+///
+/// # Errors
+/// The first field that names another, or that PID 1 would refuse.
+#[cfg(feature = "fleet")]
+pub fn check_accounts(config: &crate::config::Config, image: &Image) -> Result<(), Error> {
+    let accounts = accounts::Accounts::lay(&mut Place::default(), config, image)?;
+    for (path, file) in &config.files {
+        let (user, group) = (file.user.as_ref(), file.group.as_ref());
+        let no_user = user.filter(|_| accounts.uid(file.uid, user).is_none()).map(|name| ("user", name));
+        let no_group = group.filter(|_| accounts.gid(file.gid, group).is_none()).map(|name| ("group", name));
+        if let Some((what, name)) = no_user.or(no_group) {
+            return Err(Error::new(format!("files.{path}.{what}"), format!("there is no {what} `{name}`")));
+        }
+    }
+    Ok(())
 }
 
 /// What IPMI can hold: IPv4, and texts of a length.

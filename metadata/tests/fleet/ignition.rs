@@ -93,3 +93,45 @@ fn empty_objects_say_nothing_at_any_depth() {
     }
     assert!(!good(r#"{"tls": {"certificateAuthorities": [{"source": "data:,x"}]}}"#));
 }
+
+#[test]
+fn users_and_groups_that_the_image_lacks_are_found_by_the_code_of_pid_1() {
+    let image = |groups: &[(&str, u32)]| {
+        let map = |list: &[(&str, u32)]| list.iter().map(|(n, id)| ((*n).to_owned(), *id)).collect();
+        metadata::generate::Image::with_accounts(&map(&[("root", 0), ("daemon", 1)]), &map(groups))
+    };
+    let found = |role: &str, groups: &[(&str, u32)]| -> Vec<String> {
+        let mut fleet = fleet(role, "");
+        apply(&mut fleet, &mut Disk).unwrap();
+        let images = std::iter::once((fleet.sleds[0].image.clone(), image(groups))).collect();
+        let found = metadata::fleet::fit::unfit(&fleet, &images);
+        found.iter().map(|d| format!("{}: {}", d.place.as_ref().unwrap(), d.message)).collect()
+    };
+    let users = |line: &str| format!("    config: {{{line}}}\n");
+    let in_ignition = "    ignition: {ignition: {version: 3.3.0}, passwd: {users: [{name: core, groups: [sudo, wheel]}]}}\n";
+    let base = [("root", 0), ("sudo", 27)];
+    assert_eq!(
+        found(in_ignition, &base),
+        ["fleet.yaml:7:15: `a` of image `c`: there is no group `wheel`"],
+        "both sleds have it, it is said once"
+    );
+    assert!(found(in_ignition, &[("root", 0), ("sudo", 27), ("wheel", 900)]).is_empty());
+    for (line, want) in [
+        ("users: {core: {groups: [sudo, wheel]}}", "there is no group `wheel`"),
+        ("users: {core: {primary-group: staff}}", "there is no group `staff`"),
+        ("groups: {sudo: {}}", "the image has this group, and a group cannot be changed"),
+        ("groups: {x: {id: 27}}", "the number 27 is another group's"),
+        ("files: {/etc/a: {user: nobody-here}}", "there is no user `nobody-here`"),
+        ("files: {/etc/a: {group: nobody-here}}", "there is no group `nobody-here`"),
+    ] {
+        let found = found(&users(line), &base);
+        assert!(found.len() == 1 && found[0].ends_with(want), "{line}: {found:?}");
+    }
+    for line in [
+        "users: {core: {groups: [sudo]}, daemon: {groups: [sudo]}}",
+        "groups: {wheel: {}}, users: {core: {groups: [wheel]}}",
+        "users: {core: {}}, files: {/etc/a: {user: core, group: core}, /etc/b: {user: daemon, uid: 5}}",
+    ] {
+        assert_eq!(found(&users(line), &base), [""; 0], "{line}");
+    }
+}

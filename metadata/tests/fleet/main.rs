@@ -2,6 +2,7 @@
 //! their lines, sheets, replacements, generations.
 #![allow(clippy::unwrap_used)]
 
+mod addresses;
 mod compile;
 mod docs;
 mod edit;

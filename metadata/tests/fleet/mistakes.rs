@@ -54,6 +54,60 @@ fn names_that_mean_something_to_a_server() {
 }
 
 #[test]
+fn names_that_others_gave() {
+    wrong(
+        "zone: Europe/Berlin",
+        "zone: Europe/Berln",
+        &["15: `Europe/Berln` is not a time zone like Europe/Berlin or UTC"],
+    );
+    let of = |from: &str, to: &str| lines(&check(&source(&edited(from, to))).warnings);
+    assert_eq!(
+        of("driver: [ixgbe]", "driver: [ixbge]"),
+        ["40: `ixbge` is no driver of a NIC that is known here"]
+    );
+    for name in ["ignore", "infinite", "12h", "7D", "101"] {
+        let warning = format!("72: `{name}` means something else to dnsmasq");
+        assert_eq!(of("r13-b02: {", &format!("\"{name}\": {{")), [warning]);
+    }
+}
+
+#[test]
+fn masters_that_the_agent_would_not_find() {
+    let master = |text: &str| {
+        let found = check(&source(&edited("zk://10.0.0.10:2181/mesos", text)));
+        lines(&found.errors)
+    };
+    for good in
+        ["10.0.0.10:5050", "m.example:5050", "'[fd00::1]:5050'", "zk://a:1,b:2/m/x", "zk://u:p@a:1,b:2/m"]
+    {
+        assert_eq!(master(good), [""; 0], "{good}");
+    }
+    for bad in [
+        "zk:/10.0.0.10:2181/mesos",
+        "zk:/10.0.0.10:2181",
+        "zk:10.0.0.10:2181",
+        "zk//a:2181/mesos",
+        "zk://10.0.0.10/mesos",
+        "zk://10.0.0.10:2181",
+        "zk://10.0.0.10:2181/",
+        "zk://10.0.0.10:2181/mesos/",
+        "zk://a:2181,/mesos",
+        "zk://a:2181,zk://b:2181/mesos",
+        "zk://a:0/mesos",
+        "zk://a:70000/mesos",
+        "http://10.0.0.10:5050",
+        "10.0.0.10",
+        "'10.0.0.10:'",
+        "10.0.0.10:5050/",
+        "a b:5050",
+        "'10.0.0.10:5050,10.0.0.11:5050'",
+    ] {
+        let found = master(bad);
+        assert!(found.len() == 1 && found[0].starts_with("43: `"), "{bad}: {found:?}");
+    }
+}
+
+#[test]
 fn data_disks() {
     let set = |lines: &str| {
         format!("disks: {{{lines}}}\n      networks:\n        data: {{match: {{min-speed: 10000}}")
@@ -146,7 +200,7 @@ fn values_after_the_layers_are_together() {
     wrong("address: dhcp}", "address: 10.9.9.9/24}", &["39: two sleds would have the address 10.9.9.9"]);
     wrong(
         "master: zk://10.0.0.10:2181/mesos",
-        "network: mgnt\n        master: a",
+        "network: mgnt\n        master: a:5050",
         &["43: there is no network `mgnt`"],
     );
 }

@@ -2,7 +2,7 @@
 
 use super::{FLEET, source};
 use metadata::fleet::file::Hardware;
-use metadata::fleet::import::{Request, import};
+use metadata::fleet::import::{Racks, Request, import};
 use metadata::fleet::replace::{Replacement, replace};
 use metadata::fleet::{check, load};
 use proptest::prelude::*;
@@ -21,8 +21,8 @@ fn damaged() -> impl Strategy<Value = String> {
 
 fn request() -> Request {
     Request {
-        rack: "r12".into(),
-        role: "compute".into(),
+        racks: Racks::One("r12".into()),
+        role: Some("compute".into()),
         name: "{rack}-b{bay:02}".into(),
         columns: Vec::new(),
         in_order: true,
@@ -66,6 +66,39 @@ proptest! {
         let done = import(&source(FLEET), Path::new("v.csv"), format!("Bay;Serial;MAC\n{rows}").as_bytes(), &request());
         if let Some(text) = done.text {
             prop_assert!(load(&source(&text)).is_ok());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// One import of all racks adds what one of each rack does.
+    #[test]
+    fn all_racks_at_once_are_all_racks_one_by_one(rows in prop::collection::vec((0..3_usize, 1..9_u32), 1..12)) {
+        let racks = ["r12", "R13", "13"];
+        let sheet: String = rows.iter().enumerate().map(|(n, (rack, bay))| {
+            format!("{};{bay};SN{n:04}X;52:54:00:aa:00:{n:02x}\n", racks[*rack])
+        }).collect();
+        let sheet = format!("Rack;Bay;Serial;MAC\n{sheet}");
+        // Bays 1 to 4 of r12 and 1 and 2 of r13 are taken.
+        let run = |racks: Racks, text: &str| import(
+            &source(text), Path::new("v.csv"), sheet.as_bytes(), &Request { racks, ..request() });
+        let once = run(Racks::Named, FLEET);
+        let mut text = FLEET.to_owned();
+        let mut good = true;
+        for rack in ["r12", "r13"] {
+            // Another rack's rows are all there is: an error of its own.
+            if !rows.iter().any(|(at, _)| racks[*at].to_lowercase().ends_with(&rack[1..])) {
+                continue;
+            }
+            let done = run(Racks::One(rack.into()), &text);
+            good &= done.errors.is_empty();
+            text = done.text.unwrap_or(text);
+        }
+        prop_assert_eq!(once.errors.is_empty(), good, "{}\n{:?}", sheet, super::lines(&once.errors));
+        if good {
+            prop_assert_eq!(once.text.unwrap_or(FLEET.to_owned()), text);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A vendor's sheet of 40 sleds, good and with planted mistakes.
 
 use super::{edited, lines, source};
-use metadata::fleet::import::{Field, Import, Request, import};
+use metadata::fleet::import::{Field, Import, Racks, Request, import};
 use metadata::fleet::load;
 use std::path::Path;
 
@@ -20,8 +20,8 @@ fn fleet() -> String {
 
 fn request() -> Request {
     Request {
-        rack: "r14".into(),
-        role: "compute".into(),
+        racks: Racks::One("r14".into()),
+        role: Some("compute".into()),
         name: "{rack}-b{bay:02}".into(),
         columns: Vec::new(),
         in_order: false,
@@ -203,4 +203,59 @@ fn rows_of_other_racks_are_noted_and_equal_problems_folded() {
     let done = run(format!("Bay,Serial\n{rows}").as_bytes(), &request());
     assert_eq!(done.errors.len(), 5);
     assert_eq!(done.errors[4].why.as_deref(), Some("26 more rows have the same, in lines 7 to 32"));
+}
+
+#[test]
+fn each_row_may_name_its_rack_and_role() {
+    let request = Request { racks: Racks::Named, role: None, ..request() };
+    let text = "Rack;Bay;Role;S/N;MAC\n14;1;compute;SN0001;52:54:00:aa:00:01\nRack R13;3;Storage;SN0002;52:54:00:aa:00:02\n;;;2 Stück;\n";
+    let done = run(text.as_bytes(), &request);
+    assert_eq!(lines(&done.errors), [""; 0]);
+    assert_eq!(
+        done.added,
+        [
+            "r13-b03: {rack: r13, bay: 3, role: storage, product-serial: SN0002, macs: [52:54:00:aa:00:02]}",
+            "r14-b01: {rack: r14, bay: 1, role: compute, product-serial: SN0001, macs: [52:54:00:aa:00:01]}",
+        ]
+    );
+    assert_eq!(done.notes, ["line 4 was skipped: `2 Stück` is no serial number"]);
+    assert!(load(&source(&done.text.unwrap())).is_ok());
+
+    let wrong =
+        |text: &str, want: &[&str]| assert_eq!(lines(&run(text.as_bytes(), &request).errors), want, "{text}");
+    let head = "Rack;Bay;Role;Serial\n";
+    wrong(&format!("{head}R99;1;compute;SN0001\n"), &["2: the fleet file has no rack `R99`"]);
+    wrong(&format!("{head};1;compute;SN0001\n"), &["2: this row names no rack"]);
+    wrong(&format!("{head}R14;1;;SN0001\n"), &["2: this row names no role"]);
+    wrong(&format!("{head}R14;1;compter;SN0001\n"), &["2: the fleet file has no role `compter`"]);
+    wrong(
+        &format!("{head}R14;9;compute;SN0001\nR13;9;compute;SN0002\n"),
+        &["3: there is no bay 9: the rack has 4"],
+    );
+    wrong(
+        &format!("{head}R14;1;compute;SN0001\nR14;2;compute;SN0002\n14;1;compute;SN0003\n"),
+        &["4: bay 1 of r14 is here twice"],
+    );
+    wrong("Bay;Role;Serial\n1;compute;SN0001\n", &["0: vendor.csv: no column says which rack a sled is in"]);
+    wrong("Rack;Bay;Serial\nR14;1;SN0001\n", &["0: vendor.csv: no column says which role a sled has"]);
+
+    // With `--role` a column of that name is somebody else's, unless it is given.
+    let mut given = Request { role: Some("compute".into()), ..request.clone() };
+    let text = "Rack;Bay;Role;Serial\nR14;1;owner;SN0001\n";
+    assert_eq!(lines(&run(text.as_bytes(), &given).errors), [""; 0]);
+    given.columns = vec![(Field::Role, "Role".into())];
+    assert_eq!(lines(&run(text.as_bytes(), &given).errors), ["2: the fleet file has no role `owner`"]);
+    let one_name = Request { name: "sled{bay}".into(), ..request.clone() };
+    let two = format!("{head}R14;9;compute;SN0001\nR13;3;compute;SN0002\nR14;3;compute;SN0003\n");
+    assert_eq!(lines(&run(two.as_bytes(), &one_name).errors), ["4: two sleds would be called `sled3`"]);
+}
+
+#[test]
+fn rows_of_all_racks_fill_their_free_bays_in_order() {
+    let request = Request { racks: Racks::Named, in_order: true, ..request() };
+    let text = "Rack;Serial\nR13;SN0001\nR12;SN0002\nR13;SN0003\nR12;SN0004\n";
+    let names: Vec<String> = run(text.as_bytes(), &request).added.iter().map(|l| l[..7].to_owned()).collect();
+    assert_eq!(names, ["r12-b05", "r12-b06", "r13-b03", "r13-b04"]);
+    let full = format!("{text}R13;SN0005\n");
+    assert_eq!(lines(&run(full.as_bytes(), &request).errors), ["6: no bay is free for this row"]);
 }

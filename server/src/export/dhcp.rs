@@ -1,8 +1,9 @@
 //! DHCP servers: which file each kind of firmware gets (RFC 4578 section 2.1, UEFI
 //! specification 24.7), where documents are, and the names of the sleds.
 
-use super::Exported;
+use super::{Exported, Text};
 use crate::pxe::{BIOS, EFI};
+use metadata::fleet::known::is_word_of_dnsmasq;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -31,12 +32,21 @@ pub(crate) fn dnsmasq_boot(exported: &Exported, tftp: &str) -> String {
 }
 
 /// Of the MAC addresses of a sled one line: only one of them is used at a time.
-fn dnsmasq_hosts(exported: &Exported) -> String {
-    let mut out = String::new();
+fn dnsmasq_hosts(exported: &Exported) -> Text {
+    let mut out = Text::default();
     for sled in exported.sleds.iter().filter(|sled| !sled.macs.is_empty()) {
         let macs: Vec<_> = sled.macs.iter().map(ToString::to_string).collect();
-        // Writing to a string does not fail.
-        let _ = writeln!(out, "dhcp-host={},{}", macs.join(","), short(&sled.hostname));
+        let name = short(&sled.hostname);
+        let line = if is_word_of_dnsmasq(name) {
+            out.notes.push(format!(
+                "sled `{}` has no name: `{name}` means something else to dnsmasq; give it another `hostname`",
+                sled.name
+            ));
+            format!("dhcp-host={}\n", macs.join(","))
+        } else {
+            format!("dhcp-host={},{name}\n", macs.join(","))
+        };
+        out.text += &line;
     }
     out
 }
@@ -47,15 +57,16 @@ fn short(name: &str) -> &str {
 }
 
 /// For `conf-file=` of a dnsmasq that has its ranges already.
-pub(super) fn dnsmasq(exported: &Exported) -> String {
+pub(super) fn dnsmasq(exported: &Exported) -> Text {
     let tftp = format!(",,{}", exported.host());
-    format!(
-        "# Fleet {}, for dnsmasq: conf-file=THIS. TFTP on {} has {BIOS} and {EFI} of Debian's package ipxe.\n{}{}",
+    let Text { text: hosts, notes } = dnsmasq_hosts(exported);
+    let text = format!(
+        "# Fleet {}, for dnsmasq: conf-file=THIS. TFTP on {} has {BIOS} and {EFI} of Debian's package ipxe.\n{}{hosts}",
         exported.fleet,
         exported.host(),
         dnsmasq_boot(exported, &tftp),
-        dnsmasq_hosts(exported)
-    )
+    );
+    Text { text, notes }
 }
 
 /// For `include` of an ISC dhcpd that has its subnets already.

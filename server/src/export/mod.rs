@@ -7,9 +7,11 @@ mod ansible;
 mod dhcp;
 mod hosts;
 mod nginx;
+mod refused;
 
 pub(crate) use dhcp::dnsmasq_boot;
 use dhcp::{dnsmasq, isc_dhcpd, kea};
+pub use refused::Refused;
 
 use metadata::fleet::Fleet;
 use metadata::values::{Cidr, Mac};
@@ -67,6 +69,15 @@ pub struct Sled {
     pub addresses: BTreeMap<String, Cidr>,
 }
 
+/// A file of a program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text {
+    /// The file.
+    pub text: String,
+    /// What is otherwise in it than in the fleet, and why.
+    pub notes: Vec<String>,
+}
+
 impl Exported {
     /// Of a fleet. Without `url` the fleet's first metadata server.
     pub fn new(fleet: &Fleet, url: Option<&str>, root: &str) -> Self {
@@ -97,15 +108,20 @@ impl Exported {
     }
 
     /// As a program reads it.
-    pub fn text(&self, format: Format) -> String {
-        match format {
+    ///
+    /// # Errors
+    /// When the URL or the directory cannot stand in its file.
+    pub fn text(&self, format: Format) -> Result<Text, Refused> {
+        refused::check(self, format)?;
+        let plain = |text: String| Text { text, notes: Vec::new() };
+        Ok(match format {
             Format::Dnsmasq => dnsmasq(self),
-            Format::IscDhcpd => isc_dhcpd(self),
-            Format::Kea => kea(self),
+            Format::IscDhcpd => plain(isc_dhcpd(self)),
+            Format::Kea => plain(kea(self)),
             Format::Ansible => ansible::inventory(self),
             Format::Hosts => hosts::hosts(self),
-            Format::Nginx => nginx::server(self),
-        }
+            Format::Nginx => plain(nginx::server(self)),
+        })
     }
 
     /// The script that finds a sled's own.

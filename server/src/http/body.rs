@@ -1,5 +1,6 @@
 //! Bodies of answers: bytes, parts of files, streams of events.
 
+use super::outlet::Outlet;
 use crate::metrics::Metrics;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -36,7 +37,7 @@ pub enum Body {
     Events(mpsc::Receiver<Bytes>),
 }
 
-/// A part of a file, read while it is sent.
+/// A part of a file, sent as it is, or read while it is sent.
 #[derive(Debug)]
 pub struct Part {
     file: Arc<File>,
@@ -44,13 +45,15 @@ pub struct Part {
     at: u64,
     end: u64,
     reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
+    /// Fills holes with it, instead of reading.
+    outlet: Option<Outlet>,
 }
 
 impl Body {
     /// A file from one byte to before another.
     pub fn part(file: File, from: u64, to: u64, metrics: &Arc<Metrics>) -> Self {
         let (file, metrics) = (Arc::new(file), Arc::clone(metrics));
-        Self::File(Part { file, metrics, at: from, end: to, reading: None })
+        Self::File(Part { file, metrics, at: from, end: to, reading: None, outlet: None })
     }
 }
 
@@ -61,6 +64,11 @@ impl From<Vec<u8>> for Body {
 }
 
 impl Part {
+    /// Leaves holes for the file, which this fills.
+    pub(super) fn send_by(&mut self, outlet: &Outlet) {
+        self.outlet = Some(outlet.clone());
+    }
+
     fn read(&self) -> JoinHandle<io::Result<Vec<u8>>> {
         let (file, at) = (Arc::clone(&self.file), self.at);
         let most = chunk(self.metrics.open.load(Ordering::Relaxed));
@@ -89,6 +97,11 @@ impl HttpBody for Body {
             Self::File(part) => {
                 if part.at >= part.end {
                     return Poll::Ready(None);
+                }
+                if let Some(outlet) = &part.outlet {
+                    let hole = outlet.hole(&part.file, part.at, part.end - part.at);
+                    part.at += u64::try_from(hole.len()).unwrap_or(u64::MAX);
+                    return Poll::Ready(Some(Ok(Frame::data(hole))));
                 }
                 let mut reading = part.reading.take().unwrap_or_else(|| part.read());
                 match Pin::new(&mut reading).poll(context) {

@@ -1,5 +1,7 @@
 //! Connections: how many, and how long somebody may do nothing.
 
+use super::body::Body;
+use super::outlet::{Filled, Outlet};
 use crate::App;
 use crate::metrics::Refusal;
 use hyper::Request;
@@ -128,9 +130,12 @@ pub(crate) async fn serve(app: Arc<App>, stream: tokio::net::TcpStream, address:
     let _counted = Counted::new(&app.metrics.open);
     let _ = stream.set_nodelay(true);
     match &app.tls {
-        None => talk(&app, stream, address).await,
+        None => {
+            let outlet = Outlet::default();
+            talk(&app, Filled::new(stream, outlet.clone()), address, Some(&outlet)).await;
+        }
         Some(acceptor) => match tokio::time::timeout(app.limits.head, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => talk(&app, stream, address).await,
+            Ok(Ok(stream)) => talk(&app, stream, address, None).await,
             _ => {
                 app.metrics.refuse(Refusal::Tls);
                 app.log.limited("no TLS", &address.to_string());
@@ -139,16 +144,27 @@ pub(crate) async fn serve(app: Arc<App>, stream: tokio::net::TcpStream, address:
     }
 }
 
-async fn talk(app: &Arc<App>, stream: impl AsyncRead + AsyncWrite + Unpin, address: IpAddr) {
+/// Files go by the outlet, when there is one.
+async fn talk(
+    app: &Arc<App>,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    address: IpAddr,
+    outlet: Option<&Outlet>,
+) {
     let watched = Watched { stream, stall: app.limits.stall, waits: None, app: Arc::clone(app) };
     let service = service_fn(|request: Request<Incoming>| async move {
-        Ok::<_, Infallible>(super::route::answer(app, request, address).await)
+        let mut reply = super::route::answer(app, request, address).await;
+        if let (Body::File(part), Some(outlet)) = (reply.body_mut(), outlet) {
+            part.send_by(outlet);
+        }
+        Ok::<_, Infallible>(reply)
     });
     let done = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(app.limits.head)
         .max_buf_size(MAX_HEAD)
         .max_headers(64)
+        .writev(true)
         .serve_connection(TokioIo::new(watched), service)
         .await;
     if let Err(error) = done {

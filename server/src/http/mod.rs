@@ -7,6 +7,7 @@
 //! | which request goes where | [`route`] |
 //! | answers and their bodies | [`reply`], [`body`] |
 //! | files: conditions and ranges | [`files`], [`conditions`] |
+//! | files by sendfile | `outlet` |
 //! | dates | [`date`] |
 //! | reports and inventories | [`intake`] |
 //! | what the page and programs are told | [`status`], [`events`] |
@@ -21,6 +22,7 @@ pub mod files;
 pub mod gate;
 pub mod intake;
 pub mod openapi;
+pub(crate) mod outlet;
 pub mod reply;
 pub mod route;
 pub mod status;

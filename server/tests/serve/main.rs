@@ -2,6 +2,7 @@
 //! what is left when it is killed.
 #![allow(clippy::unwrap_used)]
 
+mod answers;
 mod api;
 mod attacks;
 mod bad;

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::{as_json, print_json, warn};
 use crate::cli::terminal::say;
-use crate::fleet::{Error, apply_ignition, read_source};
+use crate::fleet::{Error, apply_ignition, find_images, read_source};
+use metadata::fleet::Fleet;
 use yaml::diagnostic::Diagnostics;
 
 /// Arguments of `sledos fleet check`.
@@ -17,6 +18,11 @@ pub struct CheckArgs {
     #[arg(value_name = "FLEET", default_value = "fleet.yaml")]
     pub fleet: PathBuf,
 
+    /// Look whether the images are there and have the users and groups that sleds want:
+    /// DIR/NAME/VERSION, as `sledos build` fills it.
+    #[arg(long, value_name = "DIR")]
+    pub images: Option<PathBuf>,
+
     /// Print what was found as JSON.
     #[arg(long)]
     pub json: bool,
@@ -25,7 +31,8 @@ pub struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> Result<(), Error> {
     let mut report = metadata::fleet::check(&read_source(&args.fleet)?);
     if let Some(fleet) = &mut report.fleet {
-        match apply_ignition(fleet, &args.fleet) {
+        let images = |fleet: &Fleet| args.images.iter().try_for_each(|dir| find_images(fleet, dir).map(drop));
+        match apply_ignition(fleet, &args.fleet).and_then(|()| images(fleet)) {
             Err(Error::Mistakes(Diagnostics(errors))) => {
                 report.errors = errors;
                 report.fleet = None;

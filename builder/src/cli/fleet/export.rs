@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use server::export::{Exported, Format};
 
 use super::load;
+use crate::cli::terminal::complain;
 use crate::fleet::Error;
 
 /// Arguments of `sledos fleet export`.
@@ -61,6 +62,8 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), Error> {
     };
     let mut exported = Exported::new(&load(&args.fleet)?, args.url.as_deref(), &args.root);
     exported.uki = args.uki;
-    crate::cli::terminal::out(&exported.text(format));
+    let text = exported.text(format)?;
+    text.notes.iter().for_each(|note| complain!("note: {note}"));
+    crate::cli::terminal::out(&text.text);
     Ok(())
 }

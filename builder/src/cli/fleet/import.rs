@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{as_json, print_json, warn};
 use crate::cli::terminal::say;
 use crate::fleet::{Error, read_bytes, read_source, replace_file};
-use metadata::fleet::import::{Field, Import, Request, import};
+use metadata::fleet::import::{Field, Import, Racks, Request, import};
 use yaml::diagnostic::Diagnostics;
 
 /// Arguments of `sledos fleet import`.
@@ -22,19 +22,23 @@ pub struct ImportArgs {
     #[arg(long, value_name = "FILE", default_value = "fleet.yaml")]
     pub fleet: PathBuf,
 
-    /// The rack the sleds go into.
-    #[arg(long, value_name = "RACK")]
-    pub rack: String,
+    /// The rack the sleds go into; rows that name another one are skipped.
+    #[arg(long, value_name = "RACK", required_unless_present = "all_racks")]
+    pub rack: Option<String>,
 
-    /// Their role.
+    /// Each row names its rack.
+    #[arg(long, conflicts_with = "rack")]
+    pub all_racks: bool,
+
+    /// Their role [default: what the column `role` says].
     #[arg(long, value_name = "ROLE")]
-    pub role: String,
+    pub role: Option<String>,
 
     /// Their names.
     #[arg(long, value_name = "PATTERN", default_value = "{rack}-b{bay:02}")]
     pub name: String,
 
-    /// What a column is: rack, bay, board-serial, product-serial, uuid, mac, bmc-mac or none,
+    /// What a column is: rack, bay, role, board-serial, product-serial, uuid, mac, bmc-mac or none,
     /// by its header or its number: `mac=#3`.
     #[arg(long, value_name = "FIELD=HEADER", value_parser = column)]
     pub column: Vec<(Field, String)>,
@@ -66,7 +70,7 @@ fn column(text: &str) -> Result<(Field, String), String> {
 pub(super) fn run(args: &ImportArgs) -> Result<(), Error> {
     let source = read_source(&args.fleet)?;
     let request = Request {
-        rack: args.rack.clone(),
+        racks: args.rack.clone().map_or(Racks::Named, Racks::One),
         role: args.role.clone(),
         name: args.name.clone(),
         columns: args.column.clone(),

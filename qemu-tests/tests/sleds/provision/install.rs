@@ -111,7 +111,7 @@ fn an_installed_sled_comes_up_alone_updates_itself_and_takes_no_older_document()
 }
 
 /// Copies a disk.
-pub(super) fn copy(from: &Path, to: &Path) {
+fn copy(from: &Path, to: &Path) {
     let copied = std::process::Command::new("cp").arg("--sparse=always").args([from, to]).status();
     assert!(copied.expect("cp can be run").success());
 }

@@ -3,7 +3,6 @@
 //!
 //! Each takes some ten boots: they run when they are asked for (CONTRIBUTING.md).
 
-use super::install::copy;
 use super::support::{self, MGMT, READY, Scene, said, sled};
 use qemu_tests::guest::Guest;
 use sledos::output::SparseFile;
