@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+pub use formats::layout::Layout;
 use formats::tree::TreePath;
 
 use crate::capabilities::Capabilities;
@@ -258,21 +259,6 @@ pub struct Group {
     pub name: String,
     /// Group number.
     pub gid: u32,
-}
-
-/// Partition sizes in bytes, multiples of 1 MiB.
-#[derive(Clone, Debug)]
-pub struct Layout {
-    /// ESP.
-    pub esp: u64,
-    /// Each of USR-A and USR-B.
-    pub usr: u64,
-    /// Each of the verity partitions.
-    pub verity: u64,
-    /// OEM.
-    pub oem: u64,
-    /// ROOT as built; it grows to the disk on first boot.
-    pub root: u64,
 }
 
 /// How /usr and the initramfs are compressed. `--fast` overrides the levels.
