@@ -11,7 +11,7 @@ mod write;
 
 pub use read::{HeaderError, ReadError, Source, Table, read, read_copy};
 #[cfg(feature = "gpt-write")]
-pub use write::{ALIGNMENT, Plan, WriteError, lay_out, write};
+pub use write::{ALIGNMENT, Plan, WriteError, end, lay_out, write};
 
 use std::fmt;
 

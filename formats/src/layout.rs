@@ -1,15 +1,17 @@
 //! The partitions of a sledos disk: what `disk.raw` has and what PID 1 makes when it
-//! installs, so that one is a disk like the other.
+//! installs, so that one is a disk like the other. [`plan`] lays them out.
 //!
 //! OEM and ROOT are plain Linux data, so that no generator of systemd mounts them
 //! behind PID 1's back.
 
 mod entry;
+mod partitions;
 
 pub use entry::{EntryName, Standing, TRIES, own, standing};
+pub use partitions::{Content, Layout, TooSmall, plan};
 
 use crate::ext4;
-use crate::gpt::{Guid, types};
+use crate::gpt::{Guid, Partition, types};
 use crate::tree::{Node, NotADirectory, Origin, PathError, Tree, TreePath};
 
 /// What a partition is for. The order is the order on disk and the partition number.
@@ -57,6 +59,17 @@ impl Role {
             Self::UsrAVerity | Self::UsrBVerity => types::USR_X86_64_VERITY,
             Self::Oem | Self::Root => types::LINUX_GENERIC,
         }
+    }
+
+    /// What a partition of this name is for.
+    pub fn named(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.label() == label)
+    }
+
+    /// A partition for this.
+    pub fn partition(self, number: u32, start: u64, size: u64, guid: Guid) -> Partition {
+        let (name, type_guid) = (self.label().to_owned(), self.type_guid());
+        Partition { number, name, type_guid, guid, start, size, attributes: 0 }
     }
 }
 

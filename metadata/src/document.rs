@@ -147,6 +147,27 @@ pub struct Image {
     pub verity: Artefact,
     /// The unified kernel image.
     pub uki: Artefact,
+    /// The partitions of a disk on which it is installed; without it, those of a recipe that
+    /// says nothing. A disk that has its partitions keeps them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
+}
+
+/// Sizes of partitions in bytes: `layout` of the image's recipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct Layout {
+    /// The EFI system partition.
+    pub esp: u64,
+    /// Each of the two for a /usr.
+    pub usr: u64,
+    /// Each of the two for a verity tree.
+    pub verity: u64,
+    /// Site configuration.
+    pub oem: u64,
+    /// The filesystem for /var, which grows to the end of the disk.
+    pub root: u64,
 }
 
 /// A file of an image.

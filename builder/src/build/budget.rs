@@ -10,14 +10,14 @@ use super::write::Usr;
 use super::{Error, OverBudget, Since};
 use crate::artefacts::Image;
 use crate::origins::Origins;
-use crate::recipe::Recipe;
+use crate::recipe::Budgets;
 
 /// How many of the largest parts are named.
 const NAMED: usize = 8;
 
 /// Compares every artefact with its budget.
 pub(super) fn check(
-    recipe: &Recipe,
+    budgets: &Budgets,
     tree: &Tree,
     usr: &Usr,
     initramfs: &Initramfs,
@@ -25,7 +25,6 @@ pub(super) fn check(
     origins: &Origins,
     target: &Path,
 ) -> Result<(), Error> {
-    let budgets = &recipe.budgets;
     let over = |artefact, size: u64, budget: Option<u64>, parts: &dyn Fn() -> Vec<(String, u64)>| {
         let budget = budget.filter(|budget| size > *budget)?;
         let mut largest = parts();

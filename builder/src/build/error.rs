@@ -195,6 +195,9 @@ pub enum Error {
     /// No tree for the ESP.
     #[error(transparent)]
     Esp(#[from] formats::layout::EspError),
+    /// The partitions of the recipe are larger than any disk.
+    #[error("cannot lay out the disk; are the partitions too large? (`layout:`)")]
+    Layout(#[from] formats::layout::TooSmall),
     /// The threads cannot be started.
     #[error("cannot start {jobs} threads (--jobs)")]
     Threads {
@@ -291,6 +294,7 @@ impl Classify for Error {
             | Self::UnknownComponent { .. }
             | Self::MissingComponents { .. }
             | Self::ComponentNeeds { .. }
+            | Self::Layout(_)
             | Self::Pin { .. } => Exit::Recipe,
             Self::Sources(_) => Exit::Network,
             Self::Fetch(error) => fetch_exit(error),

@@ -167,7 +167,8 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
     let origins = Origins::new(&usr.tree, &usr.stats, &initramfs.tree, initramfs.bytes.len() as u64);
     let left_out = assembled.left_out.iter().map(|file| (&file.path, &*file.package, file.reason.as_str()));
     let origins = origins.without(left_out);
-    budget::check(&recipe, &assembled.tree, &usr, &initramfs, &uki, &origins, staged.target())?;
+    let budgets = if request.fast { recipe.budgets.of_fast_build() } else { recipe.budgets.clone() };
+    budget::check(&budgets, &assembled.tree, &usr, &initramfs, &uki, &origins, staged.target())?;
     staged.write("vmlinuz", &assembled.boot.kernel)?;
     staged.write("initramfs.zst", &initramfs.bytes)?;
     staged.write(&format!("{}.efi", plan.name), &uki)?;

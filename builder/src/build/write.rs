@@ -11,9 +11,8 @@ use formats::{ext4, fat, gpt, layout, squashfs, verity};
 use super::Error;
 use super::assemble::Assembled;
 use crate::cache::Cache;
-use crate::image::ids::{usr_uuids, uuid_text};
 use crate::image::manifest;
-use crate::image::plan::{ImagePlan, Partition, Role};
+use crate::image::plan::{ImagePlan, Role};
 use crate::output::Interrupt;
 use crate::progress::{Progress, Unit, trace};
 
@@ -128,12 +127,13 @@ pub fn disk(
     let full = |what, source| io(what, &path)(source);
     let mut disk =
         File::options().read(true).write(true).create_new(true).open(&path).map_err(io("create", &path))?;
-    disk.set_len(plan.disk_size).map_err(failed())?;
+    let table = table(plan, &usr.root_hash);
+    disk.set_len(table.disk_size).map_err(failed())?;
     let mut written = Vec::new();
-    for partition in &plan.partitions {
+    for role in Role::ALL {
+        let Some(partition) = table.partitions.iter().find(|p| p.name == role.label()) else { continue };
         disk.seek(SeekFrom::Start(partition.start)).map_err(failed())?;
-        let uuid = uuid_of(partition, &usr.root_hash);
-        let used = match partition.role {
+        let used = match role {
             Role::Esp => {
                 let uki = (plan.uki_name(&usr.root_hash), uki.to_vec());
                 let tree = layout::esp(boot_loader.to_vec(), vec![uki], None)?;
@@ -142,7 +142,7 @@ pub fn disk(
                     &tree,
                     &fat::Options {
                         size: partition.size,
-                        sector_size: 512,
+                        sector_size: table.sector_size,
                         label: "EFI-SYSTEM".to_owned(),
                         volume_id: plan.seed.u32("EFI-SYSTEM"),
                         mtime: plan.mtime,
@@ -154,14 +154,14 @@ pub fn disk(
                 })?;
                 used_by(&tree)
             }
-            Role::UsrA => copy(usr.squashfs, &mut disk, partition, &path)?,
-            Role::UsrAVerity => copy(usr.verity, &mut disk, partition, &path)?,
+            Role::UsrA => copy(usr.squashfs, &mut disk, role, partition.size, &path)?,
+            Role::UsrAVerity => copy(usr.verity, &mut disk, role, partition.size, &path)?,
             Role::UsrB | Role::UsrBVerity => 0,
             Role::Oem | Role::Root => {
                 let tree = Tree::new(Node::dir(Origin::Fixup("disk")));
-                let label = partition.role.label();
+                let label = role.label();
                 let options = layout::filesystem(
-                    partition.role,
+                    role,
                     partition.size,
                     plan.seed.uuid(&format!("{label} filesystem")),
                     plan.seed.uuid(&format!("{label} directory hash")),
@@ -174,23 +174,14 @@ pub fn disk(
                 0
             }
         };
-        written.push(manifest::Partition {
-            number: partition.number,
-            label: partition.role.label().to_owned(),
-            r#type: partition.role.type_guid().to_string(),
-            uuid: uuid_text(&uuid),
-            start: partition.start,
-            size: partition.size,
-            used,
-        });
+        written.push(manifest::Partition::of(partition, used));
     }
     disk.rewind().map_err(failed())?;
-    let table = table(plan, &usr.root_hash);
     gpt::write(&mut disk, &table).map_err(|error| match error {
         gpt::WriteError::Write(source) => full("write the partition table of", source),
         source => Error::Gpt { path: path.clone(), source },
     })?;
-    disk.set_len(plan.disk_size).map_err(failed())?;
+    disk.set_len(table.disk_size).map_err(failed())?;
     Ok(written)
 }
 
@@ -204,42 +195,27 @@ fn used_by(tree: &Tree) -> u64 {
 }
 
 /// Copies a file into a partition; it must fit.
-fn copy(from: &Path, disk: &mut File, partition: &Partition, to: &Path) -> Result<u64, Error> {
+fn copy(from: &Path, disk: &mut File, role: Role, room: u64, to: &Path) -> Result<u64, Error> {
     let mut source = File::open(from).map_err(io("read", from))?;
     let size = source.metadata().map_err(io("read", from))?.len();
-    if size > partition.size {
-        let label = partition.role.label();
-        return Err(Error::TooLarge { partition: label, size, room: partition.size });
+    if size > room {
+        return Err(Error::TooLarge { partition: role.label(), size, room });
     }
     io::copy(&mut source, disk).map_err(io("write", to))
 }
 
-/// The unique id of a partition: that of the /usr in the image is its root hash.
-fn uuid_of(partition: &Partition, root_hash: &[u8; 32]) -> [u8; 16] {
-    let (usr, verity) = usr_uuids(root_hash);
-    match partition.role {
-        Role::UsrA => usr,
-        Role::UsrAVerity => verity,
-        _ => partition.uuid,
-    }
-}
-
+/// The plan's table with the /usr in the image, which its root hash names.
 fn table(plan: &ImagePlan, root_hash: &[u8; 32]) -> gpt::Plan {
-    let partitions = plan.partitions.iter().map(|partition| gpt::Partition {
-        number: partition.number,
-        name: partition.role.label().to_owned(),
-        type_guid: partition.role.type_guid(),
-        guid: gpt::Guid::from_uuid(uuid_of(partition, root_hash)),
-        start: partition.start,
-        size: partition.size,
-        attributes: 0,
-    });
-    gpt::Plan {
-        disk_size: plan.disk_size,
-        sector_size: 512,
-        disk_guid: gpt::Guid::from_uuid(plan.disk_uuid),
-        partitions: partitions.collect(),
+    let (usr, verity) = layout::usr_guids(root_hash);
+    let mut table = plan.table.clone();
+    for partition in &mut table.partitions {
+        match Role::named(&partition.name) {
+            Some(Role::UsrA) => partition.guid = usr,
+            Some(Role::UsrAVerity) => partition.guid = verity,
+            _ => {}
+        }
     }
+    table
 }
 
 /// Compressed blocks of /usr come from and go to the cache.

@@ -8,7 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Error;
 use crate::image::manifest::Manifest;
-use metadata::document::{Artefact, Image};
+use formats::layout::Role;
+use metadata::document::{Artefact, Image, Layout};
 use metadata::fleet::Fleet;
 use metadata::fleet::compile::{image_urls, images};
 use metadata::fleet::fit::unfit;
@@ -162,7 +163,22 @@ fn image(fleet: &Fleet, at: &Path, manifest: &Manifest) -> Result<Image, String>
         usr: artefact("usr.squashfs")?,
         verity: artefact("usr.verity")?,
         uki: artefact(&format!("{}.efi", manifest.image))?,
+        layout: layout(manifest).map_err(|why| format!("{} {why}", at.join("manifest.json").display()))?,
     })
+}
+
+/// The partitions of the image's disk, as its recipe has them. Sleds that install it make the
+/// same.
+fn layout(manifest: &Manifest) -> Result<Option<Layout>, String> {
+    // What is not on a disk has none.
+    if manifest.partitions.is_empty() {
+        return Ok(None);
+    }
+    let size = |role: Role| Some(manifest.partitions.iter().find(|p| p.label == role.label())?.size);
+    let sizes = formats::layout::Layout::of(size);
+    let formats::layout::Layout { esp, usr, verity, oem, root } =
+        sizes.map_err(|role| format!("lists no partition {}", role.label()))?;
+    Ok(Some(Layout { esp, usr, verity, oem, root }))
 }
 
 /// `1.9` before `1.10`: runs of digits compare as numbers.
@@ -202,6 +218,7 @@ mod tests {
                 usr: artefact(files[0]),
                 verity: artefact(files[1]),
                 uki: artefact(files[2]),
+                layout: None,
             };
             served(images.path(), &image)
         };

@@ -53,15 +53,6 @@ pub fn uuid_text(uuid: &[u8; 16]) -> String {
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
-/// The partition UUIDs of a /usr and of its verity tree: the two halves of the
-/// root hash (Discoverable Partitions Specification, "usr" types).
-pub fn usr_uuids(root_hash: &[u8; 32]) -> ([u8; 16], [u8; 16]) {
-    let (mut data, mut tree) = ([0; 16], [0; 16]);
-    data.copy_from_slice(&root_hash[..16]);
-    tree.copy_from_slice(&root_hash[16..]);
-    (data, tree)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::kernel::contract::Devices;
+use formats::gpt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +102,21 @@ pub struct Partition {
     pub size: u64,
     /// Bytes its content takes.
     pub used: u64,
+}
+
+impl Partition {
+    /// A partition of a table, of which the content takes so many bytes.
+    pub fn of(partition: &gpt::Partition, used: u64) -> Self {
+        Self {
+            number: partition.number,
+            label: partition.name.clone(),
+            r#type: partition.type_guid.to_string(),
+            uuid: partition.guid.to_string(),
+            start: partition.start,
+            size: partition.size,
+            used,
+        }
+    }
 }
 
 /// A file of the image.

@@ -2,43 +2,20 @@
 
 use std::fmt;
 
-use super::ids::{Seed, uuid_text};
+use formats::gpt::{self, Guid, Partition};
+use formats::layout;
+
+use super::ids::Seed;
 use crate::recipe::Recipe;
 use crate::recipe::model::Layout;
 
 pub use formats::layout::Role;
 
-/// 1 MiB: partitions start and end on multiples of it.
-pub const ALIGNMENT: u64 = 1 << 20;
-
 /// 1980-01-01, the first day of FAT.
 const FAT_EPOCH: u32 = 315_532_800;
 
-fn size_of(role: Role, layout: &Layout) -> u64 {
-    match role {
-        Role::Esp => layout.esp,
-        Role::UsrA | Role::UsrB => layout.usr,
-        Role::UsrAVerity | Role::UsrBVerity => layout.verity,
-        Role::Oem => layout.oem,
-        Role::Root => layout.root,
-    }
-}
-
-/// One partition of the plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Partition {
-    /// What it is for.
-    pub role: Role,
-    /// Partition number, from 1.
-    pub number: u32,
-    /// First byte.
-    pub start: u64,
-    /// Length in bytes.
-    pub size: u64,
-    /// Its unique id in textual byte order. For the /usr that the image
-    /// carries this is a placeholder: the root hash takes its place.
-    pub uuid: [u8; 16],
-}
+/// Bytes in a sector of `disk.raw`.
+pub const SECTOR: u32 = 512;
 
 /// Names, sizes, offsets and ids of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,12 +30,9 @@ pub struct ImagePlan {
     pub mtime: u32,
     /// Where ids come from.
     pub seed: Seed,
-    /// The disk's GUID.
-    pub disk_uuid: [u8; 16],
-    /// Length of `disk.raw` in bytes.
-    pub disk_size: u64,
-    /// The partitions in order.
-    pub partitions: Vec<Partition>,
+    /// The table of `disk.raw`, a partition for every role. The ids of the /usr that the image
+    /// carries are placeholders: the root hash takes their place.
+    pub table: gpt::Plan,
 }
 
 impl ImagePlan {
@@ -70,32 +44,14 @@ impl ImagePlan {
         let mtime = u32::try_from(time).ok().filter(|t| *t >= FAT_EPOCH);
         let mtime = mtime.ok_or(crate::build::Error::Time(time))?;
         let seed = Seed::of_image(&recipe.name);
-        let mut start = ALIGNMENT;
-        let mut partitions = Vec::new();
-        for (number, role) in (1..).zip(Role::ALL) {
-            let size = size_of(role, &recipe.layout).next_multiple_of(ALIGNMENT);
-            partitions.push(Partition { role, number, start, size, uuid: seed.uuid(role.label()) });
-            start += size;
-        }
-        Ok(Self {
-            name: recipe.name.clone(),
-            version: version.to_owned(),
-            time,
-            mtime,
-            seed,
-            disk_uuid: seed.uuid("disk"),
-            // The backup GPT takes the last 33 sectors.
-            disk_size: start + ALIGNMENT,
-            partitions,
-        })
+        let table = table(&recipe.layout, &seed)?;
+        Ok(Self { name: recipe.name.clone(), version: version.to_owned(), time, mtime, seed, table })
     }
 
     /// The partition with this role.
     pub fn partition(&self, role: Role) -> &Partition {
-        self.partitions
-            .iter()
-            .find(|p| p.role == role)
-            .expect("a plan has a partition for every role: `new` makes them all")
+        let named = |p: &&Partition| p.name == role.label();
+        self.table.partitions.iter().find(named).expect("a plan has a partition for every role")
     }
 
     /// The UKI's file name on the ESP.
@@ -107,13 +63,21 @@ impl ImagePlan {
 impl fmt::Display for ImagePlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "image {} {}", self.name, self.version)?;
-        writeln!(f, "disk {} {} bytes", uuid_text(&self.disk_uuid), self.disk_size)?;
-        for p in &self.partitions {
-            let (label, uuid) = (p.role.label(), uuid_text(&p.uuid));
-            writeln!(f, "{:>2} {label:<13} {uuid} at {:>12} size {:>12}", p.number, p.start, p.size)?;
+        writeln!(f, "disk {} {} bytes", self.table.disk_guid, self.table.disk_size)?;
+        for p in &self.table.partitions {
+            writeln!(f, "{:>2} {:<13} {} at {:>12} size {:>12}", p.number, p.name, p.guid, p.start, p.size)?;
         }
         Ok(())
     }
+}
+
+/// The table of the smallest disk with these partitions.
+///
+/// # Errors
+/// When they are larger together than any disk.
+pub fn table(layout: &Layout, seed: &Seed) -> Result<gpt::Plan, layout::TooSmall> {
+    let id = |purpose| Guid::from_uuid(seed.uuid(purpose));
+    layout::plan(layout, None, SECTOR, id("disk"), &|role| id(role.label()))
 }
 
 /// The default version: the lock's time as `YYYYMMDD.HHMM` (UTC).

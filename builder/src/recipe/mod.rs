@@ -13,7 +13,7 @@ pub mod model;
 pub(crate) mod values;
 
 pub use host::{Disk, Host};
-pub use model::Recipe;
+pub use model::{Budgets, Recipe};
 
 use std::path::Path;
 

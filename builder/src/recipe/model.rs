@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+pub use formats::layout::Layout;
 use formats::tree::TreePath;
 
 use crate::capabilities::Capabilities;
@@ -260,21 +261,6 @@ pub struct Group {
     pub gid: u32,
 }
 
-/// Partition sizes in bytes, multiples of 1 MiB.
-#[derive(Clone, Debug)]
-pub struct Layout {
-    /// ESP.
-    pub esp: u64,
-    /// Each of USR-A and USR-B.
-    pub usr: u64,
-    /// Each of the verity partitions.
-    pub verity: u64,
-    /// OEM.
-    pub oem: u64,
-    /// ROOT as built; it grows to the disk on first boot.
-    pub root: u64,
-}
-
 /// How /usr and the initramfs are compressed. `--fast` overrides the levels.
 #[derive(Clone, Debug)]
 pub struct Compression {
@@ -297,4 +283,12 @@ pub struct Budgets {
     pub init: Option<u64>,
     /// The UKI.
     pub uki: Option<u64>,
+}
+
+impl Budgets {
+    /// For a build that compresses less: a quarter more for what is compressed.
+    pub fn of_fast_build(&self) -> Self {
+        let more = |budget: Option<u64>| budget.map(|bytes| bytes.saturating_add(bytes / 4));
+        Self { usr: more(self.usr), initramfs: more(self.initramfs), init: self.init, uki: more(self.uki) }
+    }
 }

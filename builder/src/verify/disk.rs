@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use formats::gpt::{self, Guid};
 use formats::layout;
 use formats::tree::TreePath;
 
@@ -11,8 +12,8 @@ use crate::artefacts::{
     disk::{fat_path, fat_tree},
 };
 use crate::build;
-use crate::image::ids::{Seed, usr_uuids, uuid_text};
-use crate::image::plan::{ImagePlan, Partition, Role};
+use crate::image::ids::Seed;
+use crate::image::plan::{ImagePlan, Role, SECTOR};
 use crate::inspect::line::content;
 
 fn disk<'s>(subject: &'s Subject<'_>) -> Result<&'s Disk, String> {
@@ -65,15 +66,13 @@ pub(super) fn tables(subject: &Subject<'_>) -> Vec<String> {
 /// The partitions of /usr have the root hash in their UUIDs.
 pub(super) fn uuids(subject: &Subject<'_>) -> Vec<String> {
     gather(|problems| {
-        let (usr, verity) = usr_uuids(&subject.root_hash.clone()?);
+        let (usr, verity) = layout::usr_guids(&subject.root_hash.clone()?);
         for (role, wanted) in [(Role::UsrA, usr), (Role::UsrAVerity, verity)] {
             let label = role.label();
             let found = disk(subject)?.table.partitions.iter().find(|p| p.name == label);
-            match found.map(|p| p.guid.to_string()) {
-                Some(found) if found == uuid_text(&wanted) => {}
-                Some(found) => {
-                    problems.push(format!("{label} has the UUID {found}, not {}", uuid_text(&wanted)))
-                }
+            match found.map(|p| p.guid) {
+                Some(found) if found == wanted => {}
+                Some(found) => problems.push(format!("{label} has the UUID {found}, not {wanted}")),
                 None => problems.push(format!("the disk has no partition {label}")),
             }
         }
@@ -178,7 +177,7 @@ fn again(subject: &Subject<'_>, to: &Path) -> Result<(), String> {
         if start.checked_add(size).is_none_or(|end| end > disk_size) {
             return Err(format!("the manifest's partition {} lies outside of the disk", found.label));
         }
-        partitions.push(Partition { role, number, start, size, uuid: seed.uuid(role.label()) });
+        partitions.push(role.partition(number, start, size, Guid::from_uuid(seed.uuid(role.label()))));
     }
     let plan = ImagePlan {
         name: manifest.image.clone(),
@@ -186,9 +185,12 @@ fn again(subject: &Subject<'_>, to: &Path) -> Result<(), String> {
         time: manifest.time,
         mtime: u32::try_from(manifest.time).map_err(|_| "the manifest's time is impossible".to_owned())?,
         seed,
-        disk_uuid: seed.uuid("disk"),
-        disk_size,
-        partitions,
+        table: gpt::Plan {
+            disk_size,
+            sector_size: SECTOR,
+            disk_guid: Guid::from_uuid(seed.uuid("disk")),
+            partitions,
+        },
     };
     let uki = std::fs::read(subject.dir.join(format!("{}.efi", manifest.image))).map_err(|e| causes(&e))?;
     let (squashfs, verity) = (subject.dir.join("usr.squashfs"), subject.dir.join("usr.verity"));

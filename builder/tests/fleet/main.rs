@@ -2,6 +2,7 @@
 //! stock minisign as judge.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod layout;
 mod publish;
 mod serve;
 mod simulate;

@@ -14,11 +14,12 @@ use sledos::build::{self, Slot};
 use sledos::digest::{hex, sha256};
 use sledos::image::ids::Seed;
 use sledos::image::manifest::{Artefact, BUILDER, Inputs, Kernel, Manifest};
-use sledos::image::plan::{ImagePlan, Partition, Role};
+use sledos::image::plan::{ImagePlan, table};
 use sledos::lock::Lock;
 use sledos::lock::model::{Package, Release};
 use sledos::origins::{self, Origins};
 use sledos::output::write_sums;
+use sledos::recipe::model::Layout;
 use sledos::sbom;
 
 const TIME: i64 = 1_700_000_000;
@@ -114,28 +115,15 @@ fn lock(taste: Taste) -> Lock {
 /// Partitions as small as their filesystems can be.
 fn plan(taste: Taste) -> ImagePlan {
     let seed = Seed::of_image("small");
-    let mut start = 1 << 20;
-    let mut partitions = Vec::new();
-    for (number, role) in (1..).zip(Role::ALL) {
-        let size = match role {
-            Role::Esp => 48 << 20,
-            Role::UsrA | Role::UsrB => 4 << 20,
-            Role::UsrAVerity | Role::UsrBVerity => 1 << 20,
-            Role::Oem => 16 << 20,
-            Role::Root => 96 << 20,
-        };
-        partitions.push(Partition { role, number, start, size, uuid: seed.uuid(role.label()) });
-        start += size;
-    }
+    let layout = Layout { esp: 48 << 20, usr: 4 << 20, verity: 1 << 20, oem: 16 << 20, root: 96 << 20 };
+    let table = table(&layout, &seed).unwrap();
     ImagePlan {
         name: "small".into(),
         version: taste.version.into(),
         time: TIME,
         mtime: 1_700_000_000,
         seed,
-        disk_uuid: seed.uuid("disk"),
-        disk_size: start + (1 << 20),
-        partitions,
+        table,
     }
 }
 

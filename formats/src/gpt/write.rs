@@ -144,6 +144,12 @@ pub fn lay_out(partitions: &mut [Partition]) -> Result<u64, WriteError> {
     at.checked_add(ALIGNMENT).ok_or(WriteError::TooLarge)
 }
 
+/// Where partitions end on a disk of so many bytes: [`lay_out`] leaves its last unit to the
+/// second table.
+pub const fn end(disk_size: u64) -> u64 {
+    disk_size.saturating_sub(ALIGNMENT) / ALIGNMENT * ALIGNMENT
+}
+
 /// Writes the protective MBR, the table and its backup. The current position of
 /// `out` becomes the start of the disk; the rest of the disk is not touched.
 ///

@@ -17,6 +17,7 @@ fn image(hash: Hash) -> Image {
         usr: artefact(),
         verity: artefact(),
         uki: artefact(),
+        layout: None,
     }
 }
 

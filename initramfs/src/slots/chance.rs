@@ -86,6 +86,7 @@ mod tests {
             usr: artefact(),
             verity: artefact(),
             uki: artefact(),
+            layout: None,
         }
     }
 

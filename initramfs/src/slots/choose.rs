@@ -4,6 +4,7 @@ use super::classify::State;
 use super::device::{Device, natural};
 use crate::identity::Recognised;
 use formats::gpt::Table;
+use formats::layout::Role;
 use metadata::document::{DiskMatch, Install, Pick, Wipe};
 
 /// Why no disk is written to. Nothing was changed.
@@ -69,6 +70,22 @@ pub enum Refusal {
         disk: String,
         /// The disk, or a partition of it.
         what: &'static str,
+        /// Its size.
+        has: u64,
+        /// What is needed.
+        needs: u64,
+    },
+    /// It has the partitions of a sledos disk, and one is too small for this image.
+    #[error(
+        "{disk}: {} has {has} bytes and the image needs {needs}; an installed disk keeps its partitions: \
+         to make them anew, /var and all, start the sled from the network with `install.wipe: all`",
+        role.label()
+    )]
+    Partition {
+        /// The disk.
+        disk: String,
+        /// The partition.
+        role: Role,
         /// Its size.
         has: u64,
         /// What is needed.
@@ -405,7 +422,8 @@ pub(crate) mod tests {
                 let got = match done(false) {
                     Ok(Way::Whole) => PARTITIONED,
                     Ok(Way::Slot(_)) => SLOT,
-                    Err(Refusal::NoMatch(_) | Refusal::Several { .. } | Refusal::TooSmall { .. }) => panic!(),
+                    Err(Refusal::NoMatch(_) | Refusal::Several { .. }) => panic!(),
+                    Err(Refusal::TooSmall { .. } | Refusal::Partition { .. }) => panic!(),
                     Err(_) => REFUSED,
                 };
                 assert_eq!(got, cell, "{name}, {column}");

@@ -10,16 +10,16 @@ use super::classify::State;
 use super::device::Device;
 use super::disk::Disk;
 use super::machine::{Machine, Share};
-use super::plan::{Ids, Plan};
+use super::plan::{Ids, Plan, layout_of};
 use super::{Error, Installation, Job, Refusal, Slots, Source, choose, devices, esp, install_with};
 use crate::disks::{self, Found};
 use crate::log::Log;
 use crate::options::RootHash;
 use crate::raid;
-use formats::gpt::Partition;
-use formats::layout::Role;
+use formats::gpt::{Partition, Table};
+use formats::layout::{Layout, Role};
 use formats::md::{self, Array};
-use metadata::document::{Image, Install};
+use metadata::document::{self, Image, Install};
 use sha2::{Digest as _, Sha256};
 use std::io::{self, Read};
 use std::sync::{Mutex, PoisonError};
@@ -35,10 +35,14 @@ pub(super) struct Half {
     pub(super) filesystem: [[u8; 16]; 2],
 }
 
+/// The partitions of a sledos disk.
+fn partitions(device: &Device) -> &[Partition] {
+    if let State::Ours(table) = &device.state { &table.partitions } else { &[] }
+}
+
 /// The ROOT of a sledos disk.
 fn root_of(device: &Device) -> Option<&Partition> {
-    let State::Ours(table) = &device.state else { return None };
-    table.partitions.iter().find(|p| p.name == Role::Root.label())
+    partitions(device).iter().find(|p| p.name == Role::Root.label())
 }
 
 /// The array that a disk's ROOT is half of.
@@ -52,6 +56,18 @@ pub(super) fn halves<'a>(machine: &dyn Machine, all: &'a [Device], own: &Device)
     let Some(array) = array_of(machine, own) else { return Vec::new() };
     let same = |device: &Device| array_of(machine, device).is_some_and(|other| other.uuid == array.uuid);
     all.iter().filter(|device| device.name != own.name && same(device)).collect()
+}
+
+/// The image for a disk beside one that has its partitions: it gets the same, so that both
+/// take the same images and its ROOT has room for the array. Only the ESP, which depends on
+/// the sectors of a disk, may be smaller.
+fn beside(image: &Image, there: &[Partition]) -> Image {
+    let size = |role: Role| Some(there.iter().find(|p| p.name == role.label())?.size);
+    let Ok(there) = Layout::of(size) else { return image.clone() };
+    let Layout { esp, root, .. } = layout_of(image);
+    let Layout { usr, verity, oem, .. } = there;
+    let layout = document::Layout { esp: esp.min(there.esp), usr, verity, oem, root };
+    Image { layout: Some(layout), ..image.clone() }
 }
 
 /// Installs the job's image on the pair the document names. What one disk does not take
@@ -72,12 +88,13 @@ pub(super) fn install(
     let ids = Ids::new(what.random).map_err(Error::Random)?;
     // /var may be on it already.
     let running = chosen.iter().filter(|device| device.in_use);
-    let there = running.chain(&chosen).find_map(|device| array_of(job.machine, device));
+    let there = running.chain(&chosen).find_map(|device| Some((device, array_of(job.machine, device)?)));
     let fresh = there.is_none();
-    let array = match there {
-        Some(array) => array,
-        None => new(job.image, what, &chosen, &ids)?,
+    let (image, array) = match there {
+        Some((device, array)) => (beside(job.image, partitions(device)), array),
+        None => (job.image.clone(), new(job.image, what, &chosen, &ids)?),
     };
+    let job = &Job { image: &image, ..*job };
     if chosen.len() < usize::from(array.members) {
         job.log.warn("mirror", "there is one disk for it only");
     }
@@ -220,7 +237,19 @@ pub fn replace(
     let gone = || Error::Document("the running array has no superblock any more".to_owned());
     let array = array_beside(job.machine, running).ok_or_else(gone)?;
     let half = Half { array, number: None, filesystem: [[0; 16]; 2] };
-    install_with(job, what, device, Some(&half))
+    let image = match table(job.machine, &running.disk) {
+        Some(table) => beside(job.image, &table.partitions),
+        None => job.image.clone(),
+    };
+    install_with(&Job { image: &image, ..*job }, what, device, Some(&half))
+}
+
+/// The partition table of a disk.
+fn table(machine: &dyn Machine, disk: &str) -> Option<Table> {
+    match machine.disk(disk)?.content {
+        disks::Content::Gpt(table) => Some(table),
+        _ => None,
+    }
 }
 
 /// How often the other disk is asked for the same bytes: what it does not give then, it
@@ -250,11 +279,7 @@ impl<'a> Other<'a> {
     /// When it does not open.
     pub fn new(machine: &dyn Machine, image: &'a Image, running: &'a Found) -> io::Result<Self> {
         let disk = machine.open(&running.disk, Share::Running)?;
-        let known = machine.disk(&running.disk);
-        let table = known.and_then(|known| match known.content {
-            disks::Content::Gpt(table) => Some(table),
-            _ => None,
-        });
+        let table = table(machine, &running.disk);
         let esp = table.as_ref().and_then(|t| t.partitions.iter().find(|p| p.name == Role::Esp.label()));
         let right = |bytes: &Vec<u8>| Sha256::digest(bytes)[..] == image.uki.sha256.0;
         let ukis = esp.map(|esp| esp::ukis(&*disk, esp)).unwrap_or_default();
@@ -325,6 +350,28 @@ pub fn both(machine: &dyn Machine, found: &Found) -> Vec<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use formats::gpt::Guid;
+    use formats::layout;
+
+    /// Later images have other layouts, and a lost half is replaced all the same.
+    #[test]
+    fn a_disk_beside_another_gets_its_partitions_whatever_the_layout_of_the_image() {
+        let (image, _) = super::super::tests::image("1", 1);
+        let there = {
+            let (esp, usr, verity) = (300 << 20, 700 << 20, 12 << 20);
+            let layout = Layout { esp, usr, verity, oem: 80 << 20, root: 300 << 20 };
+            let id = |_: Role| Guid([1; 16]);
+            layout::plan(&layout, Some(40 << 30), 512, Guid([9; 16]), &id).unwrap().partitions
+        };
+        for (esp, usr) in [(128_u64, 4096_u64), (4096, 256)] {
+            let layout = document::Layout { esp: esp << 20, usr: usr << 20, ..image.layout.unwrap() };
+            let image = Image { layout: Some(layout), ..image.clone() };
+            let got = beside(&image, &there).layout.unwrap();
+            let expected = (esp.min(300) << 20, 700 << 20, 12 << 20, 80 << 20, layout.root);
+            assert_eq!((got.esp, got.usr, got.verity, got.oem, got.root), expected);
+        }
+        assert_eq!(beside(&image, &[]), image);
+    }
 
     #[test]
     fn what_was_cut_off_is_finished_before_a_spare_takes_a_place_and_no_third_one_does() {

@@ -7,22 +7,9 @@ use super::choose::{Refusal, Way, allowed};
 use super::classify::EDGE;
 use super::device::{Device, natural};
 use formats::ext4;
-use formats::fat;
-use formats::gpt::{ALIGNMENT, Guid, Partition, Table};
-use formats::layout::{self, Role};
-use metadata::document::{Image, Wipe};
-
-const MIB: u64 = 1 << 20;
-/// Sizes of partitions, as the recipes have them; more where the image needs it.
-const ESP: u64 = 128 * MIB;
-const USR: u64 = 512 * MIB;
-const VERITY: u64 = 8 * MIB;
-const OEM: u64 = 64 * MIB;
-/// The filesystem on ROOT, which grows to its partition on first boot, and the least
-/// there must be for it.
-const ROOT: u64 = 256 * MIB;
-/// Copies of a UKI the ESP must have room for: two slots, and one while it is replaced.
-const UKIS: u64 = 3;
+use formats::gpt::{self, Guid, Partition, Table};
+use formats::layout::{self, Content, Layout, Role};
+use metadata::document::{self, Image, Wipe};
 
 /// 16 random bytes for each purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +85,7 @@ pub struct Plan {
     /// Set when the disk is partitioned.
     pub(super) whole: Option<Whole>,
     /// The table; the slot has ids that no image has.
-    pub(super) table: formats::gpt::Plan,
+    pub table: gpt::Plan,
     /// Number of the partition for /usr.
     pub(super) usr: u32,
     /// Number of the partition for its verity tree.
@@ -113,7 +100,8 @@ impl Plan {
     /// which stays unless there is nothing else to replace.
     ///
     /// # Errors
-    /// When the disk may not be written to or has no room.
+    /// When the disk may not be written to or has no room. A disk that has slots keeps its
+    /// partitions, whatever the image's layout is; one that the sled runs from in any case.
     pub fn new(
         device: &Device,
         wipe: Wipe,
@@ -126,7 +114,9 @@ impl Plan {
         match allowed(device, wipe)? {
             Way::Whole => Self::whole(device, image, ids, time),
             Way::Slot(table) => match Self::slot(device, table, image, slots, running, ids) {
-                Err(Refusal::TooSmall { .. }) if wipe == Wipe::All => Self::whole(device, image, ids, time),
+                Err(Refusal::Partition { .. }) if wipe == Wipe::All && running.is_none() => {
+                    Self::whole(device, image, ids, time)
+                }
                 result => result,
             },
         }
@@ -149,9 +139,8 @@ impl Plan {
             let partition = partitions.iter_mut().find(|p| p.name == role.label());
             let has = partition.as_ref().map_or(0, |p| p.size);
             let partition = partition.filter(|_| has >= needs);
-            let what = role.label();
-            let partition =
-                partition.ok_or(Refusal::TooSmall { disk: device.to_string(), what, has, needs })?;
+            let refusal = || Refusal::Partition { disk: device.to_string(), role, has, needs };
+            let partition = partition.ok_or_else(refusal)?;
             partition.guid = ids.partition(id);
             Ok(partition.number)
         };
@@ -168,33 +157,19 @@ impl Plan {
     }
 
     fn whole(device: &Device, image: &Image, ids: &Ids, time: u32) -> Result<Self, Refusal> {
-        let esp = ESP.max(fat::min_size(device.sector)).max(UKIS * image.uki.size + 8 * MIB);
-        let sizes = [
-            (Role::Esp, esp),
-            (Role::UsrA, USR.max(2 * image.usr.size)),
-            (Role::UsrAVerity, VERITY.max(2 * image.verity.size)),
-            (Role::UsrB, USR.max(2 * image.usr.size)),
-            (Role::UsrBVerity, VERITY.max(2 * image.verity.size)),
-            (Role::Oem, OEM),
-            (Role::Root, ROOT),
-        ];
-        // The last unit is for the backup of the table.
-        let end = device.bytes.saturating_sub(ALIGNMENT) / ALIGNMENT * ALIGNMENT;
-        let (mut start, mut partitions) = (ALIGNMENT, Vec::new());
+        let layout = layout_of(image).with_room_for(&content(image), device.sector);
+        let id = |role| ids.partition(Role::ALL.iter().position(|r| *r == role).unwrap_or_default());
+        let table =
+            layout::plan(&layout, Some(device.bytes), device.sector, Guid::from_uuid(ids.random[0]), &id)
+                .map_err(|layout::TooSmall { has, needs }| {
+                    let disk = device.to_string();
+                    Refusal::TooSmall { disk, what: "the disk", has, needs }
+                })?;
+        let end = gpt::end(device.bytes);
         let mut whole = Whole::default();
         whole.zero.extend([(0, EDGE), (end, device.bytes.saturating_sub(end))]);
-        for ((index, number), (role, size)) in (0..).zip(1..).zip(sizes) {
-            let least = size.next_multiple_of(ALIGNMENT);
-            let size = if role == Role::Root { end.saturating_sub(start).max(least) } else { least };
-            partitions.push(Partition {
-                number,
-                name: role.label().to_owned(),
-                type_guid: role.type_guid(),
-                guid: ids.partition(index),
-                start,
-                size,
-                attributes: 0,
-            });
+        for (role, &Partition { start, size, .. }) in Role::ALL.into_iter().zip(&table.partitions) {
+            let least = layout.size(role);
             // Old data must not be found in a new partition: filesystems rely on
             // zeroes, and RAID and LVM look at both ends.
             let zero = if matches!(role, Role::Esp | Role::Oem | Role::Root) { least } else { EDGE };
@@ -208,14 +183,8 @@ impl Plan {
                 let options = layout::filesystem(role, least, uuid, seed, time);
                 whole.filesystems.push(Filesystem { role, start, options });
             }
-            start += size;
         }
-        if start > end {
-            let (disk, has, needs) = (device.to_string(), device.bytes, start + ALIGNMENT);
-            return Err(Refusal::TooSmall { disk, what: "the disk", has, needs });
-        }
-        let guid = Guid::from_uuid(ids.random[0]);
-        Ok(Self::with(device, image, Some(whole), guid, partitions, (2, 3)))
+        Ok(Self::with(device, image, Some(whole), table.disk_guid, table.partitions, (2, 3)))
     }
 
     fn with(
@@ -231,7 +200,7 @@ impl Plan {
             says: device.to_string(),
             image: format!("{} {}", image.name, image.version),
             whole,
-            table: formats::gpt::Plan {
+            table: gpt::Plan {
                 // A disk may have a part of a sector more than it can use.
                 disk_size: device.bytes / u64::from(device.sector.max(1)) * u64::from(device.sector),
                 sector_size: device.sector,
@@ -250,7 +219,7 @@ impl Plan {
     }
 
     /// The table as it is once the slot is whole.
-    pub(super) fn final_table(&self) -> formats::gpt::Plan {
+    pub(super) fn final_table(&self) -> gpt::Plan {
         let mut table = self.table.clone();
         for partition in &mut table.partitions {
             if partition.number == self.usr {
@@ -289,9 +258,29 @@ fn free(slots: &Slots, wanted: &[u8; 32], running: Option<[u8; 32]>) -> Option<u
     first.map(|(_, index, _)| index)
 }
 
+/// How the image partitions a disk. A document of an earlier release does not say it: then
+/// there is room for images that grow.
+pub(super) fn layout_of(image: &Image) -> Layout {
+    match image.layout {
+        Some(document::Layout { esp, usr, verity, oem, root }) => Layout { esp, usr, verity, oem, root },
+        None => {
+            let default = Layout::default();
+            Layout {
+                usr: default.usr.max(image.usr.size.saturating_mul(2)),
+                verity: default.verity.max(image.verity.size.saturating_mul(2)),
+                ..default
+            }
+        }
+    }
+}
+
+fn content(image: &Image) -> Content {
+    Content { usr: blocks(image.usr.size), verity: image.verity.size, uki: image.uki.size }
+}
+
 /// Whole blocks of dm-verity.
 fn blocks(bytes: u64) -> u64 {
-    bytes.next_multiple_of(4096)
+    bytes.div_ceil(4096).saturating_mul(4096)
 }
 
 impl std::fmt::Display for Plan {

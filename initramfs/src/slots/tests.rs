@@ -11,7 +11,7 @@ use super::*;
 use crate::disks::{Content, Disk as Seen};
 use crate::slots::machine::Kernel;
 use formats::{gpt, verity};
-use metadata::document::{Artefact, DiskMatch, Wipe};
+use metadata::document::{Artefact, DiskMatch, Layout, Wipe};
 use metadata::values::Hash32;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -19,6 +19,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 pub(crate) const NOW: u32 = 1_800_000_000;
+
+/// The layout of recipes/base.yaml.
+const BASE: Layout =
+    Layout { esp: 128 << 20, usr: 512 << 20, verity: 8 << 20, oem: 64 << 20, root: 256 << 20 };
 
 /// An image of so many blocks: the document's view and the files.
 pub(crate) fn image(version: &str, blocks: usize) -> (Image, Files) {
@@ -54,6 +58,7 @@ pub(super) fn of_usr(version: &str, usr: Vec<u8>) -> (Image, Files) {
         usr: artefact("usr.squashfs"),
         verity: artefact("usr.verity"),
         uki: artefact("compute.efi"),
+        layout: Some(BASE),
     };
     (image, Files::new(files))
 }

@@ -238,7 +238,7 @@ fn table(
 ) -> Result<(u32, gpt::Plan), String> {
     let bay = number(device, bays).ok_or(NO_NUMBER)?;
     // The last unit is for the backup of the table.
-    let end = device.bytes.saturating_sub(ALIGNMENT) / ALIGNMENT * ALIGNMENT;
+    let end = gpt::end(device.bytes);
     if end < ALIGNMENT + LEAST {
         return Err(format!("it is smaller than {} MiB", (LEAST + 2 * ALIGNMENT) >> 20));
     }

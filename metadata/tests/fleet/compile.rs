@@ -39,6 +39,7 @@ impl Tree {
             usr: artefact("usr.squashfs"),
             verity: artefact("usr.verity"),
             uki: artefact("x.efi"),
+            layout: None,
         };
         let images = images(&fleet)
             .into_keys()

@@ -71,6 +71,7 @@ impl World {
             usr: artefact("usr.squashfs"),
             verity: artefact("usr.verity"),
             uki: artefact("x.efi"),
+            layout: None,
         };
         let images = images(&fleet).into_keys().map(|choice| (choice, image.clone())).collect();
         let cmdlines = images_of(&images);

@@ -7,7 +7,7 @@ use yaml::{Cursor, Wrong};
 const MIB: u64 = 1 << 20;
 
 pub(super) fn layout(at: Option<Cursor<'_>>) -> Option<Layout> {
-    let default = Layout { esp: 128 * MIB, usr: 512 * MIB, verity: 8 * MIB, oem: 64 * MIB, root: 512 * MIB };
+    let default = Layout::default();
     let Some(at) = at else { return Some(default) };
     let fields = at.fields()?;
     let size = |key, default| fields.or(key, default, |at| at.text(values::partition_size));

@@ -60,6 +60,7 @@ pub(crate) fn document(generation: u64) -> SledDocument {
             usr: artefact.clone(),
             verity: artefact.clone(),
             uki: artefact,
+            layout: None,
         },
         install: None,
         servers: Servers::default(),

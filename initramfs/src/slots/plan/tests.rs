@@ -4,6 +4,7 @@ use crate::slots::classify::State;
 use formats::gpt::Source;
 use metadata::document::Artefact;
 use metadata::values::Hash32;
+use proptest::prelude::*;
 
 fn image(usr: u64) -> Image {
     let artefact = |file: &str, size| Artefact { file: file.into(), size, sha256: Hash32([0; 32]) };
@@ -15,6 +16,7 @@ fn image(usr: u64) -> Image {
         usr: artefact("usr.squashfs", usr),
         verity: artefact("usr.verity", usr / 127),
         uki: artefact("compute.efi", 16 << 20),
+        layout: None,
     }
 }
 
@@ -30,6 +32,12 @@ fn ours(usr: u64) -> Device {
     let formats::gpt::Plan { disk_guid, partitions, .. } = plan.table;
     let table = Table { disk_guid, partitions, source: Source::Primary };
     Device { state: State::Ours(table), ..blank }
+}
+
+/// Another layout than any recipe has by default.
+fn other_layout() -> document::Layout {
+    let [esp, usr, verity, oem, root] = [300, 700, 9, 20, 3000].map(|mib| mib << 20);
+    document::Layout { esp, usr, verity, oem, root }
 }
 
 /// Ids of a later run.
@@ -54,6 +62,13 @@ fn plans_are_these() {
     for (device, size) in [(&blank, 300 << 20), (&large, 900 << 20), (&ours(300 << 20), 310 << 20)] {
         let plan =
             Plan::new(device, Wipe::Foreign, &image(size), &Slots::default(), None, &ids(), 0).unwrap();
+        text += &format!("{plan}\n");
+    }
+    // As its recipe says; on sectors for which no FAT is as small.
+    let layout = document::Layout { esp: 40 << 20, ..other_layout() };
+    let image = Image { layout: Some(layout), ..image(300 << 20) };
+    for device in [&blank, &large] {
+        let plan = Plan::new(device, Wipe::Foreign, &image, &Slots::default(), None, &ids(), 0).unwrap();
         text += &format!("{plan}\n");
     }
     golden("plans.txt", &text);
@@ -162,14 +177,70 @@ fn a_slot_plan_changes_two_ids_and_nothing_else() {
 }
 
 #[test]
+fn an_installed_disk_keeps_its_partitions_whatever_the_layout_of_the_image() {
+    let plan = |device: &Device, image: &Image| {
+        Plan::new(device, Wipe::All, image, &Slots::default(), None, &later(), 0).unwrap()
+    };
+    let [without, with] = [None, Some(other_layout())].map(|layout| Image { layout, ..image(300 << 20) });
+    for (before, after) in [(&without, &with), (&with, &without), (&with, &with)] {
+        let blank = device("sda", "pci0000:00/ata1", 480);
+        let gpt::Plan { disk_guid, partitions, .. } = plan(&blank, before).table;
+        let table = Table { disk_guid, partitions, source: Source::Primary };
+        let places = |partitions: &[Partition]| -> Vec<_> {
+            partitions.iter().map(|p| (p.number, p.name.clone(), p.start, p.size)).collect()
+        };
+        let there = places(&table.partitions);
+        let plan = plan(&Device { state: State::Ours(table), ..blank }, after);
+        assert!(plan.whole.is_none());
+        assert_eq!(places(&plan.table.partitions), there);
+    }
+}
+
+#[test]
 fn a_slot_that_is_too_small_is_an_error_unless_everything_may_go() {
     let device = ours(100 << 20);
-    let plan = |wipe| Plan::new(&device, wipe, &image(700 << 20), &Slots::default(), None, &later(), 0);
-    for wipe in [Wipe::Never, Wipe::Foreign] {
-        let error = plan(wipe).unwrap_err();
-        assert!(matches!(&error, Refusal::TooSmall { what: "USR-A", .. }), "{error}");
+    let plan =
+        |wipe, running| Plan::new(&device, wipe, &image(700 << 20), &Slots::default(), running, &later(), 0);
+    // The disk that a sled runs from stays even then.
+    for (wipe, running) in [(Wipe::Never, None), (Wipe::Foreign, None), (Wipe::All, Some([1; 32]))] {
+        let error = plan(wipe, running).unwrap_err();
+        let Refusal::Partition { role: Role::UsrA, has, needs, .. } = error else { panic!("{error}") };
+        assert_eq!((has, needs), (512 << 20, 700 << 20));
+        let says = error.to_string();
+        assert!(says.contains("USR-A has 536870912 bytes and the image needs 734003200"), "{says}");
     }
-    assert!(plan(Wipe::All).unwrap().whole.is_some());
+    assert!(plan(Wipe::All, None).unwrap().whole.is_some());
+}
+
+proptest! {
+    /// A document is signed, but that makes no number in it a possible one.
+    #[test]
+    fn whatever_a_document_says_the_table_can_be_written_or_the_disk_is_refused(
+        sizes in prop::array::uniform5(prop_oneof![
+            Just(0), Just(u64::MAX), any::<u64>(), 0_u64..(4 << 40), 0_u64..(1 << 31),
+        ]),
+        artefacts in prop::array::uniform3(prop_oneof![0_u64..(1 << 31), any::<u64>()]),
+        (bytes, sector) in (0_u64..(8 << 40), prop_oneof![Just(512_u32), Just(4096)]),
+    ) {
+        let [esp, usr, verity, oem, root] = sizes;
+        let mut image = image(1);
+        [image.usr.size, image.verity.size, image.uki.size] = artefacts;
+        image.layout = Some(document::Layout { esp, usr, verity, oem, root });
+        let device = Device { bytes, sector, ..device("sda", "x", 1) };
+        match Plan::new(&device, Wipe::Never, &image, &Slots::default(), None, &ids(), 0) {
+            Ok(plan) => {
+                let whole = plan.whole.as_ref().unwrap();
+                prop_assert!(whole.zero.iter().all(|(at, len)| at + len <= bytes));
+                let file = tempfile::tempfile().unwrap();
+                gpt::write(&mut &file, &plan.table).unwrap();
+                let size = |role: Role| plan.table.partitions.iter().find(|p| p.name == role.label()).unwrap().size;
+                prop_assert!(size(Role::UsrB) >= artefacts[0] && size(Role::UsrBVerity) >= artefacts[1]);
+                prop_assert!(size(Role::Esp) >= 3 * artefacts[2]);
+            }
+            Err(Refusal::TooSmall { has, needs, .. }) => prop_assert!(has == bytes && has < needs),
+            Err(other) => prop_assert!(false, "{other}"),
+        }
+    }
 }
 
 #[test]

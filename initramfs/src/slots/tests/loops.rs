@@ -4,8 +4,10 @@
 use super::*;
 use crate::slots::device as devices;
 use crate::slots::disk::BlockDevice;
+use formats::layout::Role;
 use formats::squashfs::{NoCache, Options as Squash};
 use formats::tree::{Node, Origin, Tree, TreePath};
+use metadata::document;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -150,6 +152,48 @@ fn an_installation_and_an_update_on_both_kinds_of_sectors() {
             check(&disk, &image, &found);
         }
         assert!(matches!(disk.look().state, classify::State::Ours(_)));
+    }
+}
+
+/// sfdisk is told sizes and ids, and finds the places itself.
+#[test]
+fn the_partitions_are_those_that_sfdisk_makes_of_the_same_sizes() {
+    for (sector, seed) in [512_u64, 4096].into_iter().flat_map(|s| (0_u8..6).map(move |n| (s, n))) {
+        let noise = Sha256::digest([seed]);
+        let mib =
+            |at: usize, least: u64, most: u64| (least + u64::from(noise[at]) * (most - least) / 256) << 20;
+        // The least that FAT32 has with sectors of 4096 bytes are 257 MiB.
+        let (esp, usr, verity) = (mib(0, 257, 400), mib(1, 1, 3000), mib(2, 1, 60));
+        let (oem, root) = (mib(3, 8, 300), mib(4, 96, 900));
+        let bytes = (10 << 30) + u64::from(noise[5]) * 4096 * 77;
+        let disk = Sparse::new(bytes, u32::try_from(sector).unwrap());
+        let image =
+            Image { layout: Some(document::Layout { esp, usr, verity, oem, root }), ..image("1", 1).0 };
+        let ids = Ids::new(&super::random).unwrap();
+        let plan = Plan::new(&disk.look(), Wipe::Never, &image, &Slots::default(), None, &ids, NOW).unwrap();
+
+        // Its own "to the end" stops before the last MiB that it may use.
+        let end = (bytes - (1 << 20)) >> 20 << 20;
+        let rest = end - (1 << 20) - esp - 2 * (usr + verity) - oem;
+        let mut script = format!("label: gpt\nlabel-id: {}\n", plan.table.disk_guid);
+        let sizes = [esp, usr, verity, usr, verity, oem, rest];
+        for ((role, size), number) in Role::ALL.into_iter().zip(sizes).zip(1..) {
+            let size = size / sector;
+            let (kind, id) = (role.type_guid(), plan.partition(number).unwrap().guid);
+            script += &format!("size={size}, type={kind}, uuid={id}, name=\"{}\"\n", role.label());
+        }
+        let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
+        let mut sfdisk = Command::new("sfdisk")
+            .args(["--quiet", "--wipe=always", disk.node().to_str().unwrap()])
+            .env("PATH", path)
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("cannot run sfdisk ({e}): install the package fdisk"));
+        io::Write::write_all(&mut sfdisk.stdin.take().unwrap(), script.as_bytes()).unwrap();
+        assert!(sfdisk.wait().unwrap().success(), "{script}");
+        let Content::Gpt(table) = disks::look_at(&disk.name()).unwrap().content else { panic!("no table") };
+        assert_eq!(table.disk_guid, plan.table.disk_guid);
+        assert_eq!(table.partitions, plan.table.partitions, "{script}");
     }
 }
 
