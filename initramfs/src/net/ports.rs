@@ -2,9 +2,7 @@
 //!
 //! One socket for each kind of frame rather than one for all with a filter: the
 //! kernel then hands the image's download, at full speed, to none of them.
-//! Intel's i40e answers LLDP in firmware and shows it to nobody until told not
-//! to (`ethtool --set-priv-flags … disable-fw-lldp on`, or debugfs, which
-//! PID 1 does not mount); such a link has no neighbour.
+//! Firmware that answers LLDP itself and shows it to nobody is for `firmware`.
 
 use formats::dhcp4::{CLIENT_PORT, SERVER_PORT};
 use formats::l2::{BRIDGE_GROUP, BROADCAST, Frame, Mac, SLOW_PROTOCOLS, ethertype};

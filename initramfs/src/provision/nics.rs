@@ -58,8 +58,8 @@ pub fn name(network: &Network, names: &BTreeMap<Mac, String>) -> (Vec<String>, V
     (said, refused)
 }
 
-fn is_called(link: &LinkState, name: &String) -> bool {
-    link.name == *name || link.alternative_names.contains(name)
+fn is_called(link: &LinkState, name: &str) -> bool {
+    link.name == name || link.alternative_names.iter().any(|other| other == name)
 }
 
 fn mac(link: &LinkState) -> Mac {

@@ -23,6 +23,9 @@ fn a_blank_sled_finds_its_document_by_mac_and_gets_ready_from_memory() {
         "basename $(readlink /sys/class/net/$(ip -o -4 address show to 10.77.1.17 | awk '{print $2}')/device/driver)",
     );
     assert_eq!(driver.trim(), "vmxnet3");
+    // It is called by what it is for, to programs and in the report.
+    let called = guest.run("ip -4 address show dev data0");
+    assert!(called.contains("10.77.1.17/24"), "{called}");
     assert_eq!(guest.run("systemctl --failed --no-legend --plain").trim(), "");
     assert_eq!(guest.run("systemctl is-active docker mesos-agent chrony").trim(), "active\nactive\nactive");
     assert!(guest.run("cat /etc/docker/daemon.json").contains("\"max-size\": \"10m\""));
@@ -46,6 +49,9 @@ fn a_blank_sled_finds_its_document_by_mac_and_gets_ready_from_memory() {
     let boot = guest.run("cat /run/sledos/boot.json");
     let boot: serde_json::Value = serde_json::from_str(&boot).expect("the report is JSON");
     assert!(boot["memory"]["image"].as_u64() >= Some(image), "{boot}");
+    let nics = boot["hardware"]["nics"].as_array().expect("it has cards");
+    let is_data = |nic: &serde_json::Value| nic["alternative_names"][0] == "data0" || nic["name"] == "data0";
+    assert_eq!(nics.iter().filter(|nic| is_data(nic)).count(), 1, "{nics:?}");
     assert_eq!((boot["sled"].as_str(), boot["generation"].as_u64()), (Some("r1-b07"), Some(1)));
     println!("{}", guest.run("sledctl status; free -m; systemd-analyze"));
 
