@@ -9,5 +9,6 @@ mod durable;
 mod export;
 mod files;
 mod fuzz;
+mod pxe;
 mod reports;
 mod support;
