@@ -15,6 +15,7 @@
 //! | where each value came from | [`explain`] |
 //! | signed documents, what is kept and what is new | [`compile`] |
 //! | scripts that start each sled's image | [`ipxe`] |
+//! | whose images it takes | [`release`] |
 //! | keys | [`sign`] |
 //! | vendors' sheets | [`import`] |
 //! | replaced hardware, new hardware | [`replace`], [`bind`] |
@@ -37,6 +38,7 @@ pub mod ipxe;
 mod lint;
 mod mesos;
 mod plausible;
+pub mod release;
 pub mod replace;
 pub mod resolve;
 pub mod schema;
