@@ -3,8 +3,15 @@
 //! [`parse`] reads dates of Release files, `Sat, 06 Sep 2025 08:12:33 UTC`: RFC 2822's with `UTC`, `GMT`, `Z` or `+0000` as the zone
 //! (<https://wiki.debian.org/DebianRepository/Format#Date.2C_Valid-Until>).
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// Now, in seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs())
+}
 
 /// Seconds since 1970 of a Release file's date, or `None` when it is none.
 /// The weekday is not checked: nothing depends on it.

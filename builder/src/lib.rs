@@ -13,6 +13,7 @@ pub mod artefacts;
 pub mod build;
 pub mod cache;
 pub mod capabilities;
+pub mod claim;
 pub mod cli;
 pub mod date;
 pub mod diff;

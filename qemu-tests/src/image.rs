@@ -31,6 +31,7 @@ pub fn request(recipe: &str, output: &Path) -> Request {
         require_components: false,
         fast: true,
         compressed_disk: true,
+        replace: true,
         time: None,
         jobs: None,
         clock: Clock { now: i64::try_from(now.as_secs()).expect("a time of this age"), archived: false },

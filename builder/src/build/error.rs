@@ -89,6 +89,16 @@ pub enum Error {
         /// Why.
         source: formats::gpt::WriteError,
     },
+    /// Another image of this version is there.
+    #[error("{} is another image: its root hash is {there}, that of the new one {new}", path.display())]
+    Replaces {
+        /// Where.
+        path: PathBuf,
+        /// The root hash of the one there.
+        there: String,
+        /// That of the new one.
+        new: String,
+    },
     /// The output directory.
     #[error(transparent)]
     Output(#[from] crate::output::Error),
@@ -306,7 +316,7 @@ impl Classify for Error {
             | Self::Ext4(
                 ext4::Error::Option { .. } | ext4::Error::TooSmall { .. } | ext4::Error::TooManyNodes { .. },
             ) => Exit::Contract,
-            Self::Version(_) | Self::Time(_) | Self::Epoch(_) => Exit::Usage,
+            Self::Version(_) | Self::Time(_) | Self::Epoch(_) | Self::Replaces { .. } => Exit::Usage,
             Self::Interrupted(_) => Exit::Interrupted,
             _ => Exit::Failure,
         }
@@ -315,6 +325,10 @@ impl Classify for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Output(error) => error.hint(),
+            Self::Replaces { .. } => Some(
+                "give the new one another --image-version; --replace replaces one that was never published"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }

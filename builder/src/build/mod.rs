@@ -18,7 +18,7 @@ pub use boot::INIT;
 pub use error::{Error, OverBudget, Since};
 pub use write::{Slot, disk as write_disk};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use formats::squashfs;
@@ -27,6 +27,8 @@ use crate::apt::fetch::{Client, DebCache, LockedFetcher, Patience};
 use crate::apt::release::Clock;
 use crate::apt::{LockRequest, mirrors, resolve_recipe};
 use crate::cache::Cache;
+use crate::claim::MANIFEST;
+use crate::digest::hex;
 use crate::image::ImagePlan;
 use crate::image::manifest::Manifest;
 use crate::image::plan::default_version;
@@ -67,6 +69,8 @@ pub struct Request {
     pub fast: bool,
     /// Whether to write `disk.raw.zst`, too.
     pub compressed_disk: bool,
+    /// Whether an image of this version with another root hash is replaced.
+    pub replace: bool,
     /// Time of every file of the image, seconds since 1970; the lock's when not given.
     pub time: Option<i64>,
     /// Threads; one per CPU when not given.
@@ -159,6 +163,9 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
         },
     );
     let (usr, initramfs) = (usr?, initramfs?);
+    if !request.replace {
+        one_version(staged.target(), &usr.root_hash)?;
+    }
     interrupt.check()?;
 
     let stage = progress.stage("write disk", Unit::Time, None);
@@ -218,6 +225,17 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
 
     let summary = describe::summary(&manifest, &dir, &assembled, &usr, &initramfs, &lock, progress.times());
     Ok(Built { dir, manifest, summary })
+}
+
+/// A version is one image for ever; what does not read as one may be replaced.
+fn one_version(target: &Path, root_hash: &[u8; 32]) -> Result<(), Error> {
+    let bytes = std::fs::read(target.join(MANIFEST)).unwrap_or_default();
+    let there = serde_json::from_slice(&bytes).map(|there: Manifest| there.root_hash);
+    let new = hex(root_hash);
+    match there {
+        Ok(there) if there != new => Err(Error::Replaces { path: target.to_owned(), there, new }),
+        _ => Ok(()),
+    }
 }
 
 /// The lock beside the recipe and its bytes, made when it is missing and may be.

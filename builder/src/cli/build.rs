@@ -47,6 +47,11 @@ pub struct BuildArgs {
     #[arg(long)]
     pub compressed_disk: bool,
 
+    /// Replace an image of the same version that has another root hash. Where it was published
+    /// already, no server takes the new one: give that another version.
+    #[arg(long)]
+    pub replace: bool,
+
     /// Fail when there is no lock, instead of making one.
     #[arg(long)]
     pub locked: bool,
@@ -96,6 +101,7 @@ pub(super) fn run_verb(args: &BuildArgs) -> Result<(), Failure> {
         require_components: args.require_components,
         fast: args.fast,
         compressed_disk: args.compressed_disk,
+        replace: args.replace,
         time: source_date_epoch()?,
         jobs: args.jobs.map(usize::from),
         ..super::request(&args.recipe, &args.fetch)?

@@ -17,7 +17,6 @@ pub mod terminal;
 pub mod verify;
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -25,6 +24,7 @@ use crate::apt::fetch::Patience;
 use crate::apt::release::Clock;
 use crate::build::{Error, Request};
 use crate::cache::Cache;
+use crate::date::now;
 use crate::exit::Failure;
 use crate::progress::Style;
 
@@ -147,11 +147,6 @@ fn print_result<T: serde::Serialize + std::fmt::Display>(json: bool, result: &T)
     terminal::say!("{}", text.trim_end());
 }
 
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs())
-}
-
 /// The request of a verb that fetches, with defaults for what only `build` has.
 fn request(recipe: &std::path::Path, args: &FetchArgs) -> Result<Request, Error> {
     let cache = match &args.cache {
@@ -173,6 +168,7 @@ fn request(recipe: &std::path::Path, args: &FetchArgs) -> Result<Request, Error>
         require_components: false,
         fast: false,
         compressed_disk: false,
+        replace: false,
         time: None,
         jobs: None,
         clock: Clock { now, archived: false },

@@ -71,6 +71,7 @@ pub(super) fn run(args: &PublishArgs) -> Result<(), Error> {
         }));
         return Ok(());
     }
+    done.said.iter().for_each(|image| say!("{image}"));
     for image in &done.images {
         say!("{image:<32} new");
     }

@@ -2,21 +2,23 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Error;
+use crate::claim::{Claim, MANIFEST, Refused, Signed};
+use crate::date::now;
 use crate::image::manifest::Manifest;
 use formats::layout::Role;
 use metadata::document::{Artefact, Image, Layout};
 use metadata::fleet::Fleet;
 use metadata::fleet::compile::{image_urls, images};
 use metadata::fleet::fit::unfit;
+use metadata::fleet::release::release;
 use metadata::fleet::resolve::ImageChoice;
 use metadata::generate;
 use yaml::diagnostic::{Diagnostic, Diagnostics};
-use yaml::shown::is_hostile;
 
 /// An image of a fleet.
 #[derive(Debug)]
@@ -27,21 +29,46 @@ pub struct Found {
     pub manifest: Manifest,
     /// The directory it is in.
     pub at: PathBuf,
+    /// Who vouches for it.
+    pub signed: Signed,
+    /// Versions that were passed over, and why: not all of their files are there.
+    pub passed: Vec<String>,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Image { name, version, root_hash, .. } = &self.image;
+        write!(f, "image {name}/{version}, root hash {root_hash}, {}", self.signed)
+    }
+}
+
+/// What to do about a version of which not all is there, when any will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Partial {
+    /// It is an error: somebody is there to mend it.
+    Refuse,
+    /// Take an older one: it may still be on its way, and will be looked at again.
+    PassOver,
 }
 
 /// Finds every image of a fleet below `dir`, as `NAME/VERSION/manifest.json`. Without
 /// a version the newest is taken: the one whose packages are the latest.
 ///
 /// # Errors
-/// All images that are missing or broken, each at the line that names it; then all users
-/// and groups that sleds want of an image without them.
-pub fn find(fleet: &Fleet, dir: &Path) -> Result<BTreeMap<ImageChoice, Found>, Error> {
+/// When the fleet file does not say whose images it takes. All images that are missing,
+/// broken, or not signed by whom it says, each at the line that names it; then all users and
+/// groups that sleds want of an image without them.
+pub fn find(fleet: &Fleet, dir: &Path, partial: Partial) -> Result<BTreeMap<ImageChoice, Found>, Error> {
+    let release = release(fleet)?;
     let mut found = BTreeMap::new();
     let mut wrong = Vec::new();
     for (choice, place) in images(fleet) {
-        let one = manifest(dir, &choice)
-            .and_then(|(at, manifest)| Ok(Found { image: image(fleet, &at, &manifest)?, manifest, at }))
-            .and_then(|found| served(dir, &found.image).map(|()| found));
+        let one = choose(dir, &choice, partial).and_then(|(Seen { at, claim, manifest }, passed)| {
+            let signed = claim.signed(&release).map_err(|no| format!("{}: {}", at.display(), no.why()))?;
+            let image = image(fleet, &at, &manifest)?;
+            served(dir, &image)?;
+            Ok(Found { image, manifest, at, signed, passed })
+        });
         match one {
             Ok(image) => drop(found.insert(choice, image)),
             Err(why) => {
@@ -64,31 +91,73 @@ fn accounts(manifest: &Manifest) -> Option<generate::Image> {
     (!groups.is_empty()).then(|| generate::Image::with_accounts(users, groups))
 }
 
-fn manifest(dir: &Path, choice: &ImageChoice) -> Result<(PathBuf, Manifest), String> {
+/// An image that was looked at.
+struct Seen {
+    at: PathBuf,
+    claim: Claim,
+    manifest: Manifest,
+}
+
+/// The image of a choice, and the versions that were passed over because they are not whole.
+fn choose(dir: &Path, choice: &ImageChoice, partial: Partial) -> Result<(Seen, Vec<String>), String> {
     let dir = dir.join(&choice.name);
+    let wrong = |at: &Path, why: &str| format!("{}: {why}", at.display());
     if let Some(version) = &choice.version {
         let at = dir.join(version);
-        return Ok((at.clone(), read(&at)?));
+        return Ok((look(&at).map_err(|refused| wrong(&at, refused.why()))?, Vec::new()));
     }
     let entries = fs::read_dir(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-    let mut newest: Option<(PathBuf, Manifest)> = None;
+    let (mut newest, mut passed): (Option<Seen>, _) = (None, Vec::new());
     for entry in entries.map_while(Result::ok) {
         // What a build is still writing begins with a dot.
         let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
         let at = entry.path();
-        if hidden || !at.join("manifest.json").is_file() {
+        if hidden || !at.join(MANIFEST).is_file() {
             continue;
         }
-        let manifest = read(&at)?;
-        let newer = |(_, old): &(PathBuf, Manifest)| {
-            manifest.time.cmp(&old.time).then_with(|| natural(&manifest.version, &old.version)).is_gt()
+        let seen = match look(&at) {
+            Ok(seen) => seen,
+            Err(Refused::Partial(why)) if partial == Partial::PassOver => {
+                passed.push(wrong(&at, &why));
+                continue;
+            }
+            Err(refused) => return Err(wrong(&at, refused.why())),
+        };
+        let newer = |Seen { manifest: old, .. }: &Seen| {
+            let Manifest { time, version, .. } = &seen.manifest;
+            time.cmp(&old.time).then_with(|| natural(version, &old.version)).is_gt()
         };
         if newest.as_ref().is_none_or(newer) {
-            newest = Some((at, manifest));
+            newest = Some(seen);
         }
     }
-    newest.ok_or_else(|| format!("{} has no version with a manifest.json", dir.display()))
+    passed.sort();
+    match newest {
+        Some(seen) => Ok((seen, passed)),
+        None if passed.is_empty() => Err(format!("{} has no version with a {MANIFEST}", dir.display())),
+        None => Err(format!("no version of it is whole: {}", passed.join("; "))),
+    }
 }
+
+/// Looks at an image; all its files are there when this is right.
+fn look(at: &Path) -> Result<Seen, Refused> {
+    let claim = Claim::in_dir(at).map_err(|e| Refused::Partial(format!("{MANIFEST}: {e}")))?;
+    let manifest = claim.manifest(now())?;
+    claim.whole(&manifest)?;
+    for (name, artefact) in manifest.artefacts.iter().filter(|(name, _)| !DISKS.contains(&name.as_str())) {
+        let length = fs::metadata(at.join(name)).map_err(|e| Refused::Partial(format!("{name}: {e}")))?.len();
+        let says = format!("{name} has {length} bytes, its manifest says {}", artefact.size);
+        match length.cmp(&artefact.size) {
+            Ordering::Equal => {}
+            Ordering::Less => return Err(Refused::Partial(says)),
+            Ordering::Greater => return Err(Refused::Wrong(says)),
+        }
+    }
+    Ok(Seen { at: at.to_owned(), claim, manifest })
+}
+
+/// Whole disks are for sticks: no sled asks for one, and copies are made without.
+const DISKS: [&str; 2] = ["disk.raw", "disk.raw.zst"];
 
 /// Whether sleds get these files when they ask for them: a server sends what is below the
 /// directory of a version, which may be a link, and follows no other link out of that.
@@ -111,49 +180,12 @@ fn served(dir: &Path, image: &Image) -> Result<(), String> {
     Ok(())
 }
 
-fn read(at: &Path) -> Result<Manifest, String> {
-    let path = at.join("manifest.json");
-    let bytes = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let manifest: Manifest =
-        serde_json::from_slice(&bytes).map_err(|e| format!("{}: {e}", path.display()))?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-    match stranger(&manifest, i64::try_from(now).unwrap_or(i64::MAX)) {
-        None => Ok(manifest),
-        Some(why) => Err(format!("{} {why}", path.display())),
-    }
-}
-
-/// What a manifest says that none of ours does: others may have written it, and documents
-/// and boot scripts are made of it.
-fn stranger(manifest: &Manifest, now: i64) -> Option<String> {
-    if let Some(name) = manifest.odd_name() {
-        return Some(format!("has the name `{}` in it", name.escape_debug()));
-    }
-    // A line end would begin a line of its own in every boot script.
-    if manifest.kernel.cmdline.contains(is_hostile) {
-        return Some("has control characters in the kernel's command line".to_owned());
-    }
-    // The newest is taken: one of tomorrow would be so for ever.
-    let time = manifest.time;
-    (time < 0 || time > now.saturating_add(DAY)).then(|| format!("has the time {time}, and it is {now}"))
-}
-
-/// How far clocks of builders may be ahead, in seconds.
-const DAY: i64 = 86_400;
-
 fn image(fleet: &Fleet, at: &Path, manifest: &Manifest) -> Result<Image, String> {
     let artefact = |file: &str| {
         let listed = manifest.artefacts.get(file);
-        let listed =
-            listed.ok_or_else(|| format!("{} lists no {file}", at.join("manifest.json").display()))?;
-        let length =
-            fs::metadata(at.join(file)).map_err(|e| format!("{}: {e}", at.join(file).display()))?.len();
-        if length != listed.size {
-            let path = at.join(file);
-            return Err(format!("{} has {length} bytes, its manifest says {}", path.display(), listed.size));
-        }
+        let listed = listed.ok_or_else(|| format!("{} lists no {file}", at.join(MANIFEST).display()))?;
         let sha256 = listed.sha256.parse().map_err(|e| format!("{file}: `{}` is {e}", listed.sha256))?;
-        Ok(Artefact { file: file.to_owned(), size: listed.size, sha256 })
+        Ok::<_, String>(Artefact { file: file.to_owned(), size: listed.size, sha256 })
     };
     Ok(Image {
         name: manifest.image.clone(),

@@ -8,7 +8,7 @@ mod uki;
 
 pub use error::Error;
 pub use ignition::apply as apply_ignition;
-pub use images::{Found, find as find_images};
+pub use images::{Found, Partial, find as find_images};
 pub use tree::{Written, read as read_before, write as write_tree};
 pub use uki::link as link_uki;
 
@@ -19,7 +19,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use metadata::fleet::compile::{Inputs, Plan, compile};
+use metadata::fleet::compile::{INDEX, Index, Inputs, Plan, compile, one_image_for_ever};
 use metadata::fleet::resolve::ImageChoice;
 use metadata::fleet::sign::Signer;
 use metadata::fleet::{Fleet, MAX_BYTES};
@@ -80,6 +80,19 @@ pub fn read_password(path: &Path) -> Result<String, Error> {
     if line.is_empty() { Err(Error::NoPassword { path: path.to_owned() }) } else { Ok(line.to_owned()) }
 }
 
+/// Whether no image of a version that documents in `output` named has another root hash now.
+///
+/// # Errors
+/// All that have.
+pub fn check_published(
+    fleet: &Fleet,
+    found: &BTreeMap<ImageChoice, Found>,
+    output: &Path,
+) -> Result<(), Error> {
+    let images = found.iter().map(|(choice, found)| (choice.clone(), found.image.clone())).collect();
+    Ok(one_image_for_ever(fleet, &images, &Index::parse(read_before(output, INDEX).as_deref()))?)
+}
+
 /// Compiles a fleet: reads its images below `images` and what is in `output`, and
 /// writes `output/v1`.
 ///
@@ -94,7 +107,14 @@ pub fn compile_to(
     time: u64,
     least_generation: u64,
 ) -> Result<(Plan, Written), Error> {
-    compile_found(fleet, &find_images(fleet, images)?, signer, output, time, least_generation)
+    compile_found(
+        fleet,
+        &find_images(fleet, images, Partial::Refuse)?,
+        signer,
+        output,
+        time,
+        least_generation,
+    )
 }
 
 /// As [`compile_to`], with images that were found already.

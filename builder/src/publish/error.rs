@@ -18,10 +18,14 @@ pub enum Error {
         path: PathBuf,
     },
     /// Another image of this name and version was published before.
-    #[error("{} was published before, and is another image", path.display())]
+    #[error("{} was published before, and is another image: its root hash is {there}, that of the new one {own}", path.display())]
     Other {
         /// Where.
         path: PathBuf,
+        /// The root hash of the one there.
+        there: String,
+        /// That of the new one.
+        own: String,
     },
     /// A file cannot be read or written.
     #[error("cannot {doing} {}", path.display())]

@@ -23,8 +23,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::claim::MANIFEST;
 use crate::digest::parse_sha256;
-use crate::fleet::{Written, compile_found, find_images, link_uki};
+use crate::fleet::{Partial, Written, check_published, compile_found, find_images, link_uki};
 use crate::image::manifest::Manifest;
 use crate::output::{Interrupt, StagedDir};
 use metadata::fleet::Fleet;
@@ -34,8 +35,6 @@ use server::pxe::{BIOS, EFI, IPXE};
 
 /// The directory of images in a release, as sleds ask for it.
 const IMAGES: &str = "images";
-/// The manifest of an image; it vouches for the other files.
-const MANIFEST: &str = "manifest.json";
 /// A whole disk is for USB sticks, and is published compressed, if at all.
 const NOT: [&str; 1] = ["disk.raw"];
 
@@ -50,6 +49,8 @@ pub struct Published {
     pub kept: Vec<String>,
     /// Whether iPXE is there for firmware that asks this server for it.
     pub pxe: bool,
+    /// What there is to say of the images: each with its root hash and who signed it.
+    pub said: Vec<String>,
     /// The documents.
     pub plan: Plan,
     /// What became of their files.
@@ -83,7 +84,9 @@ pub fn publish(release: &Release<'_>, interrupt: &Interrupt) -> Result<Published
     let (mut images, mut kept, mut bytes) = (Vec::new(), Vec::new(), 0);
     // Only what the documents will name, and just these: a build that ends meanwhile is
     // for the next release.
-    let found = find_images(release.fleet, release.images)?;
+    let found = find_images(release.fleet, release.images, Partial::Refuse)?;
+    // Before an artefact is exchanged for another.
+    check_published(release.fleet, &found, release.output)?;
     let each: BTreeMap<_, _> = found.values().map(|found| (&found.at, &found.manifest)).collect();
     for (at, manifest) in each {
         let name = format!("{}/{}", manifest.image, manifest.version);
@@ -102,7 +105,8 @@ pub fn publish(release: &Release<'_>, interrupt: &Interrupt) -> Result<Published
     let Release { fleet, signer, output, time, least_generation, .. } = *release;
     interrupt.check()?;
     let (plan, documents) = compile_found(fleet, &found, signer, output, time, least_generation)?;
-    Ok(Published { images, bytes, kept, pxe, plan, documents })
+    let said = found.values().map(ToString::to_string).collect();
+    Ok(Published { images, bytes, kept, pxe, said, plan, documents })
 }
 
 /// Copies an image. Nothing when just this one is there already.
@@ -117,7 +121,12 @@ fn artefacts(
     if target.is_dir() {
         // A version is one image for ever: caches and sleds rely on it.
         let there = read(&target.join(MANIFEST))?;
-        return if there == own { Ok(None) } else { Err(Error::Other { path: target.to_owned() }) };
+        if there == own {
+            return Ok(None);
+        }
+        let there =
+            serde_json::from_slice::<Manifest>(&there).map_or_else(|e| e.to_string(), |m| m.root_hash);
+        return Err(Error::Other { path: target.to_owned(), there, own: manifest.root_hash.clone() });
     }
     let staged = StagedDir::create(target)?;
     // The server may be another user, whatever the umask is.

@@ -1,11 +1,13 @@
 //! The questions. Each answer is checked at once, against what is really there; one that
 //! cannot be used is asked for again. Nothing is written.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, Read as _, Write};
 use std::path::Path;
 
 use metadata::fleet::adopt::{Adopted, adopt};
 use metadata::fleet::compile::images;
+use metadata::fleet::release::release;
 use metadata::fleet::resolve::ImageChoice;
 use metadata::fleet::sign::{Signer, new_key};
 use yaml::diagnostic::{Diagnostic, Diagnostics, Source};
@@ -15,7 +17,7 @@ use super::answers::{self, Where};
 use super::console::{Console, END};
 use super::host::{Host, LABEL, Nic};
 use super::images::{self as image, Image};
-use super::plan::{Key, KeyFrom, Plan, room};
+use super::plan::{Key, KeyFrom, Plan, Vouched, room};
 use super::settings::{Before, Settings};
 use crate::fleet::apply_ignition;
 
@@ -64,10 +66,10 @@ impl<R: BufRead, W: Write> Questions<'_, R, W> {
         let settings = self.settings(&nic)?;
         let key = self.key()?;
         let copy = self.images(&settings)?;
-        let Adopted { text, fleet, changes } = self.fleet(&settings, &key, &copy)?;
+        let (Adopted { text, fleet, changes }, vouched) = self.fleet(&settings, &key, &copy)?;
         let summary = (fleet.file.fleet.clone(), fleet.sleds.len(), fleet.file.racks.len());
         let before = self.before.clone();
-        Ok(Plan { settings, nic, key, copy, fleet: text, summary, changes, before })
+        Ok(Plan { settings, nic, key, copy, vouched, fleet: text, summary, changes, before })
     }
 
     /// Asks until `parse` takes the answer. An empty one is the default, when there is one.
@@ -236,7 +238,7 @@ impl<R: BufRead, W: Write> Questions<'_, R, W> {
         found.retain(|image| !image.is_in(self.images));
         found.sort_by_key(Image::name);
         found.dedup_by(|a, b| a.name() == b.name());
-        let other = found.iter().find(|image| self.images.join(image.name()).exists());
+        let other = found.iter().find(|image| image.is_another_in(self.images));
         if let Some(image) = other {
             return Err(format!(
                 "another image called {} is here already; a version is one image for ever, so build it with \
@@ -248,7 +250,12 @@ impl<R: BufRead, W: Write> Questions<'_, R, W> {
         Ok(found)
     }
 
-    fn fleet(&mut self, settings: &Settings, key: &Key, copy: &[Image]) -> Result<Adopted, Error> {
+    fn fleet(
+        &mut self,
+        settings: &Settings,
+        key: &Key,
+        copy: &[Image],
+    ) -> Result<(Adopted, BTreeMap<String, Vouched>), Error> {
         let keep = if self.before.is_some() { ", `keep`" } else { "" };
         let question = format!("The fleet file: `usb` for fleet.yaml on the stick, a URL, `paste`{keep}:");
         let default = self.before.is_some().then_some("keep");
@@ -266,10 +273,10 @@ impl<R: BufRead, W: Write> Questions<'_, R, W> {
             }
             let adopted = adopt(&source, &settings.url(), &key.line);
             Ok(adopted.map_err(|e| e.to_string()).and_then(|mut adopted| {
-                q.images_are_there(&adopted, copy).map_err(|e| e.to_string())?;
+                let vouched = q.images_are_there(&adopted, copy).map_err(|e| e.to_string())?;
                 // What the file names beside itself will not be there.
                 apply_ignition(&mut adopted.fleet, Path::new(NOWHERE)).map_err(|e| chain(&e))?;
-                Ok(adopted)
+                Ok((adopted, vouched))
             }))
         })
     }
@@ -308,17 +315,40 @@ impl<R: BufRead, W: Write> Questions<'_, R, W> {
         }
     }
 
-    /// Each image that a sled has is copied or here.
-    fn images_are_there(&mut self, adopted: &Adopted, copy: &[Image]) -> Result<(), Diagnostics> {
+    /// Each image that a sled has is copied or here, and signed by whom the fleet file says.
+    fn images_are_there(
+        &mut self,
+        adopted: &Adopted,
+        copy: &[Image],
+    ) -> Result<BTreeMap<String, Vouched>, Diagnostics> {
+        let release = release(&adopted.fleet)?;
         let here = image::in_dir(self.images, self.host).unwrap_or_default();
-        let has = |choice: &ImageChoice| {
-            copy.iter().chain(&here).any(|image| {
-                image.manifest.image == choice.name
-                    && choice.version.as_ref().is_none_or(|version| *version == image.manifest.version)
-            })
+        let is = |image: &Image, choice: &ImageChoice| {
+            image.manifest.image == choice.name
+                && choice.version.as_ref().is_none_or(|version| *version == image.manifest.version)
         };
+        let has = |choice: &ImageChoice| copy.iter().chain(&here).any(|image| is(image, choice));
+        let wanted = images(&adopted.fleet);
+        let used = here.iter().filter(|image| wanted.keys().any(|choice| is(image, choice)));
+        let (mut vouched, mut refused) = (BTreeMap::new(), Vec::new());
+        for image in copy.iter().chain(used) {
+            match image.claim.signed(&release) {
+                Ok(signed) => {
+                    let root_hash = image.manifest.root_hash.clone();
+                    vouched.insert(image.name(), Vouched { root_hash, signed });
+                }
+                Err(no) => refused.push(
+                    Diagnostic::nowhere(format!("the image {} is not taken", image.name()))
+                        .why(no.why())
+                        .hint("correct the fleet file, or begin again with Ctrl-C and give another image"),
+                ),
+            }
+        }
+        if !refused.is_empty() {
+            return Err(Diagnostics(refused));
+        }
         let all: Vec<_> = copy.iter().chain(&here).map(Image::name).collect();
-        let missing = images(&adopted.fleet).into_iter().filter(|(choice, _)| !has(choice));
+        let missing = wanted.into_iter().filter(|(choice, _)| !has(choice));
         let wrong: Vec<_> = missing
             .map(|(choice, place)| {
                 Diagnostic::at(&place, format!("there is no image `{choice}`"))
@@ -329,7 +359,7 @@ impl<R: BufRead, W: Write> Questions<'_, R, W> {
                     .hint("correct it here, or answer no at the end and give the image")
             })
             .collect();
-        if wrong.is_empty() { Ok(()) } else { Err(Diagnostics(wrong)) }
+        if wrong.is_empty() { Ok(vouched) } else { Err(Diagnostics(wrong)) }
     }
 }
 

@@ -9,14 +9,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::Error;
 use super::host::Host;
+use crate::claim::{Claim, MANIFEST, Refused};
+use crate::date::now;
 use crate::digest::parse_sha256;
 use crate::image::manifest::{Artefact, Manifest};
-use crate::output::StagedDir;
+use crate::output::{SUMS, StagedDir};
+use crate::provenance::SIGNATURE;
 
-/// The manifest of an image; it vouches for the other files.
-const MANIFEST: &str = "manifest.json";
-/// Longest manifest.
-const MANIFEST_MAX: u64 = 16 << 20;
 /// Whole disks are for sticks; no sled asks a server for one.
 const NOT: [&str; 2] = ["disk.raw", "disk.raw.zst"];
 
@@ -55,8 +54,8 @@ pub struct Image {
     pub source: Source,
     /// Its manifest.
     pub manifest: Manifest,
-    /// The same as bytes.
-    bytes: Vec<u8>,
+    /// What the image says of itself.
+    pub claim: Claim,
 }
 
 impl Image {
@@ -75,30 +74,29 @@ impl Image {
         self.artefacts().fold(0, |sum, (_, artefact)| sum.saturating_add(artefact.size))
     }
 
-    /// Whether just this image is in a directory of images.
+    /// Whether just this image is in a directory of images, with what vouches for it.
     pub fn is_in(&self, images: &Path) -> bool {
-        fs::read(images.join(self.name()).join(MANIFEST)).is_ok_and(|there| there == self.bytes)
+        Claim::in_dir(&images.join(self.name())).is_ok_and(|there| there == self.claim)
+    }
+
+    /// Whether another image of this name is there.
+    pub fn is_another_in(&self, images: &Path) -> bool {
+        let there = images.join(self.name());
+        there.exists() && fs::read(there.join(MANIFEST)).map_or(true, |there| there != self.claim.manifest)
     }
 }
 
 /// The image at a place.
 ///
 /// # Errors
-/// When there is none, or its manifest is no manifest.
+/// When there is none, it is not whole, or its manifest is none of ours.
 pub fn at(source: Source, host: &mut dyn Host) -> Result<Image, String> {
-    let what = source.of(MANIFEST);
-    let mut bytes = Vec::new();
-    let read = source.open(MANIFEST, host)?;
-    read.take(MANIFEST_MAX).read_to_end(&mut bytes).map_err(|e| format!("{what}: {e}"))?;
-    let manifest: Manifest =
-        serde_json::from_slice(&bytes).map_err(|e| format!("{what} is no manifest of an image: {e}"))?;
-    if let Some(wrong) = manifest.odd_name() {
-        return Err(format!(
-            "{what} has the name `{}` in it, which no file of an image has",
-            wrong.escape_debug()
-        ));
-    }
-    Ok(Image { source, manifest, bytes })
+    let claim = Claim::read(|file| source.open(file, host).map_err(io::Error::other));
+    let claim = claim.map_err(|e| format!("{}: {e}", source.of(MANIFEST)))?;
+    let refused = |no: Refused| format!("{}: {}", source.of(""), no.why());
+    let manifest = claim.manifest(now()).map_err(refused)?;
+    claim.whole(&manifest).map_err(refused)?;
+    Ok(Image { source, manifest, claim })
 }
 
 /// The images in a directory, as `NAME/VERSION/manifest.json`, sorted.
@@ -172,7 +170,11 @@ pub fn copy(image: &Image, images: &Path, host: &mut dyn Host) -> Result<(), Err
             return Err(Error::Broken { what });
         }
     }
-    staged.write(MANIFEST, &image.bytes)?;
+    let Claim { manifest, sums, signature } = &image.claim;
+    staged.write(MANIFEST, manifest)?;
+    for (name, text) in [(SUMS, sums), (SIGNATURE, signature)] {
+        text.as_ref().map_or(Ok(()), |text| staged.write(name, text.as_bytes()))?;
+    }
     Ok(staged.commit()?)
 }
 

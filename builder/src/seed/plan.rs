@@ -1,10 +1,12 @@
 //! What will be done, decided in full. It prints as what is shown before it is confirmed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::host::Nic;
 use super::images::Image;
 use super::settings::{Before, Settings};
+use crate::claim::Signed;
 
 /// Room that stays on the disk, for records, logs and documents.
 pub const SPARE: u64 = 64 << 20;
@@ -38,6 +40,15 @@ impl fmt::Debug for Key {
     }
 }
 
+/// An image, and who vouches for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vouched {
+    /// Its root hash.
+    pub root_hash: String,
+    /// Who signed it.
+    pub signed: Signed,
+}
+
 /// All that is done.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -49,6 +60,8 @@ pub struct Plan {
     pub key: Key,
     /// Images to copy: none that is there already.
     pub copy: Vec<Image>,
+    /// All images that are copied or that sleds have, as `NAME/VERSION`.
+    pub vouched: BTreeMap<String, Vouched>,
     /// The fleet file, changed for this seed.
     pub fleet: String,
     /// Its name, and how many sleds and racks it has.
@@ -88,7 +101,7 @@ fn free_mib(bytes: u64) -> String {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { settings, nic, key, copy, summary: (fleet, sleds, racks), changes, .. } = self;
+        let Self { settings, nic, key, copy, vouched, summary: (fleet, sleds, racks), changes, .. } = self;
         writeln!(f, "This seed will")?;
         writeln!(f, "  have the address {} on {nic}", settings.own())?;
         match settings.range {
@@ -102,8 +115,12 @@ impl fmt::Display for Plan {
             KeyFrom::Stick => writeln!(f, "  sign with the stick's key, {}", key.line)?,
             KeyFrom::Here => writeln!(f, "  sign with the key it has, {}", key.line)?,
         }
-        for image in copy {
-            writeln!(f, "  copy the image {}, {}", image.name(), mib(image.size()))?;
+        for (name, Vouched { root_hash, signed }) in vouched {
+            match copy.iter().find(|image| image.name() == *name) {
+                Some(image) => writeln!(f, "  copy the image {name}, {}", mib(image.size()))?,
+                None => writeln!(f, "  have the image {name}, which is here already")?,
+            }
+            writeln!(f, "    root hash {root_hash}, {signed}")?;
         }
         writeln!(f, "  serve the fleet `{fleet}` of {sleds} sleds in {racks} racks at {}/", settings.url())?;
         if !changes.is_empty() {

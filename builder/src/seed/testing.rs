@@ -55,13 +55,14 @@ pub(super) fn image(images: &Path, name: &str, version: &str, usr: &[u8]) {
     let artefact =
         |bytes: &[u8]| serde_json::json!({"size": bytes.len(), "sha256": hex(&Sha256::digest(bytes))});
     let manifest = serde_json::json!({
-        "format": 1, "image": name, "version": version, "time": 0, "builder": "test", "root-hash": "",
+        "format": 1, "image": name, "version": version, "time": 0, "builder": "test", "root-hash": "cd".repeat(32),
         "kernel": {"release": "6", "cmdline": ""},
         "inputs": {"recipe": "", "lock": "", "init": "", "usr-level": 1, "block-size": 1, "initramfs-level": 1},
         "partitions": [], "packages": {}, "components": {}, "missing-components": [], "nics": [],
         "artefacts": {"usr.squashfs": artefact(usr), "disk.raw": artefact(b"disk")},
     });
-    std::fs::write(dir.join("manifest.json"), manifest.to_string()).unwrap();
     std::fs::write(dir.join("usr.squashfs"), usr).unwrap();
     std::fs::write(dir.join("disk.raw"), b"disk").unwrap();
+    std::fs::write(dir.join("manifest.json"), manifest.to_string()).unwrap();
+    crate::output::write_sums(&dir, &BTreeMap::new()).unwrap();
 }

@@ -1,5 +1,6 @@
 //! The fleet file, as the server wants it: watched, compiled, changed.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,10 @@ use std::time::{Duration, Instant};
 
 use crate::date::civil;
 use crate::exit::Failure;
-use crate::fleet::{Error, apply_ignition, compile_found, find_images, link_uki, read_source, replace_file};
+use crate::fleet::{
+    Error, Partial, apply_ignition, check_published, compile_found, find_images, link_uki, read_source,
+    replace_file,
+};
 use metadata::fleet::bind::{Newcomer, bind};
 use metadata::fleet::file::Hardware;
 use metadata::fleet::sign::Signer;
@@ -31,11 +35,12 @@ pub struct FleetOnDisk {
     compiled: Option<Instant>,
 }
 
-/// What says that something has changed: the file, and the versions of each image.
+/// What says that something has changed: the file, and every file of each image, because
+/// copying one in place is not to be seen at the directories.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     file: Option<[i64; 4]>,
-    images: Vec<(PathBuf, [i64; 4])>,
+    images: Vec<([i64; 4], PathBuf)>,
 }
 
 impl FleetOnDisk {
@@ -59,11 +64,15 @@ impl FleetOnDisk {
             let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
             [number(meta.ino()), number(meta.len()), meta.mtime(), meta.mtime_nsec()]
         };
-        let entries = fs::read_dir(&self.images).into_iter().flatten().flatten();
-        let mut images: Vec<_> = entries
-            .filter_map(|entry| Some((entry.path(), stamp(fs::metadata(entry.path()).ok()?))))
-            .collect();
-        images.sort();
+        let below = |dir: PathBuf| {
+            let entries = fs::read_dir(&dir).into_iter().flatten().flatten();
+            let shown = entries.filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
+            std::iter::once(dir).chain(shown.map(|entry| entry.path()).collect::<Vec<_>>())
+        };
+        // Images, their versions, the files of these.
+        let all = below(self.images.clone()).flat_map(&below).flat_map(&below).collect::<BTreeSet<_>>();
+        let images =
+            all.into_iter().filter_map(|path| Some((stamp(fs::metadata(&path).ok()?), path))).collect();
         Seen { file: fs::metadata(&self.file).ok().map(stamp), images }
     }
 
@@ -93,13 +102,19 @@ impl server::Fleet for FleetOnDisk {
     fn compile(&mut self) -> Result<String, String> {
         self.compiled = Some(Instant::now());
         let fleet = self.load().map_err(shown)?;
-        let done = find_images(&fleet, &self.images).and_then(|found| {
+        let done = find_images(&fleet, &self.images, Partial::PassOver).and_then(|found| {
+            check_published(&fleet, &found, &self.output)?;
             link_uki(&fleet, &found, &self.pxe)?;
-            compile_found(&fleet, &found, &self.signer, &self.output, (self.clock)(), 1)
+            let (plan, _) = compile_found(&fleet, &found, &self.signer, &self.output, (self.clock)(), 1)?;
+            Ok((plan, found))
         });
-        let (plan, _) = done.map_err(shown)?;
+        let (plan, found) = done.map_err(shown)?;
         let (new, same) = (plan.changed.len(), plan.unchanged);
-        Ok(format!("fleet {}: {new} documents new, {same} as they were", fleet.file.fleet))
+        let mut says = vec![format!("fleet {}: {new} documents new, {same} as they were", fleet.file.fleet)];
+        says.extend(found.values().map(ToString::to_string));
+        let passed = found.values().flat_map(|found| &found.passed);
+        says.extend(passed.map(|why| format!("not whole, so passed over: {why}")));
+        Ok(says.join("; "))
     }
 
     fn bind(&mut self, binding: &Binding) -> Result<String, String> {

@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 use std::fs;
 
 use super::{Error, Settings};
+use crate::claim::MANIFEST;
 use crate::digest::{hex, sha256};
 use crate::fleet::{compile_to, read_source};
 use crate::image::manifest::{Artefact, Inputs, Kernel, Manifest};
+use crate::output::SUMS;
 use formats::verity;
 use metadata::fleet::sign::{Signer, new_key};
 use metadata::signature::TrustedKey;
@@ -77,7 +79,7 @@ fn yaml(settings: &Settings, key: &str, sleds: &[Place]) -> String {
     let urls: Vec<_> = super::servers::addresses(settings).iter().map(|a| format!("'http://{a}'")).collect();
     let images: Vec<_> = urls.iter().map(|url| format!("{}/images'", url.trim_end_matches('\''))).collect();
     let mut out = format!(
-        "fleet: simulation\nservers: {{metadata: [{0}], image: [{1}], report: [{0}]}}\ntrust: ['{key}']\nracks:\n",
+        "fleet: simulation\nservers: {{metadata: [{0}], image: [{1}], report: [{0}]}}\ntrust: ['{key}']\nimages: {{trust: none}}\nracks:\n",
         urls.join(", "),
         images.join(", "),
     );
@@ -146,5 +148,9 @@ fn image(bytes: usize, write: &Writer<'_>) -> Result<(), Error> {
         users: Default::default(),
         groups: Default::default(),
     };
-    write("images/simulated/1/manifest.json", manifest.to_json().as_ref())
+    let json = manifest.to_json();
+    let sums = manifest.artefacts.iter().map(|(name, artefact)| format!("{}  {name}\n", artefact.sha256));
+    let sums = sums.collect::<String>() + &format!("{}  {MANIFEST}\n", hex(&sha256(json.as_bytes())));
+    write(&format!("images/simulated/1/{SUMS}"), sums.as_bytes())?;
+    write(&format!("images/simulated/1/{MANIFEST}"), json.as_bytes())
 }

@@ -7,6 +7,7 @@ mod publish;
 mod serve;
 mod simulate;
 mod support;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::fs;

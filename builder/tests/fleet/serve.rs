@@ -2,7 +2,8 @@
 //! one that does not, hardware that is taken in by a command.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -111,4 +112,69 @@ fn unknown_hardware_is_bound_by_a_command_that_needs_the_operators_token() {
     case.works(&[&bind[..], &["--replace"]].concat());
     assert!(fs::read_to_string(case.path("fleet.yaml")).unwrap().contains("retired:"));
     case.fails(&["fleet", "bind", "hw:none", "r12/4", "--server", &server.url, token[0], token[1]], 4, "404");
+}
+
+#[test]
+fn an_image_that_is_copied_in_place_counts_when_it_is_whole() {
+    let case = Case::new();
+    case.image("20261125.0800", 3);
+    let (from, to) = (case.path("aside"), case.path("output/compute/20261125.0800"));
+    fs::rename(&to, &from).unwrap();
+    let server = Server::start(&case);
+    server.until("compiled", |status| status["sleds"].as_array().is_some_and(|s| s.len() == 2));
+    // The directory first, then its files, the last of them in two pieces.
+    fs::create_dir(&to).unwrap();
+    let files = ["manifest.json", "SHA256SUMS", "compute.efi", "usr.verity"];
+    for file in files {
+        fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+    let usr = fs::read(from.join("usr.squashfs")).unwrap();
+    fs::write(to.join("usr.squashfs"), &usr[..5]).unwrap();
+    // An edit is compiled meanwhile, and takes the image that is whole.
+    case.edit("mtu: 9000", "mtu: 8900");
+    let document = || client::get(&server.url, "/v1/board/ZM18AS036101.json").unwrap();
+    server.until("compiled again", |_| document()["config"]["networks"]["data"]["mtu"] == 8900);
+    assert_eq!(document()["image"]["version"], "20261124.0800");
+    assert_eq!(server.until("well", |_| true)["problem"], Value::Null);
+    fs::write(to.join("usr.squashfs"), &usr).unwrap();
+    server.until("the new image", |_| document()["image"]["version"] == "20261125.0800");
+}
+
+/// The most memory that a process has had, in KiB.
+fn peak(child: &Child) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn readers_that_read_nothing_hold_little_memory() {
+    let case = Case::new();
+    let file = fs::File::create(case.path("output/compute/20261124.0800/big")).unwrap();
+    file.set_len(64 << 20).unwrap();
+    let server = Server::start(&case);
+    let before = peak(&server.child);
+    let address = server.url.strip_prefix("http://").unwrap();
+    let request = format!(
+        "GET /images/compute/20261124.0800/big HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    );
+    let readers: Vec<_> = (0..512)
+        .map(|_| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    for stream in &readers {
+        // Its answer has begun, so its buffers are full or filling.
+        let mut byte = [0];
+        assert_eq!(stream.peek(&mut byte).unwrap(), 1);
+        assert_eq!(&byte, b"H");
+    }
+    let grown = (peak(&server.child) - before) >> 10;
+    println!("512 readers that read nothing: {grown} MiB");
+    assert!(grown < 256, "{grown} MiB");
+    drop(readers);
+    server.until("answers again", |_| true);
 }

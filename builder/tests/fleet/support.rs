@@ -5,12 +5,15 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use metadata::fleet::sign::Signer;
 use sledos::digest::{hex, sha256};
 use sledos::image::manifest::{Artefact, Inputs, Kernel, Manifest};
+use sledos::output::write_sums;
 
 const FLEET: &str = r#"fleet: test
 servers: {metadata: [http://10.0.0.2:8080], image: [http://10.0.0.2:8080/images]}
 trust: [KEY]
+images: {trust: none}
 racks:
   r12:
     bays: 700
@@ -89,6 +92,20 @@ impl Case {
                 .into(),
         };
         fs::write(dir.join("manifest.json"), manifest.to_json()).unwrap();
+        self.sums(version);
+    }
+
+    /// Writes the image's `SHA256SUMS`.
+    pub(super) fn sums(&self, version: &str) {
+        write_sums(&self.path("output/compute").join(version), &Default::default()).unwrap();
+    }
+
+    /// Signs the image's `SHA256SUMS`, as `sledos sign` does.
+    pub(super) fn sign(&self, version: &str, key: &str) {
+        let dir = self.path("output/compute").join(version);
+        let signer = Signer::parse(&fs::read_to_string(self.path(key)).unwrap(), None).unwrap();
+        let sums = fs::read(dir.join("SHA256SUMS")).unwrap();
+        fs::write(dir.join("SHA256SUMS.minisig"), signer.sign(&sums, "test")).unwrap();
     }
 
     #[track_caller]

@@ -76,7 +76,20 @@ pub struct Index {
     /// Greatest generations of sleds that are gone, should they come back.
     #[serde(default)]
     pub removed: BTreeMap<String, u64>,
+    /// Root hashes of all images that documents named so far, by `NAME/VERSION`.
+    #[serde(default)]
+    pub published: BTreeMap<String, String>,
 }
+
+impl Index {
+    /// Reads what lies at [`INDEX`]; nothing there is an index without sleds.
+    pub fn parse(bytes: Option<&[u8]>) -> Self {
+        bytes.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
+    }
+}
+
+/// How many images without documents are remembered as published.
+const PUBLISHED: usize = 4096;
 
 /// A sled in the index.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -134,7 +147,8 @@ pub(super) fn servers(file: &FleetFile) -> Servers {
 pub fn compile(fleet: &Fleet, inputs: &Inputs<'_>) -> Result<Plan, Diagnostics> {
     trusted(fleet, inputs.signer)?;
     let before = (inputs.before)(INDEX);
-    let old: Index = before.as_deref().and_then(|b| serde_json::from_slice(b).ok()).unwrap_or_default();
+    let mut old = Index::parse(before.as_deref());
+    one_image_for_ever(fleet, inputs.images, &old)?;
     let mut plan =
         Plan { files: BTreeMap::new(), index: Index::default(), changed: Vec::new(), unchanged: 0 };
     let racks = fleet.file.racks.iter().map(|(name, rack)| (name.clone(), rack.bays)).collect();
@@ -193,6 +207,7 @@ pub fn compile(fleet: &Fleet, inputs: &Inputs<'_>) -> Result<Plan, Diagnostics> 
             index.retired.extend(paths.into_iter().map(|path| (path, entry.sled.clone())));
         }
     }
+    index.published = published(std::mem::take(&mut old.published), inputs.images);
     index.removed = old.removed;
     index.removed.extend(old.sleds.into_iter().map(|(name, sled)| (name, sled.generation)));
     index.removed.retain(|name, _| !index.sleds.contains_key(name));
@@ -203,6 +218,47 @@ pub fn compile(fleet: &Fleet, inputs: &Inputs<'_>) -> Result<Plan, Diagnostics> 
     plan.add_index(&index, before, inputs);
     plan.index = index;
     Ok(plan)
+}
+
+/// A version that documents named once is that image for ever: caches hand it out, sleds have
+/// it on their disks.
+///
+/// # Errors
+/// Each image that has another root hash now, at the line that names it.
+pub fn one_image_for_ever(
+    fleet: &Fleet,
+    found: &BTreeMap<ImageChoice, Image>,
+    old: &Index,
+) -> Result<(), Diagnostics> {
+    let places = images(fleet);
+    let mut wrong = Vec::new();
+    for (choice, image) in found {
+        let (name, now) = (format!("{}/{}", image.name, image.version), image.root_hash.to_string());
+        let Some(then) = old.published.get(&name).filter(|then| **then != now) else { continue };
+        let what = format!("the image {name} was published with another root hash");
+        let what = places
+            .get(choice)
+            .map_or_else(|| Diagnostic::nowhere(&what), |place| Diagnostic::at(place, &what));
+        wrong.push(what.why(format!("published: {then}; now: {now}")).hint(
+            "a version is one image for ever: build it with another --image-version, or put the published one back",
+        ));
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Diagnostics(wrong)) }
+}
+
+/// What was published, with these images; the versions that sort first are forgotten.
+fn published(
+    mut old: BTreeMap<String, String>,
+    images: &BTreeMap<ImageChoice, Image>,
+) -> BTreeMap<String, String> {
+    let name = |image: &Image| format!("{}/{}", image.name, image.version);
+    let used: BTreeMap<_, _> = images.values().map(|i| (name(i), i.root_hash.to_string())).collect();
+    old.retain(|name, _| !used.contains_key(name));
+    while old.len() > PUBLISHED {
+        old.pop_first();
+    }
+    old.extend(used);
+    old
 }
 
 /// The key that signs must be one the sleds trust.

@@ -20,6 +20,9 @@ pub struct FleetFile {
     /// Public minisign keys the images trust. The key that signs must be one of them.
     #[serde(default)]
     pub trust: Vec<String>,
+    /// Which images documents are signed for.
+    #[serde(default)]
+    pub images: Images,
     /// How long a document is valid: `90d`, `12h`. After half of it `compile` renews the document.
     #[serde(default)]
     pub lifetime: Lifetime,
@@ -38,6 +41,15 @@ pub struct FleetFile {
     /// Hardware that was replaced and must not come back as what it was.
     #[serde(default)]
     pub retired: Vec<RetiredEntry>,
+}
+
+/// Which images documents are signed for.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Images {
+    /// Public minisign keys: an image needs a signature by one of them, made by `sledos sign`. `none`: images
+    /// are built here, and need none.
+    pub trust: super::release::Trust,
 }
 
 /// Whom the sleds talk to.

@@ -62,6 +62,12 @@ pub(super) fn fleet(file: &FleetFile, root: &Node, sleds: &[Sled], problems: &Pr
     addresses::fleet(file, root, sleds, problems, found);
     retired(file, root, &once.seen, problems, found);
     gaps(file, root, found);
+    if file.images.trust == super::release::Trust::Unsaid {
+        found.notes.push(
+            "`images.trust` is missing: no documents are made before the file says whose images it takes"
+                .into(),
+        );
+    }
     if file.servers.metadata.is_empty() {
         found.notes.push("`servers.metadata` is empty: sleds find their documents only by what DHCP or the command line says".into());
     }

@@ -18,6 +18,7 @@
 //! | addresses and their networks | `addresses` |
 //! | users and groups that images have | [`fit`] |
 //! | names that others gave | [`known`] |
+//! | whose images it takes | [`release`] |
 //! | keys | [`sign`] |
 //! | vendors' sheets | [`import`] |
 //! | replaced hardware, new hardware | [`replace`], [`bind`] |
@@ -44,6 +45,7 @@ mod lint;
 mod mesos;
 mod placed;
 mod plausible;
+pub mod release;
 pub mod replace;
 pub mod resolve;
 pub mod schema;

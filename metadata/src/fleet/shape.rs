@@ -3,8 +3,8 @@
 //!
 //! Understood is what schemars makes of our types: `$ref`, `type`, `properties`,
 //! `required`, `additionalProperties`, `items`, `propertyNames`, `minimum`, `maximum`,
-//! `format`, `const`, `enum`, and `anyOf`/`oneOf` for values that may be missing and
-//! for enumerations.
+//! `format`, `const`, `enum`, and `anyOf`/`oneOf` for values that may be missing, for
+//! enumerations, and for a word (`const`) in place of a value.
 
 use super::{format, template};
 use serde_json::Value as Json;
@@ -29,6 +29,9 @@ impl Shape<'_> {
     }
 
     fn node(&self, at: &Cursor<'_>, schema: &Json, layer: bool) {
+        if at.node.text().is_some_and(|text| is_word(schema, text)) {
+            return;
+        }
         let (schema, into_layer) = self.resolve(schema);
         let layer = layer || into_layer;
         if let Some(choices) = choices(schema) {
@@ -135,6 +138,12 @@ impl Shape<'_> {
         }
         (schema, layer)
     }
+}
+
+/// Whether a text is the word that may stand in place of the first choice.
+fn is_word(schema: &Json, text: &str) -> bool {
+    let some = schema.get("anyOf").and_then(Json::as_array).into_iter().flatten();
+    some.filter_map(|s| s.get("const")).any(|word| word.as_str() == Some(text))
 }
 
 /// The texts of an enumeration.

@@ -31,6 +31,18 @@ pub fn parts(path: &str) -> Result<Vec<String>, BadPath> {
     path.strip_prefix('/').ok_or(BadPath)?.split('/').map(part).collect()
 }
 
+/// A path with one `/` wherever there are several, as nginx does it (`merge_slashes`): URLs are
+/// often put together of a base with a `/` at its end.
+pub fn merged(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for c in path.chars() {
+        if c != '/' || !out.ends_with('/') {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// Undoes percent-encoding (RFC 3986 section 2.1), once.
 fn decode(text: &str) -> Option<String> {
     let mut bytes = text.bytes();

@@ -45,7 +45,7 @@ async fn find(app: &Arc<App>, request: Request<Incoming>, address: IpAddr) -> (&
         app.log.limited("request refused", &format!("{method} from {address}: {why}"));
         return ("none", reply::say(status, &why));
     }
-    let path = request.uri().path().to_owned();
+    let path = files::merged(request.uri().path());
     if path == "/" {
         return ("page", read_only(app, &method, || page::file("index.html")));
     }

@@ -1,6 +1,6 @@
 //! The configuration of dnsmasq. Pure. Source: dnsmasq(8).
 
-use super::{BIOS, EFI};
+use super::{BIOS, EFI, IPXE};
 use crate::export::Exported;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -45,7 +45,7 @@ pub fn configuration(settings: &Settings) -> String {
          log-dhcp\n\
          dhcp-leasefile={dir}/leases\n\
          enable-tftp\n\
-         tftp-root={dir}/tftp\n\
+         tftp-root={IPXE}\n\
          tftp-no-fail\n"
     );
     match mode {

@@ -34,6 +34,11 @@ pub enum Error {
     NoAddress(String),
 }
 
+/// Who it is once it has its ports: it reads packets of everybody on that network. Both are in
+/// every Debian (base-passwd).
+const USER: &str = "nobody";
+const GROUP: &str = "nogroup";
+
 /// dnsmasq; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Dnsmasq(Child);
@@ -59,12 +64,18 @@ impl Dnsmasq {
             return Err(Error::Refused(String::from_utf8_lossy(&test.stderr).trim().to_owned()));
         }
         let child = Command::new("dnsmasq")
-            .args(["--keep-in-foreground", "--log-facility=-", "--pid-file=", "--user=root", &option])
+            .args(["--keep-in-foreground", "--log-facility=-", "--pid-file=", &option])
+            .args([format!("--user={USER}"), format!("--group={GROUP}")])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
             .map_err(missing)?;
         Ok(Self(child))
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.0.id()
     }
 
     /// Whether it has ended, and how: it should not.

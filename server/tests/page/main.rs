@@ -9,8 +9,26 @@ mod support;
 
 use browser::Browser;
 use serde_json::json;
-use std::time::Instant;
-use support::{Server, World, inventory, ready, report};
+use server::bind::Binding;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use support::{OPERATOR, Server, World, inventory, ready, report};
+
+/// A fleet file that remembers what was bound, so that the page has the form for it.
+struct Bound(Arc<Mutex<Vec<Binding>>>);
+
+impl server::Fleet for Bound {
+    fn changed(&mut self) -> bool {
+        false
+    }
+    fn compile(&mut self) -> Result<String, String> {
+        Ok("compiled".into())
+    }
+    fn bind(&mut self, binding: &Binding) -> Result<String, String> {
+        self.0.lock().unwrap().push(binding.clone());
+        Ok("bound".into())
+    }
+}
 
 fn yaml() -> String {
     let mut racks = String::new();
@@ -68,7 +86,8 @@ fn lives(world: &World, server: &Server) {
 fn the_page_shows_the_racks_live_and_to_everybody() {
     let world = World::new();
     world.compile(&yaml());
-    let server = world.start();
+    let bound = Arc::default();
+    let server = world.start_fleet(Box::new(Bound(Arc::clone(&bound))));
     lives(&world, &server);
     let browser = Browser::start(world.dir.path());
     browser.go(&format!("http://{}/", server.address()));
@@ -76,6 +95,33 @@ fn the_page_shows_the_racks_live_and_to_everybody() {
     browser.until("live", "return document.getElementById('link').textContent === 'live'");
     browser.screenshot("racks.png");
     browser.accessible("the racks");
+
+    // A bay that has a sled is bound only by somebody who has confirmed that its hardware is retired.
+    let fill = format!(
+        "const form = document.querySelector('form.bind'); form.rack.value = 'r01'; form.bay.value = 1; \
+         form.bay.dispatchEvent(new Event('input')); form.token.value = '{OPERATOR}'; \
+         const warning = form.querySelector('.warning'); const confirm = form.elements.replace;"
+    );
+    browser.until(
+        "a warning",
+        &format!(
+            "{fill} return !warning.hidden && warning.textContent.includes('r01-b01') && confirm.required"
+        ),
+    );
+    let refused = browser.run(&format!("{fill} form.requestSubmit(); return form.checkValidity()"));
+    assert_eq!(refused, false, "it is not sent without the confirmation");
+    let taken = browser.run(&format!(
+        "{fill} confirm.checked = true; const good = form.checkValidity(); form.requestSubmit(); return good"
+    ));
+    assert_eq!(taken, true);
+    let wait = Instant::now();
+    while bound.lock().unwrap().is_empty() && wait.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let orders = std::mem::take(&mut *bound.lock().unwrap());
+    let orders: Vec<_> = orders.iter().map(|o| (&*o.wanted.rack, o.wanted.bay, o.wanted.replace)).collect();
+    assert_eq!(orders, [("r01", 1, true)]);
+    browser.accessible("after the form");
 
     // Live: a cell changes without the page being asked for again.
     let word = "return document.querySelector('[data-sled=r01-b01] .word').textContent";

@@ -10,5 +10,6 @@ mod durable;
 mod export;
 mod files;
 mod fuzz;
+mod pxe;
 mod reports;
 mod support;

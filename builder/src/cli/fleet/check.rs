@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{as_json, print_json, warn};
 use crate::cli::terminal::say;
-use crate::fleet::{Error, apply_ignition, find_images, read_source};
+use crate::fleet::{Error, apply_ignition, Partial, find_images, read_source};
 use metadata::fleet::Fleet;
 use yaml::diagnostic::Diagnostics;
 
@@ -31,7 +31,9 @@ pub struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> Result<(), Error> {
     let mut report = metadata::fleet::check(&read_source(&args.fleet)?);
     if let Some(fleet) = &mut report.fleet {
-        let images = |fleet: &Fleet| args.images.iter().try_for_each(|dir| find_images(fleet, dir).map(drop));
+        let images = |fleet: &Fleet| {
+            args.images.iter().try_for_each(|dir| find_images(fleet, dir, Partial::Refuse).map(drop))
+        };
         match apply_ignition(fleet, &args.fleet).and_then(|()| images(fleet)) {
             Err(Error::Mistakes(Diagnostics(errors))) => {
                 report.errors = errors;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{load, print_json};
 use crate::cli::terminal::say;
-use crate::fleet::{Error, compile_to, read_key};
+use crate::fleet::{Error, Partial, compile_found, find_images, read_key};
 
 /// Arguments of `sledos fleet compile`.
 #[derive(Args, Debug)]
@@ -52,7 +52,8 @@ pub(super) fn run(args: &CompileArgs) -> Result<(), Error> {
     let fleet = load(&args.fleet)?;
     let signer = read_key(&args.key, args.password_file.as_deref())?;
     let time = args.time.unwrap_or_else(crate::cli::now);
-    let (plan, done) = compile_to(&fleet, &args.images, &signer, &args.output, time, args.least_generation)?;
+    let found = find_images(&fleet, &args.images, Partial::Refuse)?;
+    let (plan, done) = compile_found(&fleet, &found, &signer, &args.output, time, args.least_generation)?;
     let seconds = begin.elapsed().as_secs_f64();
     if args.json {
         print_json(&json!({
@@ -66,6 +67,7 @@ pub(super) fn run(args: &CompileArgs) -> Result<(), Error> {
         }));
         return Ok(());
     }
+    found.values().for_each(|found| say!("{found}"));
     for name in &plan.changed {
         let generation = plan.index.sleds.get(name).map(|s| format!("generation {}", s.generation));
         say!("{name:<24} {}", generation.as_deref().unwrap_or("retired hardware: tombstone"));

@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 /// A fleet without mistakes.
 const FLEET: &str = "fleet: berlin # ours
+images: {trust: none}
 racks:
   r1: {bays: 8}
 roles:
@@ -73,7 +74,8 @@ fn the_shortest_way() {
     for line in [
         "  have the address 10.0.0.2/24 on eth1 (virtio_net, 52:54:00:00:00:01)\n",
         "  give addresses from 10.0.0.100 to 10.0.0.200: no other DHCP server is there\n",
-        "  copy the image compute/1, 1 MiB\n",
+        "  copy the image compute/1, 1 MiB\n    root hash cdcdcdcd",
+        "cdcdcdcd, unsigned\n",
         "  serve the fleet `berlin` of 1 sleds in 1 racks at http://10.0.0.2:8080/\n",
         "    servers.metadata: http://10.0.0.2:8080\n",
         "    trust: RW",
@@ -110,10 +112,10 @@ fn every_mistake_is_said_and_asked_for_again() {
         "  there is none to keep\n",
         "http://a/none answers 404",
         "http://a/big is too long to be a fleet file",
-        "pasted:7:45",
+        "pasted:8:45",
         "did you mean `bay`?",
         "there is no image `compute@2`",
-        "pasted:5:20",
+        "pasted:6:20",
         "the images are compute/1",
         "base.ign",
         "  Write yes or no.\n",
@@ -143,6 +145,9 @@ fn the_configuration_is_written_last_and_the_key_is_for_root_alone() {
     let before = settings::before(&scene.layout).unwrap().unwrap();
     assert_eq!(before.settings.url(), "http://10.0.0.2:8080");
     let mode = std::fs::metadata(scene.layout.key()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // It may have passwords in it.
+    let mode = std::fs::metadata(scene.layout.fleet()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert!(scene.layout.images().join("compute/1/usr.squashfs").is_file());
 
@@ -195,4 +200,30 @@ proptest! {
         prop_assert!(matches!(plan, Ok(_) | Err(Error::Ended)));
         prop_assert!(!scene.layout.0.exists());
     }
+}
+
+#[test]
+fn only_images_of_the_fleets_release_key_are_taken_and_the_plan_says_whose_they_are() {
+    let mut scene = scene();
+    let stick = scene.dir.path().join("stick/images/compute/1");
+    let [mine, other] = [(); 2].map(|()| new_key("release", None).unwrap());
+    let sums = std::fs::read(stick.join("SHA256SUMS")).unwrap();
+    let signer = |key: &str| Signer::parse(key, None).unwrap();
+    let text = |trust: &str| script().replace("images: {trust: none}\n", trust);
+    let by_mine = text(&format!("images: {{trust: [{}]}}\n", mine.line));
+
+    let (plan, said) = talk(&mut scene, text("").as_bytes());
+    assert!(plan.is_err() && said.contains("`images: {trust: none}` when you build images here"), "{said}");
+    let (plan, said) = talk(&mut scene, by_mine.as_bytes());
+    assert!(plan.is_err() && said.contains("there is no SHA256SUMS.minisig"), "{said}");
+    std::fs::write(stick.join("SHA256SUMS.minisig"), signer(&other.secret).sign(&sums, "x")).unwrap();
+    let (plan, said) = talk(&mut scene, by_mine.as_bytes());
+    assert!(plan.is_err() && said.contains("which is not trusted"), "{said}");
+    std::fs::write(stick.join("SHA256SUMS.minisig"), signer(&mine.secret).sign(&sums, "x")).unwrap();
+    let (plan, said) = talk(&mut scene, by_mine.as_bytes());
+    let plan = plan.unwrap_or_else(|e| panic!("{e}: {said}"));
+    let by = format!("{}, signed by {}\n", "cd".repeat(32), signer(&mine.secret).public().id());
+    assert!(plan.to_string().contains(&by), "{plan}");
+    apply(&plan, &scene.layout, &mut scene.host, &mut |_| Ok(())).unwrap();
+    assert!(scene.layout.images().join("compute/1/SHA256SUMS.minisig").is_file());
 }

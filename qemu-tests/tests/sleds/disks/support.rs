@@ -80,6 +80,7 @@ impl Scene {
             "fleet: test
 servers: {{metadata: [URL], image: [URL/images], report: [URL], time: [{GATEWAY}]}}
 trust: [KEY]
+images: {{trust: none}}
 racks:
   r1:
     bays: 40

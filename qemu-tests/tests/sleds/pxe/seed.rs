@@ -20,6 +20,7 @@ const SLEDS: [(&str, &str); 3] =
 
 /// Who pastes it knows neither the seed's address nor its key.
 const FLEET: &str = "fleet: pasted # over a serial line
+images: {trust: none}
 racks:
   r1: {bays: 8}
 roles:

@@ -122,6 +122,7 @@ impl Scene {
             "fleet: pxe
 servers: {{metadata: ['{url}'], image: ['{url}/images'], report: ['{url}']}}
 trust: ['{}']
+images: {{trust: none}}
 racks:
   r1:
     bays: 8
