@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{as_json, print_json, warn};
 use crate::cli::terminal::say;
-use crate::fleet::{Error, apply_ignition, Partial, find_images, read_source};
+use crate::fleet::{Error, Partial, apply_ignition, find_images, read_source};
 use metadata::fleet::Fleet;
 use yaml::diagnostic::Diagnostics;
 
