@@ -200,7 +200,8 @@ fn show_and_check() {
 fn what_no_image_of_ours_says_is_not_signed() {
     let case = Case::new();
     let file = case.path("output/compute/20261124.0800/manifest.json");
-    let good: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let text = fs::read(&file).unwrap();
+    let good: serde_json::Value = serde_json::from_slice(&text).unwrap();
     // The year 36812; before 1970; a line of its own in every boot script; a text shown backwards.
     let wrong = [
         ("/time", serde_json::json!(1_099_511_627_776_i64), "has the time"),
@@ -215,7 +216,7 @@ fn what_no_image_of_ours_says_is_not_signed() {
         case.fails(&["fleet", "compile", "--key", "ops.key", "--output", "www"], 3, says);
         assert!(!case.path("www/v1").exists());
     }
-    fs::write(&file, good.to_string()).unwrap();
+    fs::write(&file, &text).unwrap();
     case.works(&["fleet", "compile", "--key", "ops.key", "--output", "www"]);
 }
 
