@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Bytes of a sector, in the log and on the disk.
 const SECTOR: u64 = 512;
 /// First bytes of the log (little-endian).
-const MAGIC: u64 = 0x6a73_6677_7368_72;
+const MAGIC: u64 = 0x006a_7366_7773_6872;
 const FLUSH: u64 = 1;
 const FUA: u64 = 2;
 const DISCARD: u64 = 4;
@@ -155,12 +155,11 @@ impl Recording {
             let bytes = &mut buffer[..len];
             self.log.read_exact_at(bytes, entry.data + done)?;
             let mut at = entry.at + done;
-            for sector in bytes.chunk_by_luck(luck) {
-                match sector {
-                    (true, bytes) => disk.write_all_at(bytes, at)?,
-                    (false, _) => {}
+            for (lucky, bytes) in by_luck(bytes, luck) {
+                if lucky {
+                    disk.write_all_at(bytes, at)?;
                 }
-                at += sector.1.len() as u64;
+                at += bytes.len() as u64;
             }
             done += len as u64;
         }
@@ -169,23 +168,17 @@ impl Recording {
 }
 
 /// Runs of sectors that have the same luck.
-trait ByLuck {
-    fn chunk_by_luck(&self, luck: &mut dyn FnMut() -> bool) -> Vec<(bool, &[u8])>;
-}
-
-impl ByLuck for [u8] {
-    fn chunk_by_luck(&self, luck: &mut dyn FnMut() -> bool) -> Vec<(bool, &[u8])> {
-        let sector = usize::try_from(SECTOR).unwrap_or(512);
-        let mut runs: Vec<(bool, usize, usize)> = Vec::new();
-        for (n, bytes) in self.chunks(sector).enumerate() {
-            let lucky = luck();
-            match runs.last_mut() {
-                Some((before, _, end)) if *before == lucky => *end += bytes.len(),
-                _ => runs.push((lucky, n * sector, n * sector + bytes.len())),
-            }
+fn by_luck<'b>(bytes: &'b [u8], luck: &mut dyn FnMut() -> bool) -> Vec<(bool, &'b [u8])> {
+    let sector = usize::try_from(SECTOR).unwrap_or(512);
+    let mut runs: Vec<(bool, usize, usize)> = Vec::new();
+    for (n, bytes) in bytes.chunks(sector).enumerate() {
+        let lucky = luck();
+        match runs.last_mut() {
+            Some((before, _, end)) if *before == lucky => *end += bytes.len(),
+            _ => runs.push((lucky, n * sector, n * sector + bytes.len())),
         }
-        runs.into_iter().map(|(lucky, from, to)| (lucky, &self[from..to])).collect()
     }
+    runs.into_iter().map(|(lucky, from, to)| (lucky, &bytes[from..to])).collect()
 }
 
 /// An empty disk of this size.

@@ -22,7 +22,7 @@ fn scratch(name: &str) -> Scratch {
 /// downloads in the cache.
 fn here() -> &'static Path {
     static IMAGE: OnceLock<PathBuf> = OnceLock::new();
-    IMAGE.get_or_init(|| image::build(image::request("compute.yaml", &scratch("here").shared())).dir)
+    IMAGE.get_or_init(|| image::build(image::request("compute.yaml", scratch("here").shared())).dir)
 }
 
 /// The `sledos` binary of this profile: cargo builds it before the tests of a

@@ -23,6 +23,7 @@ fn build(case: &Case, layout: &str) -> ImagePlan {
     let mut manifest: Manifest = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     manifest.partitions = plan.table.partitions.iter().map(|p| Partition::of(p, 0)).collect();
     fs::write(&path, manifest.to_json()).unwrap();
+    case.sums(VERSION);
     plan
 }
 
@@ -81,6 +82,7 @@ fn a_manifest_without_a_partition_is_named() {
     let path = case.path("output/compute").join(VERSION).join("manifest.json");
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replace("\"USR-A-VERITY\"", "\"USR-C\"")).unwrap();
+    case.sums(VERSION);
     let compile = ["fleet", "compile", "--key", "ops.key", "--output", "www"];
     case.fails(&compile, 3, "lists no partition USR-A-VERITY");
 }

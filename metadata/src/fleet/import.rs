@@ -166,7 +166,7 @@ fn fill(
         let (rack, role) = match (rack, role) {
             (Ok(rack), Ok(role)) => (rack, role),
             (rack, role) => {
-                reader.import.errors.extend(rack.err().into_iter().chain(role.err()));
+                reader.import.errors.extend(rack.err().into_iter().chain(role.err()).map(|wrong| *wrong));
                 continue;
             }
         };

@@ -48,32 +48,33 @@ impl<'a> Names<'a> {
     }
 
     /// The rack that a row names.
-    pub(super) fn rack(&self, row: &Row) -> Result<&'a str, Diagnostic> {
+    pub(super) fn rack(&self, row: &Row) -> Result<&'a str, Box<Diagnostic>> {
         let Some(cell) = cell(row, Field::Rack) else {
             let wrong = Diagnostic::at(&row.place, "this row names no rack");
-            return Err(wrong.hint("fill it in on each row, also where the sheet has one cell for many rows"));
+            let hint = "fill it in on each row, also where the sheet has one cell for many rows";
+            return Err(Box::new(wrong.hint(hint)));
         };
         if let Some((name, _)) = self.file.racks.get_key_value(cell.text.trim()) {
             return Ok(name);
         }
         match self.racks.get(&plain(&cell.text)).map(Vec::as_slice).unwrap_or_default() {
             [one] => Ok(one),
-            [] => Err(missing("rack", cell, self.file.racks.keys().map(String::as_str).collect())),
+            [] => Err(Box::new(missing("rack", cell, self.file.racks.keys().map(String::as_str).collect()))),
             several => {
                 let wrong = format!("`{}` may be any of the racks {}", shown(&cell.text), several.join(", "));
-                Err(Diagnostic::at(&cell.place, wrong).hint("write it as the fleet file does"))
+                Err(Box::new(Diagnostic::at(&cell.place, wrong).hint("write it as the fleet file does")))
             }
         }
     }
 
     /// The role that a row names, or else `default`.
-    pub(super) fn role(&self, row: &Row, default: Option<&'a str>) -> Result<&'a str, Diagnostic> {
+    pub(super) fn role(&self, row: &Row, default: Option<&'a str>) -> Result<&'a str, Box<Diagnostic>> {
         let Some(cell) = cell(row, Field::Role) else {
             let none = |place: &Place| {
                 Diagnostic::at(place, "this row names no role")
                     .hint("fill it in, or give `--role` for such rows")
             };
-            return default.ok_or_else(|| none(&row.place));
+            return default.ok_or_else(|| Box::new(none(&row.place)));
         };
         let text = cell.text.trim();
         let exact = self.file.roles.get_key_value(text).map(|(name, _)| name.as_str());
@@ -82,6 +83,7 @@ impl<'a> Names<'a> {
         exact
             .or(only)
             .ok_or_else(|| missing("role", cell, self.file.roles.keys().map(String::as_str).collect()))
+            .map_err(Box::new)
     }
 }
 

@@ -209,7 +209,7 @@ mod tests {
         let parts = [(0, 1 << 20), (2_999_990, 10), (7, 1), (500_000, 1_000_000)];
         let mut want = b"headfirst".to_vec();
         for (at, length) in parts {
-            let (at, length) = (at as usize, length as usize);
+            let [at, length] = [at, length].map(|bytes| usize::try_from(bytes).unwrap());
             want.extend(&file[at..at + length]);
         }
         want.extend(b"last");

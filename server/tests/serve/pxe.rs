@@ -60,8 +60,8 @@ fn dnsmasq_is_not_root_once_it_has_its_ports() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("it starts");
-    let lines = BufReader::new(inner.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
-    let id = lines.filter_map(|line| line.split_once("dnsmasq is ").map(|(_, id)| id.to_owned())).next();
+    let mut lines = BufReader::new(inner.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+    let id = lines.find_map(|line| line.split_once("dnsmasq is ").map(|(_, id)| id.to_owned()));
     let id = id.expect("dnsmasq starts");
     let url = format!("tftp://{ADDRESS}/{BIOS}");
     let retry = ["--silent", "--retry", "30", "--retry-all-errors", "--retry-delay", "1", "--max-time", "60"];
@@ -75,6 +75,7 @@ fn dnsmasq_is_not_root_once_it_has_its_ports() {
         assert!(status.contains(line), "{status}");
     }
     drop(inner.stdin.take());
+    lines.for_each(drop);
     assert!(inner.wait().expect("it ends").success());
 }
 
