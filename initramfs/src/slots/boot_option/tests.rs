@@ -29,7 +29,7 @@ fn an_option_is_what_the_specification_says() {
         &[0xab; 16],
         &[2, 2],        // GPT, GUID
         &[4, 4, 48, 0], // file path
-        b"\\\0E\0F\0I\0\\\0B\0O\0O\0T\0\\\0B\0O\0O\0T\0X\06\04\0.\0E\0F\0I\0\0\0",
+        &utf16("\\EFI\\BOOT\\BOOTX64.EFI"),
         &[0x7f, 0xff, 4, 0], // end
     ];
     assert_eq!(option, expected.concat());
