@@ -12,7 +12,7 @@ use std::path::Path;
 const DISK: u64 = 8 << 30;
 /// How many power cuts of the update are tried, and the seed of their luck: `SLEDOS_CUTS`,
 /// `SLEDOS_CUTS_SEED`.
-const CUTS: usize = 3;
+const CUTS: usize = 2;
 
 /// How a boot of PID 1 ends.
 const ENDS: [&str; 2] = ["sledos: hand-over", "reboots now: starts another image"];
