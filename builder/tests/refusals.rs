@@ -188,7 +188,8 @@ fn disk_full_in_the_disk_image() {
 
 #[test]
 fn over_budget() {
-    Case::new("budgets: {usr: 50MiB}\n").refused(&[], 7, &["usr: ", "50.0 MiB allowed", "package docker.io"]);
+    // A fast build may be a quarter larger.
+    Case::new("budgets: {usr: 40MiB}\n").refused(&[], 7, &["usr: ", "50.0 MiB allowed", "package docker.io"]);
 }
 
 #[test]
