@@ -155,7 +155,8 @@ fn settle_below(at: &Path, machine: &dyn Machine, name: &str) -> io::Result<Chan
     let disk = machine.disk(name).ok_or_else(|| none("medium any more"))?;
     let esp = esp_of(&disk).ok_or_else(|| none("EFI-SYSTEM"))?;
     let all: Vec<_> = machine.disks().iter().filter_map(esp_of).map(|esp| esp.guid).collect();
-    let order = read(at, "BootOrder").unwrap_or_default();
+    // One that does not read is not written over.
+    let order = read(at, "BootOrder")?;
     let order: Vec<_> =
         order.chunks_exact(2).map(|number| u16::from_le_bytes([number[0], number[1]])).collect();
     let sector = machine.describe(&disk).sector;
@@ -182,14 +183,20 @@ fn options(at: &Path) -> io::Result<BTreeMap<u16, Vec<u8>>> {
         let number =
             number.filter(|digits| digits.len() == 4).and_then(|digits| u16::from_str_radix(digits, 16).ok());
         if let Some(number) = number {
-            options.insert(number, read(at, &format!("Boot{number:04X}")).unwrap_or_default());
+            options.insert(number, read(at, &format!("Boot{number:04X}"))?);
         }
     }
     Ok(options)
 }
 
-fn read(at: &Path, name: &str) -> Option<Vec<u8>> {
-    firmware::value(&at.join(format!("{name}-{VENDOR}")))
+/// The value of a variable; nothing when there is none.
+fn read(at: &Path, name: &str) -> io::Result<Vec<u8>> {
+    let path = at.join(format!("{name}-{VENDOR}"));
+    match firmware::value(&path) {
+        Some(value) => Ok(value),
+        None if !path.try_exists()? => Ok(Vec::new()),
+        None => Err(io::Error::other(format!("firmware does not show {name}"))),
+    }
 }
 
 /// Writes a variable; efivarfs takes it in one piece.
