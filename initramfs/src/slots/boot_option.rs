@@ -59,10 +59,12 @@ pub fn plan(
     sector: u32,
     here: &dyn Fn(Guid) -> bool,
 ) -> Option<Change> {
-    let known = options.iter().find(|(_, option)| starts(option) == Some((esp.guid, true)));
+    let known = options.iter().find(|(_, option)| {
+        starts(option).is_some_and(|it| it.esp == esp.guid && it.active && it.is_boot_loader())
+    });
     let gone = |option: &[u8]| {
         name(option).as_deref() == Some(NAME)
-            && starts(option).is_some_and(|(guid, active)| !active || !here(guid))
+            && starts(option).is_some_and(|it| it.is_boot_loader() && (!it.active || !here(it.esp)))
     };
     let number = known
         .or_else(|| options.iter().find(|(_, option)| gone(option)))
@@ -99,24 +101,57 @@ fn utf16(text: &str) -> Vec<u8> {
 
 /// What an option is called.
 fn name(option: &[u8]) -> Option<String> {
-    let units = option.get(6..)?.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
-    Some(String::from_utf16_lossy(&units.take_while(|unit| *unit != 0).collect::<Vec<_>>()))
+    option.get(6..).map(text)
 }
 
-/// The partition that an option's file is on, and whether the option is tried.
-fn starts(option: &[u8]) -> Option<(Guid, bool)> {
+/// UTF-16 up to its end.
+fn text(bytes: &[u8]) -> String {
+    let units = bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
+    String::from_utf16_lossy(&units.take_while(|unit| *unit != 0).collect::<Vec<_>>())
+}
+
+/// What an option starts.
+#[derive(Debug, PartialEq, Eq)]
+struct Target {
+    /// Unique GUID of the partition.
+    esp: Guid,
+    /// Whether firmware tries it.
+    active: bool,
+    /// The file there; without one it is firmware's default, `BOOT_PATHS[0]`.
+    file: Option<String>,
+}
+
+impl Target {
+    /// Whether the file is the boot loader that an image brings, not somebody else's program on
+    /// the same ESP. FAT does not tell upper from lower case.
+    fn is_boot_loader(&self) -> bool {
+        self.file.as_ref().is_none_or(|file| {
+            let file = file.trim_start_matches('\\').replace('\\', "/");
+            layout::BOOT_PATHS.iter().any(|path| path.eq_ignore_ascii_case(&file))
+        })
+    }
+}
+
+fn starts(option: &[u8]) -> Option<Target> {
     let active = u32::from_le_bytes(option.get(..4)?.try_into().ok()?) & ACTIVE != 0;
     let len = usize::from(u16::from_le_bytes(option.get(4..6)?.try_into().ok()?));
     let end = option.get(6..)?.chunks_exact(2).position(|unit| unit == [0, 0])?;
     let mut path = option.get(6 + 2 * (end + 1)..)?.get(..len)?;
+    let (mut esp, mut file) = (None, None);
     while let [kind, sub, a, b, ..] = *path {
         let part = path.get(..usize::from(u16::from_le_bytes([a, b])).max(4))?;
-        if [kind, sub] == HARD_DRIVE && part.len() == HARD_DRIVE_LEN && part.get(40..) == Some(&GPT) {
-            return Some((Guid(part.get(SIGNATURE)?.try_into().ok()?), active));
+        match [kind, sub] {
+            HARD_DRIVE if part.len() == HARD_DRIVE_LEN && part.get(40..) == Some(&GPT) => {
+                esp = Some(Guid(part.get(SIGNATURE)?.try_into().ok()?));
+            }
+            // A path may be in several parts.
+            FILE_PATH => file.get_or_insert_with(String::new).push_str(&text(part.get(4..)?)),
+            END => break,
+            _ => {}
         }
         path = path.get(part.len()..)?;
     }
-    None
+    Some(Target { esp: esp?, active, file })
 }
 
 /// Makes firmware know the ESP of this disk, after everything that it starts now. Returns what

@@ -33,7 +33,8 @@ fn an_option_is_what_the_specification_says() {
         &[0x7f, 0xff, 4, 0], // end
     ];
     assert_eq!(option, expected.concat());
-    assert_eq!(starts(&option), Some((Guid([0xab; 16]), true)));
+    let file = Some("\\EFI\\BOOT\\BOOTX64.EFI".to_owned());
+    assert_eq!(starts(&option), Some(Target { esp: Guid([0xab; 16]), active: true, file }));
     assert_eq!(name(&option).as_deref(), Some("sledos"));
 }
 
@@ -64,6 +65,39 @@ fn a_disk_that_is_gone_makes_room_and_firmwares_own_options_stay() {
     assert_eq!((change.number, change.order), (3, Some(vec![2, 0, 3])));
 }
 
+/// Another program on our ESP: a firmware updater, a shell.
+#[test]
+fn an_option_for_another_file_of_the_esp_is_not_the_boot_loaders() {
+    let theirs = |file: &str| {
+        let (ours, new) = (utf16("\\EFI\\BOOT\\BOOTX64.EFI"), utf16(file));
+        let mut option = encode(&esp(1), 512);
+        let at = option.windows(ours.len()).position(|part| part == ours).unwrap();
+        option.splice(at..at + ours.len(), new.clone());
+        let len = |n: usize| u16::try_from(n).unwrap().to_le_bytes();
+        option.splice(at - 2..at, len(new.len() + 4));
+        option.splice(4..6, len(HARD_DRIVE_LEN + 4 + new.len() + 4));
+        option
+    };
+    let number = |file: &str| {
+        let options = BTreeMap::from([(0, theirs(file))]);
+        plan(&options, &[0], &esp(1), 512, &|_| true).unwrap().number
+    };
+    assert_eq!(number("\\EFI\\fwupd\\fwupdx64.efi"), 1);
+    assert_eq!(number("\\EFI\\BOOT\\bootx64.efi"), 0);
+    assert_eq!(number("\\EFI\\SYSTEMD\\SYSTEMD-BOOTX64.EFI"), 0);
+}
+
+/// What is there and cannot be read is not written over.
+#[test]
+fn an_order_that_does_not_read_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(read(dir.path(), "BootOrder").unwrap().is_empty());
+    // Shorter than its attributes.
+    fs::write(dir.path().join(format!("BootOrder-{VENDOR}")), [7, 0]).unwrap();
+    let error = read(dir.path(), "BootOrder").unwrap_err();
+    assert!(error.to_string().contains("firmware does not show BootOrder"), "{error}");
+}
+
 #[test]
 fn options_are_written_below_a_directory_as_efivarfs_has_them() {
     let dir = tempfile::tempdir().unwrap();
@@ -71,7 +105,7 @@ fn options_are_written_below_a_directory_as_efivarfs_has_them() {
     write(dir.path(), "BootOrder", &[0xab, 0]).unwrap();
     let known = options(dir.path()).unwrap();
     assert_eq!(known.keys().collect::<Vec<_>>(), [&0xab]);
-    assert_eq!(starts(&known[&0xab]), Some((Guid([4; 16]), true)));
+    assert_eq!(starts(&known[&0xab]).unwrap().esp, Guid([4; 16]));
     let bytes = fs::read(dir.path().join(format!("BootOrder-{VENDOR}"))).unwrap();
     assert_eq!(bytes, [7, 0, 0, 0, 0xab, 0]);
 }
