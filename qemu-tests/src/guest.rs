@@ -1,8 +1,8 @@
 //! A booted image, reached by SSH as an operator would.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sledos::qemu::{Error, Machine, MachineSpec};
@@ -64,6 +64,29 @@ pub struct Guest {
     pub machine: Machine,
     key: PathBuf,
     way: Way,
+    connection: Option<Connection>,
+}
+
+/// A connection that all commands share (`ControlMaster`, ssh_config(5)): under TCG a login
+/// takes seconds.
+#[derive(Debug)]
+struct Connection {
+    ssh: Child,
+    /// Where its socket is; socket addresses are short (`sun_path`, unix(7)).
+    dir: tempfile::TempDir,
+}
+
+impl Connection {
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("ssh")
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let _ = self.ssh.kill();
+        let _ = self.ssh.wait();
+    }
 }
 
 /// How a guest's sshd is reached.
@@ -97,20 +120,32 @@ impl Guest {
     /// # Panics
     /// When nobody can log in: this is test code, and that is the test's result.
     pub fn attach(machine: Machine, way: Way, key: &Key) -> Self {
-        let guest = Self { machine, key: key.file.clone(), way };
-        guest.wait_for_ssh();
+        let mut guest = Self { machine, key: key.file.clone(), way, connection: None };
+        guest.connect();
         guest
     }
 
-    /// The prompt may come before sshd, and QEMU's forward accepts connections
-    /// that nobody in the guest does: ssh says 255 then.
-    fn wait_for_ssh(&self) {
+    /// The prompt may come before sshd, and QEMU's forward accepts connections that nobody in
+    /// the guest does: ssh ends then.
+    fn connect(&mut self) {
         let start = Instant::now();
         let mut last = String::new();
         while start.elapsed() < SSH {
-            match self.ssh("true", &[]) {
-                (Some(0), _, _) => return,
-                (_, _, stderr) => last = stderr,
+            let dir = tempfile::tempdir().expect("there is room for a socket");
+            let (mut command, host) = self.client();
+            command.args(["-N", "-M", "-S"]).arg(dir.path().join("ssh")).arg(host).stdin(Stdio::null());
+            let mut connection = Connection { ssh: spawn(&mut command), dir };
+            while connection.ssh.try_wait().expect("ssh was started").is_none() {
+                if connection.socket().exists() {
+                    self.connection = Some(connection);
+                    return;
+                }
+                assert!(start.elapsed() < 2 * SSH, "a login that does not end:\n{}", self.machine.console());
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            last.clear();
+            if let Some(mut stderr) = connection.ssh.stderr.take() {
+                let _ = stderr.read_to_string(&mut last);
             }
             std::thread::sleep(Duration::from_secs(1));
         }
@@ -149,29 +184,11 @@ impl Guest {
     }
 
     fn ssh(&self, command: &str, input: &[u8]) -> (Option<i32>, String, String) {
-        let (mut ssh, port, host) = match &self.way {
-            Way::Forward(port) => (Command::new("ssh"), *port, "127.0.0.1"),
-            Way::Namespace { name, address } => {
-                let mut inside = Command::new("ip");
-                inside.args(["netns", "exec", name, "ssh"]);
-                (inside, 22, address.as_str())
-            }
-        };
-        let mut ssh = ssh
-            .args(["-F", "none", "-i"])
-            .arg(&self.key)
-            .args(["-p", &port.to_string()])
-            .args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
-            .args(["-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"])
-            // A guest under TCG is slow to answer.
-            .args(["-o", "ConnectTimeout=60"])
-            .args(["-o", "ServerAliveInterval=30", "-o", "ServerAliveCountMax=10"])
-            .args([&format!("root@{host}"), command])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|e| panic!("ssh: {e}; on Debian it is in the package openssh-client"));
+        let (mut client, host) = self.client();
+        if let Some(connection) = &self.connection {
+            client.arg("-S").arg(connection.socket());
+        }
+        let mut ssh = spawn(client.arg(host).arg(command).stdin(Stdio::piped()));
         if let Some(mut stdin) = ssh.stdin.take() {
             // A command that does not read its input closes it: no error.
             let _ = stdin.write_all(input);
@@ -181,6 +198,27 @@ impl Guest {
         (out.status.code(), text(&out.stdout), text(&out.stderr))
     }
 
+    /// ssh with its options, and whom it goes to.
+    fn client(&self) -> (Command, String) {
+        let (mut ssh, port, host) = match &self.way {
+            Way::Forward(port) => (Command::new("ssh"), *port, "127.0.0.1"),
+            Way::Namespace { name, address } => {
+                let mut inside = Command::new("ip");
+                inside.args(["netns", "exec", name, "ssh"]);
+                (inside, 22, address.as_str())
+            }
+        };
+        ssh.args(["-F", "none", "-i"])
+            .arg(&self.key)
+            .args(["-p", &port.to_string()])
+            .args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
+            .args(["-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"])
+            // A guest under TCG is slow to answer.
+            .args(["-o", "ConnectTimeout=60"])
+            .args(["-o", "ServerAliveInterval=30", "-o", "ServerAliveCountMax=10"]);
+        (ssh, format!("root@{host}"))
+    }
+
     /// Presses the power button; returns all the console said.
     ///
     /// # Errors
@@ -188,4 +226,11 @@ impl Guest {
     pub fn power_off(self) -> Result<String, Error> {
         self.machine.power_off(POWER_OFF)
     }
+}
+
+fn spawn(ssh: &mut Command) -> Child {
+    ssh.stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|e| panic!("ssh: {e}; on Debian it is in the package openssh-client"))
 }

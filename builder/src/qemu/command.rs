@@ -47,7 +47,7 @@ impl Default for MachineSpec {
     fn default() -> Self {
         Self {
             memory: 3072,
-            cpus: 2,
+            cpus: 1,
             firmware: Firmware::Bios,
             boot: Boot::Disk,
             disks: Vec::new(),
