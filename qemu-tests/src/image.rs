@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 
 use sledos::apt::fetch::Patience;
 use sledos::apt::release::Clock;
-use sledos::build::{self, Built, Error, Request};
+pub use sledos::build::Request;
+use sledos::build::{self, Built, Error};
 use sledos::cache::Cache;
 use sledos::output::Interrupt;
 use sledos::progress::{Progress, Style};
@@ -96,4 +97,28 @@ pub fn compute_with_lock(scratch: &Path) -> &'static Image {
 /// Where the artefacts of the compute image are.
 pub fn compute(scratch: &Path) -> &'static Path {
     &compute_with_lock(scratch).dir
+}
+
+/// The image of a request as another version, with further lines in its recipe and files in an
+/// overlay; both are written below `dir`.
+pub fn variant(
+    mut request: Request,
+    dir: &Path,
+    version: &str,
+    lines: &str,
+    files: &[(&str, &str)],
+) -> PathBuf {
+    for (path, text) in files {
+        let file = dir.join("overlays").join(version).join(path);
+        std::fs::create_dir_all(file.parent().expect("it is below an overlay")).expect("there is room");
+        std::fs::write(file, text).expect("there is room");
+    }
+    request.lock = request.lock.or_else(|| Some(request.recipe.with_extension("lock")));
+    request.version = Some(version.to_owned());
+    let overlay = if files.is_empty() { String::new() } else { format!("overlays: [{{name: {version}}}]\n") };
+    let text = format!("include: ['{}']\nname: compute\n{overlay}{lines}", request.recipe.display());
+    request.recipe = dir.join("recipes").join(format!("{version}.yaml"));
+    std::fs::create_dir_all(dir.join("recipes")).expect("there is room");
+    std::fs::write(&request.recipe, text).expect("there is room");
+    build(request).dir
 }

@@ -1,17 +1,22 @@
 //! Blank sleds that run from memory.
 
+use super::equipped;
 use super::support::{MGMT, SOON, Scene, said};
+use qemu_tests::bmc::Simulator;
 use qemu_tests::console;
+use sledos::qemu::MachineSpec;
 
 #[test]
 fn a_blank_sled_finds_its_document_by_mac_and_gets_ready_from_memory() {
     let scene = Scene::new("live");
-    scene.serve("");
+    let bmc = Simulator::start(&scene.dir, scene.rack.namespace.command("ipmi_sim"))
+        .expect("it starts; install the Debian package openipmi");
+    equipped::serve(&scene);
     // 1 GiB, and the image.
     let image = scene.manifest.artefacts["usr.squashfs"].size;
     let memory = 1024 + u32::try_from(image.div_ceil(1 << 20)).expect("an image is not that large");
-    let machine = scene.power_on("live", &scene.blank(memory));
-    let guest = scene.ready(machine, MGMT);
+    let spec = MachineSpec { bmc: Some(bmc.serial), ..scene.blank(memory) };
+    let guest = scene.ready(scene.power_on("live", &spec), MGMT);
 
     assert_eq!(guest.run("hostname").trim(), "r1-b07");
     // Both networks, each on its card.
@@ -54,6 +59,7 @@ fn a_blank_sled_finds_its_document_by_mac_and_gets_ready_from_memory() {
     assert_eq!(nics.iter().filter(|nic| is_data(nic)).count(), 1, "{nics:?}");
     assert_eq!((boot["sled"].as_str(), boot["generation"].as_u64()), (Some("r1-b07"), Some(1)));
     println!("{}", guest.run("sledctl status; free -m; systemd-analyze"));
+    equipped::is_as_the_fleet_file_says(&guest, &bmc);
 
     let all = guest.power_off().expect("goes off");
     println!("{}", said(&all));

@@ -8,11 +8,11 @@ use mesos_double::master::{Master, Options};
 use qemu_tests::fleet::Fleet;
 use qemu_tests::guest::{Guest, Key, Way};
 use qemu_tests::image;
+use qemu_tests::image::Request;
 use qemu_tests::namespace::{GATEWAY, Namespace};
 use qemu_tests::rack::Rack;
 use qemu_tests::scratch::Scratch;
 use qemu_tests::turn::Turn;
-use sledos::build::Request;
 use sledos::cli::boot::manifest;
 use sledos::image::manifest::Manifest;
 use sledos::qemu::{Boot, Machine, MachineSpec, NicModel};
@@ -55,20 +55,8 @@ fn compute_request(version: &str, output: &str) -> Request {
 
 /// The compute image with further lines in its recipe and files in an overlay.
 pub(crate) fn compute_with(version: &str, lines: &str, files: &[(&str, &str)]) -> PathBuf {
-    let top = tmp().join("variants");
-    for (path, text) in files {
-        let file = top.join("overlays").join(version).join(path);
-        std::fs::create_dir_all(file.parent().expect("it is below an overlay")).expect("there is room");
-        std::fs::write(file, text).expect("there is room");
-    }
-    let mut request = compute_request(version, "output-variants");
-    request.lock = Some(request.recipe.with_extension("lock"));
-    let overlay = if files.is_empty() { String::new() } else { format!("overlays: [{{name: {version}}}]\n") };
-    let text = format!("include: ['{}']\nname: compute\n{overlay}{lines}", request.recipe.display());
-    request.recipe = top.join("recipes").join(format!("{version}.yaml"));
-    std::fs::create_dir_all(top.join("recipes")).expect("there is room");
-    std::fs::write(&request.recipe, text).expect("there is room");
-    image::build(request).dir
+    let request = compute_request(version, "output-variants");
+    image::variant(request, &tmp().join("variants"), version, lines, files)
 }
 
 /// Seconds since 1970.

@@ -11,3 +11,4 @@ mod replaced;
 mod roles;
 mod seed;
 mod support;
+mod way_back;

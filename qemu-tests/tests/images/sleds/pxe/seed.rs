@@ -145,7 +145,7 @@ fn a_seed_is_set_up_over_its_serial_line_and_three_blank_sleds_come_up_from_it()
     operator.answer("The key that signs:", "");
     operator.answer("Images:", "usb");
     operator.paste(&fleet().replace("bays: 8", "bay: 8"));
-    operator.reads("pasted:3:8");
+    operator.reads("pasted:4:8");
     operator.reads("did you mean `bays`?");
     operator.paste(&fleet());
     operator.reads("copy the image compute/test, ");
@@ -175,7 +175,9 @@ fn a_seed_is_set_up_over_its_serial_line_and_three_blank_sleds_come_up_from_it()
     let status = until(&scene, "back", SOON, |_| true);
     assert!(two(&status), "{status:#}");
     let third = scene.power_on("third", &blank(2, NicModel::Virtio, Firmware::Bios));
-    until(&scene, "ready, the third", READY, |status| is(status, SLEDS[2].0, "ready"));
+    until(&scene, "configured, the third", READY, |status| {
+        ["configuring", "ready"].iter().any(|state| is(status, SLEDS[2].0, state))
+    });
     drop(third);
     let said = again.console();
     assert!(said.contains("It serves http://10.77.0.2:8080/"), "{said}");

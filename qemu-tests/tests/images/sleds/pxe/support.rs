@@ -62,16 +62,27 @@ pub(crate) fn another(recipe: &str) -> PathBuf {
 /// without anybody's command line has to.
 pub(crate) fn compute() -> &'static Path {
     static IMAGE: OnceLock<PathBuf> = OnceLock::new();
-    IMAGE.get_or_init(|| {
-        let mut request = image::request("compute.yaml", &tmp().join("output-pxe"));
-        request.lock = Some(request.recipe.with_extension("lock"));
-        let include = request.recipe.display().to_string();
-        let recipe =
-            format!("include: ['{include}']\nname: compute\nprovisioning: {{trust: ['{}']}}\nkernel: {{cmdline: [no_timer_check]}}\n", key().line);
-        request.recipe = tmp().join("compute-pxe.yaml");
-        std::fs::write(&request.recipe, recipe).expect("cargo's scratch directory can be written");
-        image::build(request).dir
-    })
+    IMAGE.get_or_init(|| image::build(compute_request("output-pxe")).dir)
+}
+
+/// The same with further lines in its recipe and files in an overlay.
+pub(crate) fn compute_with(version: &str, lines: &str, files: &[(&str, &str)]) -> PathBuf {
+    let request = compute_request("output-pxe-variants");
+    image::variant(request, &tmp().join("variants-pxe"), version, lines, files)
+}
+
+fn compute_request(output: &str) -> image::Request {
+    let mut request = image::request("compute.yaml", &tmp().join(output));
+    request.lock = Some(request.recipe.with_extension("lock"));
+    let include = request.recipe.display().to_string();
+    let recipe = format!(
+        "include: ['{include}']\nname: compute\nprovisioning: {{trust: ['{}']}}\n\
+         kernel: {{cmdline: [no_timer_check]}}\n",
+        key().line
+    );
+    request.recipe = tmp().join("compute-pxe.yaml");
+    std::fs::write(&request.recipe, recipe).expect("cargo's scratch directory can be written");
+    request
 }
 
 /// A program that runs on the switch, and is killed at the end.
@@ -138,7 +149,11 @@ roles:
 
     /// Starts the server with these further arguments, and waits until it listens.
     pub(crate) fn serve(&mut self, more: &[&str]) {
-        let images = compute().ancestors().nth(2).expect("it is NAME/VERSION");
+        self.serve_images(compute().ancestors().nth(2).expect("it is NAME/VERSION"), more);
+    }
+
+    /// The same with the images in this directory.
+    pub(crate) fn serve_images(&mut self, images: &Path, more: &[&str]) {
         let path = |name: &str| self.dir.join(name).display().to_string();
         let mut args = vec!["serve".to_owned(), "--images".into(), images.display().to_string()];
         args.extend(["--fleet".into(), path("fleet.yaml"), "--key".into(), path("ops.key")]);
