@@ -136,3 +136,29 @@ fn logins_are_trimmed_to_the_last_records() {
     assert_eq!(std::fs::metadata(&btmp).unwrap().ino(), before);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is left over");
 }
+
+/// systemd runs it when the sled has started and when it is ready, which may be at once.
+#[test]
+fn the_login_message_is_written_by_two_at_once() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let (run, bin) = (dir.path().join("run"), dir.path().join("bin"));
+    [&run, &bin].into_iter().for_each(|dir| std::fs::create_dir(dir).expect("there is room"));
+    let sledctl = bin.join("sledctl");
+    std::os::unix::fs::symlink("/bin/echo", &sledctl).expect("there is room");
+    let script = std::fs::read_to_string(repository().join("overlays/base/usr/lib/sledos/motd"));
+    let script = script.expect("it is there").replace("/run/sledos", &run.display().to_string());
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
+    for _ in 0..20 {
+        let start =
+            || Command::new("sh").args(["-c", &script]).env("PATH", &path).spawn().expect("sh is there");
+        let both = [start(), start()];
+        for mut one in both {
+            assert!(one.wait().expect("it was started").success());
+        }
+    }
+    let left: Vec<_> =
+        std::fs::read_dir(&run).expect("it is there").flatten().map(|e| e.file_name()).collect();
+    assert_eq!(left, ["motd"]);
+    let message = std::fs::read_to_string(run.join("motd")).expect("it was written");
+    assert!(message.starts_with("status\nas of      "), "{message}");
+}
