@@ -30,7 +30,8 @@ const ACTIVE: u32 = 1;
 /// Type and subtype of the parts of a device path.
 const HARD_DRIVE: [u8; 2] = [4, 1];
 const FILE_PATH: [u8; 2] = [4, 4];
-const END: [u8; 2] = [0x7f, 0xff];
+const END: [u8; 2] = [END_TYPE, 0xff];
+const END_TYPE: u8 = 0x7f;
 /// A partition of a GPT, identified by its GUID.
 const GPT: [u8; 2] = [2, 2];
 /// Length of a hard drive's part, and where in it the partition's GUID is.
@@ -132,6 +133,7 @@ impl Target {
     }
 }
 
+/// Nothing for an option that names no partition of a GPT, or is no option.
 fn starts(option: &[u8]) -> Option<Target> {
     let active = u32::from_le_bytes(option.get(..4)?.try_into().ok()?) & ACTIVE != 0;
     let len = usize::from(u16::from_le_bytes(option.get(4..6)?.try_into().ok()?));
@@ -146,7 +148,8 @@ fn starts(option: &[u8]) -> Option<Target> {
             }
             // A path may be in several parts.
             FILE_PATH => file.get_or_insert_with(String::new).push_str(&text(part.get(4..)?)),
-            END => break,
+            // Of the whole path or of one instance: a second one names other disks.
+            [END_TYPE, _] => break,
             _ => {}
         }
         path = path.get(part.len()..)?;
