@@ -28,6 +28,16 @@ fn managed(dir: &Path) {
     another(&recipe.display().to_string());
 }
 
+/// What the third role has in the place of Mesos: a container that serves HTTP. Its environment, whether it is ready and
+/// what drains it are the document's.
+const WORKER: &str = r#", agent: {unit: worker.service, environment: {PORT: '8081'},
+    ready: [/usr/bin/python3, -c, "from urllib.request import urlopen; print('answers', urlopen('http://127.0.0.1:8081').status)"],
+    drain: [/usr/bin/sh, -c, "docker stop --time 5 worker && echo worker is drained >/dev/console"]},
+  units: {worker.service: {contents: "[Unit]\nRequires=docker.service\nAfter=docker.service network-online.target\n[Service]\n\
+    ExecStartPre=/usr/bin/sh -c 'tar --directory / --create bin lib lib64 sbin | docker import - worker'\n\
+    ExecStart=/usr/bin/docker run --rm --name worker --network host --volume /usr:/usr:ro worker \
+    /usr/bin/python3 -m http.server --directory /usr/share/zoneinfo $PORT\n"}}"#;
+
 fn fleet(scene: &Scene, key: &Key) {
     let config = |more: &str| {
         let network = "networks: {mgmt: {match: {driver: [e1000e, virtio_net]}, address: rack}}";
@@ -35,7 +45,7 @@ fn fleet(scene: &Scene, key: &Key) {
     };
     let disks = ", disks: {data: {match: {rotational: true}, count: 2, mount: /data}}";
     let role = |name: &str, more: &str| format!("  {name}: {{image: {name}, config: {}}}\n", config(more));
-    let roles = role("compute", "") + &role("storage", disks) + &role("managed", "");
+    let roles = role("compute", "") + &role("storage", disks) + &role("managed", WORKER);
     let sled = |((name, role, mac), bay): (&(&str, &str, &str), u32)| {
         format!("  {name}: {{rack: r1, bay: {bay}, role: {role}, macs: ['{mac}']}}\n")
     };
@@ -110,7 +120,9 @@ fn three_roles_at_once_get_ready_on_the_page_and_answer_ansible() {
     let inventory = scene.dir.join("inventory.json");
     let exported = scene.sledos(&["fleet", "export", "ansible", "--fleet", "DIR/fleet.yaml"]);
     std::fs::write(&inventory, exported).expect("the directory is there");
-    let said = ansible(&scene, &inventory, &key);
+    let said = ansible(&scene, &inventory, &key, &["command", "--args", "sledctl status"]);
+    assert!(said.contains("worker.service answers 200"), "{said}");
+    let said = ansible(&scene, &inventory, &key, &["setup"]);
     let facts: Value = said
         .split_once("SUCCESS => ")
         .and_then(|(_, json)| serde_json::from_str(json).ok())
@@ -121,18 +133,21 @@ fn three_roles_at_once_get_ready_on_the_page_and_answer_ansible() {
     let addresses = facts["ansible_all_ipv4_addresses"].to_string();
     assert!(addresses.contains("\"10.77.0.13\""), "{addresses}");
 
-    for machine in machines {
+    for (machine, (sled, role, _)) in machines.into_iter().zip(SLEDS) {
         let said = machine.power_off(READY).expect("goes off");
         assert_eq!(console::trouble(&said), Vec::<&str>::new());
+        assert_eq!(said.contains("worker is drained"), role == "managed", "{sled}: {said}");
     }
 }
 
-/// What the module `setup` says of the third role.
-fn ansible(scene: &Scene, inventory: &Path, key: &Key) -> String {
+/// What a module says of the third role.
+fn ansible(scene: &Scene, inventory: &Path, key: &Key, module: &[&str]) -> String {
     let out = scene
         .namespace
         .command("ansible")
-        .args(["role_managed", "--module-name", "setup", "--inventory"])
+        .args(["role_managed", "--module-name"])
+        .args(module)
+        .arg("--inventory")
         .arg(inventory)
         .arg("--private-key")
         .arg(key.file())
