@@ -6,13 +6,13 @@ use std::process::Command;
 
 use sha2::{Digest as _, Sha256};
 
-/// Compiles a static program that prints `line`.
+/// Compiles a static program from this source.
 ///
 /// # Panics
 /// When rustc fails.
-pub fn hello(line: &str, dir: &Path) -> Vec<u8> {
+pub fn program(text: &str, dir: &Path) -> Vec<u8> {
     let (source, binary) = (dir.join("hello.rs"), dir.join("hello"));
-    std::fs::write(&source, format!("fn main() {{ println!({line:?}) }}")).expect("writing the program");
+    std::fs::write(&source, text).expect("writing the program");
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let status = Command::new(rustc)
         .args(["-Ctarget-feature=+crt-static", "-Cstrip=symbols", "-o"])

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Settings;
 use super::sled::Run;
+use super::strangers::Strangers;
 
 /// How long it took some sleds, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -32,6 +33,8 @@ pub struct Figures {
     pub image: usize,
     /// Servers that were killed.
     pub killed: usize,
+    /// Machines that nobody knows.
+    pub strangers: Strangers,
     /// Sleds that got ready, and a server took it.
     pub ready: usize,
     /// Sleds that did not, and those that no server knows as ready afterwards.
@@ -77,6 +80,7 @@ impl Figures {
             servers: settings.servers,
             image: settings.image,
             killed,
+            strangers: Strangers::default(),
             ready: runs.iter().filter(|run| run.ready.is_some()).count(),
             lost: lost.map(|(name, _)| name).collect(),
             repeated: runs.iter().map(|run| run.repeated).sum(),
@@ -102,6 +106,13 @@ impl std::fmt::Display for Figures {
             writeln!(f, "{name:<12} {p50:>9.3} {p90:>9.3} {p99:>9.3} {max:>9.3}")?;
         }
         writeln!(f, "{bytes} bytes in {seconds:.2} s; {repeated} questions and reports were repeated")?;
+        let Strangers { taken, refused, unanswered } = self.strangers;
+        if self.strangers != Strangers::default() {
+            writeln!(
+                f,
+                "inventories of strangers: {taken} taken, {refused} refused, {unanswered} not answered"
+            )?;
+        }
         write!(f, "ready {ready}, lost {}", lost.len())?;
         for name in lost.iter().take(10) {
             write!(f, " {name}")?;

@@ -11,6 +11,7 @@
 //! | servers, and who kills them | [`servers`] |
 //! | slow links, links that break | [`link`] |
 //! | one sled, from power-on to ready | [`sled`] |
+//! | hardware that nobody knows | [`strangers`] |
 //! | what came of it | [`figures`] |
 //!
 //! Not simulated: firmware, iPXE, DHCP, kernels, disks. A sled is a thread, and all of
@@ -20,6 +21,7 @@ pub mod figures;
 pub mod link;
 pub mod servers;
 pub mod sled;
+pub mod strangers;
 pub mod world;
 
 use std::io;
@@ -50,6 +52,8 @@ pub struct Settings {
     pub down: Duration,
     /// The links of the sleds.
     pub link: Link,
+    /// How many machines that nobody knows post their inventories meanwhile.
+    pub strangers: usize,
     /// Sleds are switched on within this time, not all in one moment.
     pub spread: Duration,
     /// When to give up.
@@ -143,7 +147,8 @@ pub fn run(settings: &Settings, say: &(dyn Fn(&str) + Sync)) -> Result<Figures, 
     };
     let (ready, done, start) = (AtomicUsize::new(0), AtomicBool::new(false), Instant::now());
     let each = settings.spread / u32::try_from(settings.sleds.max(1)).unwrap_or(u32::MAX);
-    let (runs, killed) = std::thread::scope(|scope| {
+    let (runs, killed, strangers, took) = std::thread::scope(|scope| {
+        let strangers = scope.spawn(|| strangers::post(&farm.addresses(), settings.strangers));
         let killer = scope.spawn(|| kill(&farm, settings, (&ready, &done), start, say));
         let mut sleds = Vec::with_capacity(settings.sleds);
         for (number, place) in world.sleds.iter().enumerate() {
@@ -162,11 +167,11 @@ pub fn run(settings: &Settings, say: &(dyn Fn(&str) + Sync)) -> Result<Figures, 
             sleds.into_iter().map(|t| t.map(|t| t.join().unwrap_or_default())).collect();
         // Nobody is left to wait for.
         done.store(true, Ordering::Relaxed);
-        (runs, killer.join().unwrap_or_default())
+        let took = start.elapsed();
+        (runs, killer.join().unwrap_or_default(), strangers.join().unwrap_or_default(), took)
     });
-    let took = start.elapsed();
     let known = farm.ready()?;
-    Ok(Figures::new(settings, &runs?, killed, took, &known))
+    Ok(Figures { strangers, ..Figures::new(settings, &runs?, killed, took, &known) })
 }
 
 /// Kills servers in turn when equal parts of the sleds are ready. Returns how many it were.

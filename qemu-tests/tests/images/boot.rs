@@ -1,5 +1,8 @@
 //! The compute image from the real mirror, booted.
 
+mod containers;
+mod host;
+
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -8,7 +11,7 @@ use std::time::Duration;
 use qemu_tests::guest::{Guest, Key, POWER_OFF};
 use qemu_tests::scratch::Scratch;
 use qemu_tests::turn::Turn;
-use qemu_tests::{console, docker, image};
+use qemu_tests::{console, image};
 use sledos::artefacts::Image;
 use sledos::cli::boot::{self, FirmwareKind};
 use sledos::qemu::{Boot, Machine, MachineSpec};
@@ -62,76 +65,7 @@ fn healthy(guest: &Guest) {
     assert_eq!(guest.run("stat -fc %T /sys/fs/cgroup").trim(), "tmpfs");
     assert_eq!(guest.run("findmnt -no FSTYPE /sys/fs/cgroup/memory").trim(), "cgroup");
     assert_eq!(guest.run("docker info --format '{{.CgroupVersion}} {{.Driver}}'").trim(), "1 overlay2");
-    host(guest);
-}
-
-/// Sockets of a compute sled: protocol, address without the interface, and why.
-const LISTENS: [(&str, &str, &str); 10] = [
-    ("tcp", "0.0.0.0:22", "sshd"),
-    ("tcp", "[::]:22", "sshd"),
-    ("tcp", "127.0.0.53:53", "resolved, for this sled"),
-    ("tcp", "127.0.0.54:53", "resolved, for this sled"),
-    ("udp", "127.0.0.53:53", "resolved, for this sled"),
-    ("udp", "127.0.0.54:53", "resolved, for this sled"),
-    ("udp", "127.0.0.1:323", "chronyc"),
-    ("udp", "[::1]:323", "chronyc"),
-    ("udp", "10.0.2.15:68", "DHCP, IPv4"),
-    ("udp", "link-local:546", "DHCP, IPv6"),
-];
-
-/// What a good host does, whatever runs on it.
-fn host(guest: &Guest) {
-    for line in guest.run("ss -Hlntu").lines() {
-        let words: Vec<_> = line.split_whitespace().collect();
-        let [protocol, _, _, _, address, ..] = words[..] else { panic!("{line}") };
-        let (place, port) = address.rsplit_once(':').expect("ss prints a port");
-        let place = match place.split_once('%') {
-            Some((link, _)) if link.starts_with("[fe80:") => "link-local",
-            Some((place, _)) => place,
-            None if place.starts_with("[fe80:") => "link-local",
-            None => place,
-        };
-        let is = (protocol, format!("{place}:{port}"));
-        let known = LISTENS.iter().any(|(protocol, address, _)| (*protocol, (*address).to_owned()) == is);
-        assert!(known, "a socket nobody asked for: {line}");
-    }
-    for unit in ["docker", "docker.socket", "ssh", "chrony", "sledos-ready", "tmp.mount"] {
-        assert_eq!(guest.run(&format!("systemctl is-enabled {unit}")).trim(), "enabled", "{unit}");
-    }
-    let show = |unit: &str, property: &str| {
-        guest.run(&format!("systemctl show --value -p {property} {unit}")).trim().to_owned()
-    };
-    // The console's login waits for no device; Docker comes back however often it failed.
-    for property in ["BindsTo", "Requires", "After"] {
-        let units = show("serial-getty@ttyS0", property);
-        assert!(!units.contains(".device"), "{property}: {units}");
-    }
-    assert_eq!(show("docker", "Restart"), "always");
-    assert_eq!(show("docker", "StartLimitIntervalUSec"), "0");
-    assert_eq!(show("docker.socket", "TriggerLimitIntervalUSec"), "0");
-    assert_eq!(guest.run("cat /proc/$(pgrep -x dockerd)/oom_score_adj").trim(), "-500");
-    for program in ["chronyd", "lldpd"] {
-        let limits = guest.run(&format!("cat /proc/$(pgrep -ox {program})/limits"));
-        let core = limits.lines().find(|line| line.starts_with("Max core file size"));
-        assert_eq!(core.and_then(|line| line.split_whitespace().nth(4)), Some("0"), "{program}: {limits}");
-    }
-    let tmp = guest.run("findmnt -no FSTYPE,OPTIONS /tmp");
-    assert!(["tmpfs", "nosuid", "nodev", "size="].iter().all(|word| tmp.contains(word)), "{tmp}");
-    // A twentieth of /var is not for containers, which are root without this capability.
-    let limited = "setpriv --bounding-set -sys_resource --inh-caps -sys_resource";
-    guest
-        .run(&format!("! {limited} fallocate -l $(($(stat -fc '%f * %S' /var) - (64 << 20))) /var/too-much"));
-    guest.run("rm -f /var/too-much && findmnt -no OPTIONS /var | grep -q resuid=65533");
-    // What is in the image is what the lock has.
-    let packages = guest.run("grep -c ^Package: /var/lib/dpkg/status");
-    let manifest = boot::manifest(compute()).expect("the image has one");
-    assert_eq!(packages.trim(), manifest.packages.len().to_string());
-    guest.run("grep -q CONFIG_DM_VERITY=m /usr/lib/modules/$(uname -r)/config");
-    guest.run("test -d /usr/local/bin && test -x /usr/bin/editor && tcpdump --version && lsof -v");
-    guest.run("test ! -e /etc/modules-load.d/modules.conf");
-    // The status of the sled, then what lasts on it.
-    let motd = guest.run("cat /run/motd.dynamic /etc/motd");
-    assert!(motd.contains("image ") && motd.contains("/var stays"), "{motd}");
+    host::is_good(guest, &manifest);
 }
 
 /// Whether ext4 on ROOT was left as if the power had been cut: its journal is to be
@@ -154,10 +88,9 @@ fn uefi_boot_to_docker_and_back_with_the_same_identity() {
     let guest = Guest::boot("first", &spec, &key, &dir).expect("boots");
     healthy(&guest);
 
-    let line = "a container on a sled says hello";
-    let tar = docker::image("hello", &docker::hello(line, &dir));
-    guest.feed("docker load", &tar);
-    assert_eq!(guest.run("docker run --rm hello").trim(), line);
+    containers::load(&guest, &dir);
+    containers::run(&guest);
+    host::keeps_out(&guest);
 
     // ROOT fills the disk: 6 GiB less the 1.3 GiB before it.
     let root: u64 =
@@ -173,14 +106,14 @@ fn uefi_boot_to_docker_and_back_with_the_same_identity() {
     guest.run("cd /var && exec 3>held && (setsid sleep 1d </dev/null >/dev/null 2>&1 &)");
     assert!(needs_recovery(&dir), "/var is in use");
     let said = guest.power_off().expect("goes off");
-    assert_eq!(console::trouble(&said), Vec::<&str>::new());
+    assert_eq!(containers::trouble(&said), Vec::<&str>::new());
     assert!(said.contains("sledos: shutdown: let go of "), "{said}");
     assert!(!needs_recovery(&dir), "{said}");
 
     let guest = Guest::boot("second", &spec, &key, &dir).expect("boots again");
     healthy(&guest);
     assert_eq!(guest.run(identity), first);
-    assert_eq!(guest.run("docker run --rm hello").trim(), line);
+    containers::say_hello(&guest);
     let said = guest.power_off().expect("goes off");
     assert_eq!(console::trouble(&said), Vec::<&str>::new());
 }

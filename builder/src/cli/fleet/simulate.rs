@@ -34,6 +34,11 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = seconds)]
     pub down: f64,
 
+    /// So many machines that nobody knows post their inventories meanwhile, each from an address
+    /// of its own.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=4_000_000))]
+    pub strangers: u32,
+
     /// Sleds are switched on within so many seconds, not all at once.
     #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds)]
     pub spread: f64,
@@ -86,6 +91,7 @@ pub(super) fn run(args: &SimulateArgs) -> Result<(), Error> {
         image: usize::try_from(args.image).unwrap_or(usize::MAX).saturating_mul(1024),
         kills: args.kill.into(),
         down: Duration::from_secs_f64(args.down),
+        strangers: usize::try_from(args.strangers).unwrap_or(usize::MAX),
         spread: Duration::from_secs_f64(args.spread),
         link: Link { rate: args.rate.map(|kib| u64::from(kib) * 1024), breaks: args.breaks.into() },
         deadline: Duration::from_secs_f64(args.deadline),

@@ -32,6 +32,15 @@ fn one_server_that_is_killed_behind_slow_links_that_break_is_waited_for() {
 }
 
 #[test]
+fn no_sled_is_lost_among_thousands_of_strangers() {
+    let args = ["--sleds", "300", "--servers", "1", "--image", "64", "--spread", "2", "--strangers", "3000"];
+    let figures = figures(&args);
+    assert_eq!((&figures["ready"], &figures["lost"]), (&300.into(), &serde_json::json!([])), "{figures:#}");
+    // Those who wait for the longest make room.
+    assert_eq!(figures["strangers"]["taken"], 3000, "{figures:#}");
+}
+
+#[test]
 fn who_is_not_ready_in_time_is_lost_and_named() {
     let case = Case::new();
     // No image comes through links this slow.
