@@ -1,6 +1,7 @@
 //! Files of systemd-networkd: systemd.network(5), systemd.netdev(5), version 252.
 //!
-//! LLDP is left to lldpd, which the image runs, and to networkd's defaults.
+//! Every port hears and speaks LLDP: `networkctl lldp` shows where its cable leads, the switch
+//! shows the sled.
 
 use super::Error;
 use super::place::Place;
@@ -117,9 +118,12 @@ const ANY_PORT: &str = "\
 OriginalName=*
 ";
 
+/// Of a port, not of a bond or VLAN on it.
+const LLDP: &str = "LLDP=yes\nEmitLLDP=yes\n";
+
 const OTHER_PORTS: &str = "\
-# Ports that no network of the sled document is on: up, so that lldpd and people see
-# what they are connected to, but without addresses.
+# Ports that no network of the sled document is on: up, so that LLDP shows what they
+# are connected to, but without addresses.
 [Match]
 Name=en* eth*
 Kind=!*
@@ -128,6 +132,8 @@ Kind=!*
 DHCP=no
 LinkLocalAddressing=no
 IPv6AcceptRA=no
+LLDP=yes
+EmitLLDP=yes
 
 [Link]
 RequiredForOnline=no
@@ -160,8 +166,10 @@ fn port_files(out: &mut Place, port: &Port<'_>, shared: &Shared<'_>) -> Result<(
     let field = format!("networks.{name}");
     let macs: Vec<_> = port.nics.iter().map(|nic| nic.mac.to_string()).collect();
     let mut text = format!("[Match]\nPermanentMACAddress={}\nKind=!*\n", macs.join(" "));
+    let mut more = LLDP.to_owned();
     if let (Some(bond), Some(interface)) = (port.bond, port.bond_interface()) {
-        text += &format!("\n[Network]\nBond={interface}\n");
+        text += &format!("\n[Network]\nBond={interface}\n{more}");
+        more.clear();
         link(&mut text, port.mtu(), "no");
         out.text(&field, format!("{DIR}/10-sledos-{name}-nics.network"), text)?;
         // The address of the first NIC: DHCP servers have seen it already.
@@ -171,12 +179,12 @@ fn port_files(out: &mut Place, port: &Port<'_>, shared: &Shared<'_>) -> Result<(
         text = format!("[Match]\nName={interface}\n");
     }
     let vlans: Vec<_> = port.networks.iter().filter_map(|(n, net)| Some((*n, *net, net.vlan?))).collect();
-    let tagged: String = vlans.iter().map(|(n, ..)| format!("VLAN={}\n", vlan_interface(n))).collect();
+    more.extend(vlans.iter().map(|(n, ..)| format!("VLAN={}\n", vlan_interface(n))));
     match port.networks.iter().find(|(_, n)| n.vlan.is_none()) {
-        Some(own) => network_sections(&mut text, *own, shared, port.mtu(), &tagged),
+        Some(own) => network_sections(&mut text, *own, shared, port.mtu(), &more),
         None => {
             text += "\n[Network]\nDHCP=no\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n";
-            text += &tagged;
+            text += &more;
             link(&mut text, port.mtu(), "no");
         }
     }
@@ -232,7 +240,7 @@ fn network_sections(
     (name, network): (&str, &Network),
     shared: &Shared<'_>,
     mtu: Option<u32>,
-    vlans: &str,
+    more: &str,
 ) {
     let dhcp = dhcp(network);
     let advertised = network.router_advertisements == Some(true);
@@ -247,7 +255,7 @@ fn network_sections(
     network.addresses.iter().for_each(|a| *text += &format!("Address={a}\n"));
     network.gateway.iter().for_each(|g| *text += &format!("Gateway={g}\n"));
     network.dns.iter().for_each(|d| *text += &format!("DNS={d}\n"));
-    *text += vlans;
+    *text += more;
     // Without any address there is nothing more to wait for than the link.
     let addressed = dhcp.is_some() || advertised || !network.addresses.is_empty();
     link(

@@ -9,9 +9,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use qemu_tests::guest::{Guest, Key, POWER_OFF};
+use qemu_tests::image;
 use qemu_tests::scratch::Scratch;
 use qemu_tests::turn::Turn;
-use qemu_tests::{console, image};
 use sledos::artefacts::Image;
 use sledos::cli::boot::{self, FirmwareKind};
 use sledos::qemu::{Boot, Machine, MachineSpec};
@@ -90,7 +90,7 @@ fn uefi_boot_to_docker_and_back_with_the_same_identity() {
 
     containers::load(&guest, &dir);
     containers::run(&guest);
-    host::keeps_out(&guest);
+    host::once(&guest);
 
     // ROOT fills the disk: 6 GiB less the 1.3 GiB before it.
     let root: u64 =
@@ -102,6 +102,7 @@ fn uefi_boot_to_docker_and_back_with_the_same_identity() {
     );
     let identity = "cat /etc/machine-id /var/lib/sledos/ssh/*.pub";
     let first = guest.run(identity);
+    containers::fill(&guest);
     // Something that never lets go of /var by itself.
     guest.run("cd /var && exec 3>held && (setsid sleep 1d </dev/null >/dev/null 2>&1 &)");
     assert!(needs_recovery(&dir), "/var is in use");
@@ -111,11 +112,12 @@ fn uefi_boot_to_docker_and_back_with_the_same_identity() {
     assert!(!needs_recovery(&dir), "{said}");
 
     let guest = Guest::boot("second", &spec, &key, &dir).expect("boots again");
+    containers::free(&guest);
     healthy(&guest);
     assert_eq!(guest.run(identity), first);
     containers::say_hello(&guest);
     let said = guest.power_off().expect("goes off");
-    assert_eq!(console::trouble(&said), Vec::<&str>::new());
+    assert_eq!(containers::trouble(&said), Vec::<&str>::new());
 }
 
 /// Changes one byte of /usr on the test's own disk; `at` in bytes from its start.
