@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -20,23 +21,62 @@ const DISCARD: u64 = 4;
 /// Most bytes that are copied at once.
 const CHUNK: usize = 1 << 20;
 
-/// QEMU's arguments for a virtio disk in this file, whose writes go to this log.
-pub fn arguments(disk: &Path, log: &Path, serial: &str) -> Vec<String> {
+/// Where the disks of a guest lie, side by side in one file: what is written to all of them is
+/// in one order.
+#[derive(Clone, Copy, Debug)]
+pub enum Bay<'p> {
+    /// Plain bytes; what is written is recorded in this log.
+    Recorded {
+        /// The bytes.
+        file: &'p Path,
+        /// An empty file.
+        log: &'p Path,
+    },
+    /// What [`over`] made.
+    Over(&'p Path),
+}
+
+/// QEMU's arguments for disks in a bay: how many bytes each has, and its device, as
+/// `nvme,serial=A`.
+pub fn arguments(bay: Bay<'_>, disks: &[(u64, &str)]) -> Vec<String> {
     let file = |path: &Path| path.display().to_string().replace(',', ",,");
-    let sparse = "discard=unmap,detect-zeroes=off";
-    [
-        "-blockdev".to_owned(),
-        format!("driver=raw,node-name=cut-disk,{sparse},file.driver=file,file.filename={}", file(disk)),
-        "-blockdev".to_owned(),
-        format!(
-            "driver=blklogwrites,node-name=cut,file=cut-disk,log-sector-size={SECTOR},\
-             log.driver=file,log.filename={}",
-            file(log)
-        ),
-        "-device".to_owned(),
-        format!("virtio-blk-pci,drive=cut,serial={serial},bootindex=1"),
-    ]
-    .into()
+    let nodes = match bay {
+        Bay::Recorded { file: bytes, log } => vec![
+            format!(
+                "driver=raw,node-name=bay-file,discard=unmap,file.driver=file,file.filename={}",
+                file(bytes)
+            ),
+            format!(
+                "driver=blklogwrites,node-name=bay,file=bay-file,log-sector-size={SECTOR},\
+                 log.driver=file,log.filename={}",
+                file(log)
+            ),
+        ],
+        Bay::Over(bytes) => {
+            vec![format!("driver=qcow2,node-name=bay,file.driver=file,file.filename={}", file(bytes))]
+        }
+    };
+    let mut arguments: Vec<_> = nodes.into_iter().flat_map(|node| ["-blockdev".to_owned(), node]).collect();
+    if disks.iter().any(|(_, device)| device.starts_with("scsi-")) {
+        arguments.extend(["-device", "virtio-scsi-pci"].map(str::to_owned));
+    }
+    let mut offset = 0;
+    for (n, (bytes, device)) in disks.iter().enumerate() {
+        let disk = format!("driver=raw,node-name=disk{n},file=bay,offset={offset},size={bytes}");
+        // Each writes to its own part of the bay only.
+        let device = format!("{device},drive=disk{n},share-rw=on,bootindex={}", n + 1);
+        arguments.extend(["-blockdev".to_owned(), disk, "-device".to_owned(), device]);
+        offset += bytes;
+    }
+    arguments
+}
+
+/// A layer over these bytes, for a guest that writes: they stay.
+pub fn over(bytes: &Path, layer: PathBuf) -> PathBuf {
+    let options = ["create", "-q", "-f", "qcow2", "-F", "raw", "-b"].map(std::ffi::OsStr::new);
+    let files = [bytes.as_os_str(), layer.as_os_str()];
+    crate::judge::run("qemu-utils", "qemu-img", options.into_iter().chain(files));
+    layer
 }
 
 /// A write or a flush.
@@ -94,14 +134,20 @@ impl Recording {
         self.entries.is_empty()
     }
 
-    /// `count` places, spread over the run: every other one right before or after a flush,
-    /// where code thinks that it has got somewhere.
-    pub fn places(&self, count: usize) -> Vec<usize> {
-        let flushes: Vec<_> =
-            (0..self.len()).filter(|n| self.entries[*n].flags & (FLUSH | FUA) != 0).collect();
+    /// `count` places, spread over what is written to these parts of the disk: every other one
+    /// right before or after a flush, where code thinks that it has got somewhere.
+    pub fn places(&self, count: usize, parts: &[Range<u64>]) -> Vec<usize> {
+        let is_in = |at: u64| parts.iter().any(|part| part.contains(&at));
+        let inside = |n: &usize| self.entries[*n].len > 0 && is_in(self.entries[*n].at);
+        let writes: Vec<_> = (0..self.len()).filter(inside).collect();
+        let (Some(first), Some(last)) = (writes.first(), writes.last()) else { return Vec::new() };
+        let flushes = (*first..self.len()).filter(|n| self.entries[*n].flags & (FLUSH | FUA) != 0);
+        let after = flushes.clone().find(|n| n > last).unwrap_or(*last);
+        let flushes: Vec<_> = flushes.take_while(|n| *n <= after).collect();
         let even = count / 2;
         let spread = |all: usize, n: usize, of: usize| all * (2 * n + 1) / (2 * of.max(1));
-        let mut places: Vec<_> = (0..count - even).map(|n| spread(self.len(), n, count - even)).collect();
+        let odd = count - even;
+        let mut places: Vec<_> = (0..odd).map(|n| writes[spread(writes.len(), n, odd)]).collect();
         if !flushes.is_empty() {
             places.extend((0..even).map(|n| flushes[spread(flushes.len(), n, even)] + n % 2));
         }
@@ -110,11 +156,11 @@ impl Recording {
         places
     }
 
-    /// Builds the disk as a cut after `after` entries may leave it, from what it was before.
+    /// The disk as it was `before`, copied to a file in which cuts are built one after the other.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn cut(&self, before: &Path, after: usize, seed: u64, to: &Path) -> io::Result<()> {
+    pub fn rebuild(&self, before: &Path, to: &Path) -> io::Result<Rebuilt<'_>> {
         let copied = std::process::Command::new("cp")
             .args(["--sparse=always", "--reflink=auto"])
             .args([before, to])
@@ -122,12 +168,41 @@ impl Recording {
         if !copied.success() {
             return Err(io::Error::other("cp failed"));
         }
-        let disk = File::options().write(true).open(to)?;
-        let entries = &self.entries[..after.min(self.len())];
+        let disk = File::options().read(true).write(true).open(to)?;
+        Ok(Rebuilt { recording: self, disk, settled: 0, unsettled: Vec::new() })
+    }
+}
+
+/// A disk as a power cut may leave it.
+#[derive(Debug)]
+pub struct Rebuilt<'r> {
+    recording: &'r Recording,
+    disk: File,
+    /// So many entries are on it, whatever luck they had.
+    settled: usize,
+    /// What was where the last cut had luck.
+    unsettled: Vec<(u64, Vec<u8>)>,
+}
+
+impl Rebuilt<'_> {
+    /// Builds the disk as a cut after `after` entries may leave it: no fewer than the last time.
+    ///
+    /// # Errors
+    /// The kernel's, or when it was later in the run.
+    pub fn cut(&mut self, after: usize, seed: u64) -> io::Result<()> {
+        let entries = &self.recording.entries[..after.min(self.recording.len())];
         let settled = entries.iter().rposition(|entry| entry.flags & FLUSH != 0).map_or(0, |n| n + 1);
-        for entry in &entries[..settled] {
-            self.apply(&disk, *entry, &mut || true)?;
+        if settled < self.settled {
+            return Err(io::Error::other("the disk is past that"));
         }
+        for (at, bytes) in std::mem::take(&mut self.unsettled).iter().rev() {
+            self.disk.write_all_at(bytes, *at)?;
+        }
+        for entry in &entries[self.settled..settled] {
+            self.apply(*entry, &mut || true)?;
+            self.unsettled.clear();
+        }
+        self.settled = settled;
         let mut state = seed;
         for entry in &entries[settled..] {
             let mut luck = || {
@@ -137,14 +212,14 @@ impl Recording {
                 z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
                 entry.flags & FUA != 0 || z >> 63 == 1
             };
-            self.apply(&disk, *entry, &mut luck)?;
+            self.apply(*entry, &mut luck)?;
         }
         Ok(())
     }
 
-    /// Writes the sectors of an entry that are lucky. What is discarded reads as anything: it
-    /// stays.
-    fn apply(&self, disk: &File, entry: Entry, luck: &mut dyn FnMut() -> bool) -> io::Result<()> {
+    /// Writes the sectors of an entry that are lucky, and keeps what was there. What is
+    /// discarded reads as anything: it stays.
+    fn apply(&mut self, entry: Entry, luck: &mut dyn FnMut() -> bool) -> io::Result<()> {
         if entry.flags & DISCARD != 0 {
             return Ok(());
         }
@@ -153,11 +228,16 @@ impl Recording {
         while done < entry.len {
             let len = usize::try_from(entry.len - done).unwrap_or(CHUNK).min(CHUNK);
             let bytes = &mut buffer[..len];
-            self.log.read_exact_at(bytes, entry.data + done)?;
+            self.recording.log.read_exact_at(bytes, entry.data + done)?;
             let mut at = entry.at + done;
             for (lucky, bytes) in by_luck(bytes, luck) {
                 if lucky {
-                    disk.write_all_at(bytes, at)?;
+                    let mut before = vec![0; bytes.len()];
+                    self.disk.read_exact_at(&mut before, at)?;
+                    if before != bytes {
+                        self.disk.write_all_at(bytes, at)?;
+                        self.unsettled.push((at, before));
+                    }
                 }
                 at += bytes.len() as u64;
             }
@@ -223,11 +303,13 @@ mod tests {
 
         let recording = Recording::open(&log).unwrap();
         let all = std::fs::read(&disk).unwrap();
-        let cut = |after: usize, seed: u64| {
+        let cuts = |places: &[(usize, u64)]| {
             let to = scratch.join("cut.raw");
-            recording.cut(&before, after, seed, &to).unwrap();
+            let mut rebuilt = recording.rebuild(&before, &to).unwrap();
+            places.iter().for_each(|(after, seed)| rebuilt.cut(*after, *seed).unwrap());
             std::fs::read(to).unwrap()
         };
+        let cut = |after: usize, seed: u64| cuts(&[(after, seed)]);
         assert_eq!(cut(recording.len(), 1), all, "everything was flushed");
         let last = recording.entries.iter().rposition(|entry| entry.flags & FLUSH == 0).unwrap() + 1;
         let torn = cut(last, 1);
@@ -236,6 +318,10 @@ mod tests {
         assert_eq!(torn[64 << 10..68 << 10], all[64 << 10..68 << 10], "what was flushed is there");
         assert_ne!(torn, cut(last, 2));
         assert_eq!(cut(0, 1), vec![0; 1 << 20]);
+        // Cuts before it leave nothing behind.
+        assert_eq!(cuts(&[(0, 1), (2, 5), (last, 1), (last, 2)]), cut(last, 2));
+        assert_eq!(cuts(&[(2, 5), (last, 3), (recording.len(), 1)]), all);
+        assert!(recording.rebuild(&before, &scratch.join("cut.raw")).unwrap().cut(last, 1).is_ok());
         std::fs::remove_dir_all(&*scratch).unwrap();
     }
 }

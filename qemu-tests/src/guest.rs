@@ -7,12 +7,50 @@ use std::time::{Duration, Instant};
 
 use sledos::qemu::{Error, Machine, MachineSpec};
 
+use crate::console;
+
 /// From power-on to a login prompt; some minutes on a busy host without KVM.
 pub const BOOT: Duration = Duration::from_secs(420);
 /// From a login prompt to an answering sshd.
 const SSH: Duration = Duration::from_secs(180);
 /// From the power button to off.
 pub const POWER_OFF: Duration = Duration::from_secs(180);
+
+/// What a sled says when it is ready.
+pub const READY: &str = "sledos: ready: ";
+
+/// The starts that a sled needed until it was ready.
+#[derive(Debug)]
+pub struct Starts {
+    /// The machine, which is up.
+    pub machine: Machine,
+    /// Versions of the images that PID 1 ran of, in their order.
+    pub images: Vec<String>,
+    /// What all consoles said.
+    pub said: String,
+}
+
+/// Starts a machine until it is ready: into whatever its disk and its document lead to.
+///
+/// # Panics
+/// When it is not ready after `most` starts, or at a deadline still runs and is not.
+pub fn until_ready(most: usize, deadline: Duration, power_on: impl Fn(usize) -> Machine) -> Starts {
+    let (mut images, mut said) = (Vec::new(), String::new());
+    for start in 0..most {
+        let machine = power_on(start);
+        let ended = machine.wait_until(READY, deadline, |all| all.contains(READY));
+        let all = machine.console();
+        images.extend(console::image(&all).map(str::to_owned));
+        println!("--- start {start}\n{}", console::sledos(&all));
+        said += &all;
+        match ended {
+            Ok(_) => return Starts { machine, images, said },
+            Err(Error::Stopped { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("not ready after {most} starts: {images:?}");
+}
 
 /// A key pair made for one test, given to the guest as the systemd credential
 /// `ssh.authorized_keys.root`.

@@ -4,7 +4,9 @@ use super::machine::{Behaviour, Broken, Outcome, Sled, releases};
 use super::story::Event;
 use metadata::document::{DiskMatch, Install, Pick, Wipe};
 use proptest::prelude::*;
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use Behaviour::{Good, NeverReady, Panics};
@@ -194,6 +196,32 @@ fn what_is_broken_on_purpose_is_found() {
     }
 }
 
+/// Every test that the table names is there.
+#[test]
+fn the_table_names_tests_that_are_there() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let table = fs::read_to_string(top.join("docs/promises.md")).unwrap();
+    let mut sources = String::new();
+    let mut dirs: Vec<_> =
+        ["initramfs/src", "server/src", "qemu-tests/tests"].map(|dir| top.join(dir)).into();
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+            match entry.path() {
+                path if path.is_dir() => dirs.push(path),
+                path if path.extension().is_some_and(|e| e == "rs") => {
+                    sources += &fs::read_to_string(path).unwrap();
+                }
+                _ => {}
+            }
+        }
+    }
+    let names: Vec<_> =
+        table.split('`').skip(1).step_by(2).filter(|word| word.matches('_').count() > 2).collect();
+    assert!(names.len() > 15, "{names:?}");
+    let missing: Vec<_> = names.iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 /// What holds after every event.
 fn keeps_promises(sled: &Sled) {
     // No disk is written that the document does not allow: only the first of them is a
@@ -222,8 +250,13 @@ fn event(releases: usize) -> impl Strategy<Value = Event> {
 
 static BOOTS: AtomicU64 = AtomicU64::new(0);
 
+/// `PROPTEST_CASES=4000` for a long run.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(40)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn whatever_happens_the_promises_hold(

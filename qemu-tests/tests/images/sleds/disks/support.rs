@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mesos_double::master::{Master, Options};
+pub(crate) use qemu_tests::console::sledos as said;
 use qemu_tests::fleet::Fleet;
 use qemu_tests::guest::{Guest, Key, Way};
 use qemu_tests::image;
@@ -168,9 +169,4 @@ sleds:
         let state: serde_json::Value = serde_json::from_str(body).expect("its state is JSON");
         state["slaves"].as_array().cloned().unwrap_or_default()
     }
-}
-
-/// What of the console is not `sledos:` lines of PID 1 is of no interest here.
-pub(crate) fn said(console: &str) -> String {
-    console.lines().filter(|line| line.contains("sledos: ")).collect::<Vec<_>>().join("\n")
 }

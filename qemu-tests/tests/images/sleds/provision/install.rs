@@ -1,25 +1,20 @@
 //! A blank disk; then no network at all; then another image, whose installation is cut at
 //! many places; and an old document.
 
+use super::cuts::{Wanted, comes_up, copy, luck, setting};
 use super::support::{self, MGMT, READY, SOON, Scene, said, sled};
 use qemu_tests::console;
-use qemu_tests::cuts::{self, Recording};
+use qemu_tests::cuts::{self, Bay, Recording};
 use qemu_tests::guest::{Guest, Way};
 use sledos::output::SparseFile;
 use sledos::qemu::{Boot, Bus, Disk, MachineSpec, machine};
 use std::path::Path;
 
 const DISK: u64 = 8 << 30;
-/// How many power cuts of the update are tried, and the seed of their luck: `SLEDOS_CUTS`,
-/// `SLEDOS_CUTS_SEED`.
+/// The disk where it is recorded.
+const BAY: [(u64, &str); 1] = [(DISK, "virtio-blk-pci,serial=cut")];
+/// How many power cuts of the update are tried: `SLEDOS_CUTS`.
 const CUTS: usize = 2;
-
-/// How a boot of PID 1 ends.
-const ENDS: [&str; 2] = ["sledos: hand-over", "reboots now: starts another image"];
-
-fn setting(name: &str, default: usize) -> usize {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 #[test]
 fn an_installed_sled_comes_up_alone_updates_itself_and_takes_no_older_document() {
@@ -69,14 +64,15 @@ fn an_installed_sled_comes_up_alone_updates_itself_and_takes_no_older_document()
     let (documents, old) = (scene.fleet.root.join("v1"), scene.dir.join("v1-old"));
     let copied = std::process::Command::new("cp").arg("-a").args([&documents, &old]).status();
     assert!(copied.expect("cp can be run").success());
-    scene.add_images(&[support::compute_version("test-2", "output-with-agent-2")]);
+    scene.add_images(&[support::compute_2()]);
     let yaml = scene.yaml(install, &sled("r1-b07", 7, MGMT));
     scene.serve_text(&yaml.replace("image: compute", "image: compute@test-2"));
     let (before, log) = (scene.dir.join("before.raw"), scene.dir.join("writes.log"));
     copy(&spec.disks[0].file, &before);
     cuts::empty(log.clone(), 0).expect("a file can be made");
     let mut recorded = spec.clone();
-    recorded.extra = cuts::arguments(&recorded.disks.remove(0).file, &log, "cut");
+    let bay = Bay::Recorded { file: &recorded.disks.remove(0).file, log: &log };
+    recorded.extra = cuts::arguments(bay, &BAY);
     let machine = scene.power_on("update", &recorded);
     let all = machine.wait_off(READY).expect("it restarts by itself");
     println!("{}", said(&all));
@@ -110,43 +106,26 @@ fn an_installed_sled_comes_up_alone_updates_itself_and_takes_no_older_document()
     assert_eq!(console::trouble(&all), Vec::<&str>::new());
 }
 
-/// Copies a disk.
-fn copy(from: &Path, to: &Path) {
-    let copied = std::process::Command::new("cp").arg("--sparse=always").args([from, to]).status();
-    assert!(copied.expect("cp can be run").success());
-}
-
 /// The power goes at many places of the update. From what is left on the disk the sled comes up
 /// by itself: with the new image, or with the old one, which installs the new one again and
 /// restarts into it.
 fn is_whole_after_every_cut(scene: &Scene, spec: &MachineSpec, before: &Path, log: &Path) {
     let recording = Recording::open(log).expect("QEMU wrote it");
-    let (count, seed) = (setting("SLEDOS_CUTS", CUTS), setting("SLEDOS_CUTS_SEED", 1) as u64);
-    let places = recording.places(count);
-    println!("{} writes and flushes, cut at {places:?}, seed {seed}", recording.len());
+    let places = recording.places(setting("SLEDOS_CUTS", CUTS), &[0..DISK]);
+    println!("{} writes and flushes, cut at {places:?}", recording.len());
     let disk = scene.dir.join("cut.raw");
-    let mut spec = spec.clone();
-    spec.disks[0].file.clone_from(&disk);
+    let mut rebuilt = recording.rebuild(before, &disk).expect("there is room");
     let dir = scene.dir.join("cuts");
     std::fs::create_dir(&dir).expect("the scene is new");
+    let mut spec = spec.clone();
+    spec.disks.clear();
     spec.firmware = machine::uefi_vars(&dir).expect("OVMF is installed");
     for after in places {
-        let luck = seed.wrapping_mul(1_000_003).wrapping_add(after as u64);
-        recording.cut(before, after, luck, &disk).expect("there is room");
-        let came_up = |name: &str| {
-            let machine = scene.power_on(name, &spec);
-            let console = machine
-                .wait_until("sledos: hand-over", SOON, |said| ENDS.iter().any(|end| said.contains(end)))
-                .unwrap_or_else(|e| panic!("after a cut at {after}: {e}"));
-            let handed_over = console.contains("sledos: hand-over");
-            if handed_over { (true, console) } else { (false, machine.wait_off(SOON).expect("it restarts")) }
-        };
-        let (done, console) = came_up("cut");
-        let console = if done { console } else { came_up("cut-again").1 };
-        assert!(
-            console.contains("sledos: hand-over") && console.contains("sledos: image: compute test-2"),
-            "after a cut at {after} the new image does not come up:\n{}",
-            said(&console)
-        );
+        rebuilt.cut(after, luck(after)).expect("the places are in order");
+        let layer = cuts::over(&disk, dir.join("layer.qcow2"));
+        spec.extra = cuts::arguments(Bay::Over(&layer), &BAY);
+        let wanted = Wanted { image: "test-2", machine_id: None };
+        let came_up = comes_up(scene, "cut", &spec, wanted);
+        came_up.unwrap_or_else(|why| panic!("after a cut at {after}: {why}"));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mesos_double::master::{Master, Options};
+pub(crate) use qemu_tests::console::sledos as said;
 use qemu_tests::fleet::Fleet;
 use qemu_tests::guest::{Guest, Key, Way};
 use qemu_tests::image;
@@ -36,8 +37,13 @@ pub(crate) fn compute() -> &'static Path {
     IMAGE.get_or_init(|| compute_version("test", "output-with-agent"))
 }
 
-/// The same of any version, built below `output`.
-pub(crate) fn compute_version(version: &str, output: &str) -> PathBuf {
+/// The same as another version, built once.
+pub(crate) fn compute_2() -> &'static Path {
+    static IMAGE: OnceLock<PathBuf> = OnceLock::new();
+    IMAGE.get_or_init(|| compute_version("test-2", "output-with-agent-2"))
+}
+
+fn compute_version(version: &str, output: &str) -> PathBuf {
     image::build(compute_request(version, output)).dir
 }
 
@@ -164,12 +170,12 @@ sleds:
     }
 
     /// Puts other versions of the image beside the one that the scene's server has.
-    pub(crate) fn add_images(&self, more: &[PathBuf]) {
+    pub(crate) fn add_images(&self, more: &[&Path]) {
         let images = self.fleet.root.join("images");
         std::fs::remove_file(&images).expect("it was a link");
         let dir = images.join("compute");
         std::fs::create_dir_all(&dir).expect("the directory can be made");
-        for image in more.iter().map(PathBuf::as_path).chain([compute()]) {
+        for image in more.iter().copied().chain([compute()]) {
             let name = image.file_name().expect("it is NAME/VERSION");
             std::os::unix::fs::symlink(image, dir.join(name)).expect("the image can be linked");
         }
@@ -209,9 +215,4 @@ sleds:
 /// A line of `sleds:`.
 pub(crate) fn sled(name: &str, bay: u32, mac: &str) -> String {
     format!("  {name}: {{rack: r1, bay: {bay}, role: compute, macs: ['{mac}']}}\n")
-}
-
-/// What of the console is not `sledos:` lines of PID 1 is of no interest here.
-pub(crate) fn said(console: &str) -> String {
-    console.lines().filter(|line| line.contains("sledos: ")).collect::<Vec<_>>().join("\n")
 }

@@ -4,13 +4,14 @@
 //! Each takes many boots: they run when they are asked for (CONTRIBUTING.md).
 
 use super::support::{READY, SOON, Scene, compute, compute_with};
+use qemu_tests::guest::{self, Starts};
 use sledos::output::SparseFile;
-use sledos::qemu::{Bus, Disk, MachineSpec, NicModel, machine};
+use sledos::qemu::{Bus, Disk, NicModel, machine};
 
 const MAC: &str = "52:54:00:00:01:01";
 const BAD: &str = "bad";
-/// More boots than any bad image may cost.
-const BOOTS: usize = 20;
+/// More starts than any bad image may cost.
+const STARTS: usize = 20;
 
 /// PID 1 counts what systemd-boot does not see, and has firmware start the disk (`BootNext`).
 #[test]
@@ -68,34 +69,19 @@ fn gives_way(name: &str, lines: &str, files: &[(&str, &str)]) -> String {
     };
     scene.serve_images(&images, &["--pxe-range", "10.77.0.100,10.77.0.200"]);
     wanted(&scene, "test");
-    let (started, _) = until_ready(&scene, "first", &spec);
-    assert_eq!(started, ["test"]);
+    // Until it is ready; then it is switched off.
+    let until_ready = |name: &str| {
+        let Starts { machine, images, said } =
+            guest::until_ready(STARTS, READY, |n| scene.power_on(&format!("{name}-{n}"), &spec));
+        machine.power_off(READY).expect("goes off");
+        println!("{images:?}");
+        (images, said)
+    };
+    assert_eq!(until_ready("first").0, ["test"]);
 
     fleet(&scene, BAD);
     wanted(&scene, BAD);
-    let (started, said) = until_ready(&scene, "bad", &spec);
-    println!("{started:?}");
+    let (started, said) = until_ready("bad");
     assert_eq!(started.last().map(String::as_str), Some("test"), "{started:?}");
     said
-}
-
-/// Boots until the sled is ready, and switches it off. Returns the images that PID 1 ran of,
-/// and what the consoles said.
-fn until_ready(scene: &Scene, name: &str, spec: &MachineSpec) -> (Vec<String>, String) {
-    let (mut started, mut said) = (Vec::new(), String::new());
-    for boot in 0..BOOTS {
-        let machine = scene.power_on(&format!("{name}-{boot}"), spec);
-        let ready = machine.wait_until("sledos: ready: ", READY, |all| all.contains("sledos: ready: "));
-        let all = machine.console();
-        let image = all.lines().find_map(|line| line.split_once("sledos: image: compute "));
-        started.extend(image.map(|(_, version)| version.trim().to_owned()));
-        let lines: Vec<_> = all.lines().filter(|line| line.contains("sledos: ")).collect();
-        println!("--- {name}, boot {boot}\n{}", lines.join("\n"));
-        said += &all;
-        if ready.is_ok() {
-            machine.power_off(READY).expect("goes off");
-            return (started, said);
-        }
-    }
-    panic!("{name}: not ready after {BOOTS} boots: {started:?}");
 }
