@@ -134,9 +134,10 @@ impl Recording {
         self.entries.is_empty()
     }
 
-    /// `count` places, spread over what is written to these parts of the disk: every other one
-    /// right before or after a flush, where code thinks that it has got somewhere.
-    pub fn places(&self, count: usize, parts: &[Range<u64>]) -> Vec<usize> {
+    /// `count` places, spread over what is written to these parts of the disk; the seed says where
+    /// the first is. Every other one is right before or after a flush, where code thinks that it
+    /// has got somewhere.
+    pub fn places(&self, count: usize, parts: &[Range<u64>], seed: u64) -> Vec<usize> {
         let is_in = |at: u64| parts.iter().any(|part| part.contains(&at));
         let inside = |n: &usize| self.entries[*n].len > 0 && is_in(self.entries[*n].at);
         let writes: Vec<_> = (0..self.len()).filter(inside).collect();
@@ -144,12 +145,13 @@ impl Recording {
         let flushes = (*first..self.len()).filter(|n| self.entries[*n].flags & (FLUSH | FUA) != 0);
         let after = flushes.clone().find(|n| n > last).unwrap_or(*last);
         let flushes: Vec<_> = flushes.take_while(|n| *n <= after).collect();
-        let even = count / 2;
-        let spread = |all: usize, n: usize, of: usize| all * (2 * n + 1) / (2 * of.max(1));
-        let odd = count - even;
+        let (even, odd) = (count / 2, count - count / 2);
+        // Of a thousand steps from one place to the next.
+        let step = usize::try_from(Luck(seed).number() % 1000).unwrap_or(0);
+        let spread = |all: usize, n: usize, of: usize| all * (1000 * n + step) / (1000 * of);
         let mut places: Vec<_> = (0..odd).map(|n| writes[spread(writes.len(), n, odd)]).collect();
         if !flushes.is_empty() {
-            places.extend((0..even).map(|n| flushes[spread(flushes.len(), n, even)] + n % 2));
+            places.extend((0..even).map(|n| flushes[spread(flushes.len(), n, even)] + (n + step) % 2));
         }
         places.sort_unstable();
         places.dedup();
@@ -203,16 +205,9 @@ impl Rebuilt<'_> {
             self.unsettled.clear();
         }
         self.settled = settled;
-        let mut state = seed;
+        let mut luck = Luck(seed);
         for entry in &entries[settled..] {
-            let mut luck = || {
-                // SplitMix64.
-                state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-                let mut z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-                z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-                entry.flags & FUA != 0 || z >> 63 == 1
-            };
-            self.apply(*entry, &mut luck)?;
+            self.apply(*entry, &mut || entry.flags & FUA != 0 || luck.number() >> 63 == 1)?;
         }
         Ok(())
     }
@@ -244,6 +239,18 @@ impl Rebuilt<'_> {
             done += len as u64;
         }
         Ok(())
+    }
+}
+
+/// SplitMix64.
+struct Luck(u64);
+
+impl Luck {
+    fn number(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
     }
 }
 

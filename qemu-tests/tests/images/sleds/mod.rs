@@ -7,3 +7,4 @@
 mod disks;
 mod provision;
 mod pxe;
+mod scene;

@@ -2,15 +2,15 @@
 
 use super::drives::{HDD, hdd, ssd};
 use super::sled::{off, until};
-use super::support::{MGMT, Scene};
+use super::support::{MGMT, scene};
 use qemu_tests::guest::Guest;
 use sledos::qemu::{Disk, MachineSpec};
 
 #[test]
 #[ignore = "four boots of a storage sled; see CONTRIBUTING.md"]
 fn of_halves_that_ran_apart_one_history_is_kept_whole_and_which_is_said() {
-    let scene = Scene::new("apart");
-    scene.serve(2);
+    let scene = scene("apart");
+    scene.serve_disks(2);
     let dir = &scene.dir;
     let halves = ["SSD-A", "SSD-B"].map(|serial| ssd(dir, serial));
     let hdds = ["HDD-01", "HDD-02"].map(|serial| hdd(dir, serial, HDD, 512));

@@ -1,7 +1,7 @@
 //! A storage sled over four boots: everything that happens to its disks.
 
 use super::drives::{HDD, anothers, dead, hdd, sparse, ssd, taken};
-use super::support::{MGMT, READY, SOON, Scene, said};
+use super::support::{MGMT, READY, SOON, Scene, said, scene};
 use qemu_tests::console;
 use qemu_tests::guest::Guest;
 use qemu_tests::judge;
@@ -61,8 +61,8 @@ pub(super) fn off(guest: Guest) -> String {
 
 #[test]
 fn a_storage_sled_keeps_its_data() {
-    let scene = Scene::new("sled");
-    scene.serve(16);
+    let scene = scene("sled");
+    scene.serve_disks(16);
     let dir = &scene.dir;
     let [a, b, c] = ["SSD-A", "SSD-B", "SSD-C"].map(|serial| ssd(dir, serial));
     let mut hdds: Vec<Disk> = (1..=16)
@@ -165,7 +165,7 @@ fn a_storage_sled_keeps_its_data() {
     assert_eq!(after, foreign, "nothing was written to somebody else's disk");
 
     // A blank SSD in the place of the pulled one: it becomes like the other.
-    scene.serve(2);
+    scene.serve_disks(2);
     let few = |n: &str| Disk { file: dir.join(format!("HDD-{n}.qcow2")), ..hdd_like(n) };
     let disks = vec![c.clone(), b, few("01"), few("02")];
     let machine = scene.power_on("third", &scene.diskboot(disks));

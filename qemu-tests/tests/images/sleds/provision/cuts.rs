@@ -6,7 +6,7 @@ use super::support::{self, MGMT, READY, SOON, Scene, said, sled};
 use formats::layout::Role;
 use formats::{gpt, md};
 use qemu_tests::cuts::{self, Bay, Recording};
-use qemu_tests::{console, judge};
+use qemu_tests::{console, guest, judge};
 use sledos::qemu::{Boot, Machine, MachineSpec, machine};
 use std::fs::File;
 use std::ops::Range;
@@ -23,10 +23,11 @@ const DISKS: [(u64, &str); 3] = [
 ];
 const PAIR: Range<u64> = 0..2 * SSD;
 const DATA: Range<u64> = 2 * SSD..2 * SSD + HDD;
-/// How many cuts there are in all: `SLEDOS_CUTS`.
+/// How many cuts there are in all, at least: `SLEDOS_CUTS`.
 const CUTS: usize = 20;
-/// One in so many comes up to `ready`, the others to the start of systemd.
-const READY_EACH: usize = 10;
+/// Cuts of each operation with one seed. The last one comes up to `ready`, the others to the
+/// start of systemd.
+const ROUND: usize = 5;
 /// More starts than a cut may cost.
 const STARTS: usize = 4;
 /// How a start of PID 1 ends.
@@ -37,9 +38,9 @@ pub(super) fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// The seed of the luck of a cut at this place: `SLEDOS_CUTS_SEED`.
-pub(super) fn luck(after: usize) -> u64 {
-    (setting("SLEDOS_CUTS_SEED", 1) as u64).wrapping_mul(1_000_003).wrapping_add(after as u64)
+/// What places and luck come from: `SLEDOS_CUTS_SEED`.
+pub(super) fn seed() -> u64 {
+    setting("SLEDOS_CUTS_SEED", 1) as u64
 }
 
 /// What a sled has to come up with.
@@ -90,18 +91,23 @@ pub(super) fn comes_up(
 struct Bench {
     scene: Scene,
     bay: PathBuf,
-    /// Cuts of each operation.
-    count: usize,
-    done: usize,
-    lost: Vec<String>,
 }
 
 /// What is cut.
-struct Operation<'o> {
-    name: &'o str,
+struct Operation {
+    name: &'static str,
+    spec: MachineSpec,
+    /// The disks before it.
+    before: PathBuf,
+    /// What it wrote.
+    log: PathBuf,
+    /// The documents that are served.
+    documents: PathBuf,
     /// Where its writes are.
-    parts: &'o [Range<u64>],
-    wanted: Wanted<'o>,
+    parts: Vec<Range<u64>>,
+    image: &'static str,
+    /// Whether /var was there before.
+    has_var: bool,
     /// Whether the data disk has to serve before a start counts.
     serves: bool,
 }
@@ -120,62 +126,72 @@ impl Bench {
         self.scene.serve_text(&yaml.replace("image: compute", &format!("image: compute@{image}")));
     }
 
-    /// Runs the sled with its disks recorded. Returns what they were before, and the record.
-    fn record(&self, name: &str, spec: &MachineSpec, run: impl FnOnce(Machine)) -> (PathBuf, PathBuf) {
-        let (before, log) = (self.path("before.raw"), self.path("writes.log"));
+    /// Runs the sled with its disks recorded.
+    fn record(
+        &self,
+        name: &'static str,
+        spec: &MachineSpec,
+        image: &'static str,
+        run: impl FnOnce(Machine),
+    ) -> Operation {
+        let [before, log, documents] =
+            ["before", "writes", "documents"].map(|what| self.path(&format!("{name}.{what}")));
         copy(&self.bay, &before);
+        copy(&self.scene.fleet.root.join("v1"), &documents);
         cuts::empty(log.clone(), 0).expect("a file can be made");
-        let mut spec = spec.clone();
-        spec.extra = cuts::arguments(Bay::Recorded { file: &self.bay, log: &log }, &DISKS);
-        run(self.scene.power_on(name, &spec));
-        (before, log)
+        let mut recorded = spec.clone();
+        recorded.extra = cuts::arguments(Bay::Recorded { file: &self.bay, log: &log }, &DISKS);
+        run(self.scene.power_on(name, &recorded));
+        let (spec, parts) = (spec.clone(), vec![PAIR]);
+        Operation { name, spec, before, log, documents, parts, image, has_var: true, serves: false }
     }
 
-    /// Cuts what was recorded at many places, and starts the sled from each.
-    fn cut(&mut self, (before, log): &(PathBuf, PathBuf), spec: &MachineSpec, what: &Operation<'_>) {
-        let recording = Recording::open(log).expect("QEMU wrote it");
-        let places = recording.places(self.count, what.parts);
+    /// Cuts an operation at some places, and starts the sled from each. Returns how many there
+    /// were, and what was lost.
+    fn cut(&self, what: &Operation, count: usize, seed: u64, machine_id: &str) -> (usize, Vec<String>) {
+        let documents = self.scene.fleet.root.join("v1");
+        std::fs::remove_dir_all(&documents).expect("documents are served");
+        copy(&what.documents, &documents);
+        let recording = Recording::open(&what.log).expect("QEMU wrote it");
+        let places = recording.places(count, &what.parts, seed);
         println!("{}: {} writes and flushes, cut at {places:?}", what.name, recording.len());
         let base = self.path("cut.raw");
-        let mut rebuilt = recording.rebuild(before, &base).expect("there is room");
-        for after in places {
-            rebuilt.cut(after, luck(after)).expect("the places are in order");
-            self.done += 1;
-            let far = self.done.is_multiple_of(READY_EACH);
-            match self.start(&base, spec, what, far) {
+        let mut rebuilt = recording.rebuild(&what.before, &base).expect("there is room");
+        let wanted = Wanted { image: what.image, machine_id: what.has_var.then_some(machine_id) };
+        let mut lost = Vec::new();
+        for (n, after) in places.iter().enumerate() {
+            rebuilt.cut(*after, seed ^ *after as u64).expect("the places are in order");
+            // The last one as far as it goes.
+            let far = n + 1 == places.len();
+            match self.start(&base, what, wanted, far) {
                 Ok(starts) => println!("{} cut at {after}: {starts} starts, to ready: {far}", what.name),
                 Err(why) => {
                     println!("{} cut at {after}: LOST: {why}", what.name);
-                    self.lost.push(format!("{} cut at {after}: {why}", what.name));
+                    lost.push(format!("{}, seed {seed}, cut at {after}: {why}", what.name));
                 }
             }
         }
+        (places.len(), lost)
     }
 
     /// Starts the sled from these disks, which stay; `far` is to `ready`.
-    fn start(
-        &self,
-        base: &Path,
-        spec: &MachineSpec,
-        what: &Operation<'_>,
-        far: bool,
-    ) -> Result<usize, String> {
+    fn start(&self, base: &Path, what: &Operation, wanted: Wanted<'_>, far: bool) -> Result<usize, String> {
         let layer = cuts::over(base, self.path("layer.qcow2"));
-        let mut spec = spec.clone();
+        let mut spec = what.spec.clone();
         spec.extra = cuts::arguments(Bay::Over(&layer), &DISKS);
         if let Boot::Disk = spec.boot {
             spec.firmware = machine::uefi_vars(&self.scene.dir).expect("OVMF is installed");
         }
-        let (machine, starts) = comes_up(&self.scene, "cut", &spec, what.wanted)?;
+        let (machine, starts) = comes_up(&self.scene, "cut", &spec, wanted)?;
         if what.serves {
             let serves = machine.wait_for("sledos: disks: 1 data disks serve, 0 fail, 0 refused", READY);
             serves.map_err(|error| error.to_string())?;
         }
         if far {
-            machine.wait_for("sledos: ready: ", READY).map_err(|error| error.to_string())?;
+            machine.wait_for(guest::READY, READY).map_err(|error| error.to_string())?;
             let guest = self.scene.ready(machine, MGMT);
             let kept = guest.run("cat /var/marker || true; systemctl --failed --no-legend --plain");
-            if what.wanted.machine_id.is_some() && kept.trim() != "kept" {
+            if what.has_var && kept.trim() != "kept" {
                 return Err(format!("what was on /var is not there, or a unit failed: {kept}"));
             }
             let console = guest.power_off().map_err(|error| error.to_string())?;
@@ -249,9 +265,13 @@ impl Bench {
     }
 }
 
-/// Copies a disk.
+/// Copies a disk, or a directory.
 pub(super) fn copy(from: &Path, to: &Path) {
-    judge::run("coreutils", "cp", ["--sparse=always".as_ref(), from.as_os_str(), to.as_os_str()]);
+    judge::run(
+        "coreutils",
+        "cp",
+        ["-a".as_ref(), "--sparse=always".as_ref(), "--".as_ref(), from.as_os_str(), to.as_os_str()],
+    );
 }
 
 #[test]
@@ -260,58 +280,59 @@ fn whatever_it_was_doing_a_sled_comes_up_after_a_power_cut() {
     let scene = Scene::new("cuts");
     scene.add_images(&[support::compute_2()]);
     let bay = cuts::empty(scene.dir.join("bay.raw"), DATA.end).expect("there is room");
-    let count = setting("SLEDOS_CUTS", CUTS).div_ceil(5);
-    let mut bench = Bench { scene, bay, count, done: 0, lost: Vec::new() };
+    let bench = Bench { scene, bay };
     let from_network = bench.scene.blank(2048);
     let firmware = machine::uefi_vars(&bench.scene.dir).expect("OVMF is installed");
     let from_disk = MachineSpec { boot: Boot::Disk, firmware, ..from_network.clone() };
 
     bench.document("test");
-    let mut known = String::new();
-    let recorded = bench.record("install", &from_network, |machine| {
+    let mut machine_id = String::new();
+    let install = bench.record("install", &from_network, "test", |machine| {
         let guest = bench.scene.ready(machine, MGMT);
-        known = guest.run("cat /etc/machine-id").trim().to_owned();
+        machine_id = guest.run("cat /etc/machine-id").trim().to_owned();
         guest.run("echo kept > /var/marker; sync");
         println!("{}", guest.run("lsblk -o NAME,SIZE,PARTLABEL,MOUNTPOINTS; cat /proc/mdstat"));
         guest.power_off().expect("goes off");
     });
-    let wanted = Wanted { image: "test", machine_id: None };
-    let install = Operation { name: "install", parts: &[PAIR], wanted, serves: false };
-    bench.cut(&recorded, &from_network, &install);
-    let data = Operation { name: "data disks", parts: &[DATA], wanted, serves: true };
-    bench.cut(&recorded, &from_network, &data);
+    let install = Operation { has_var: false, ..install };
+    let files = |of: &Operation| (of.spec.clone(), of.before.clone(), of.log.clone(), of.documents.clone());
+    let (spec, before, log, documents) = files(&install);
+    let (name, parts) = ("data disks", vec![DATA]);
+    let data = Operation { name, spec, before, log, documents, parts, serves: true, ..install };
+    let esps = bench.esps();
 
     bench.document("test-2");
-    let recorded = bench.record("update", &from_disk, |machine| {
+    let update = bench.record("update", &from_disk, "test-2", |machine| {
         let all = machine.wait_off(READY).expect("it restarts by itself");
         assert!(all.contains("reboots now: starts another image"), "{}", said(&all));
     });
-    let wanted = Wanted { image: "test-2", machine_id: Some(&known) };
-    let update = Operation { name: "update", parts: &[PAIR], wanted, serves: false };
-    bench.cut(&recorded, &from_disk, &update);
-
-    let recorded = bench.record("mark good", &from_disk, |machine| {
+    let good = bench.record("mark good", &from_disk, "test-2", |machine| {
         let guest = bench.scene.ready(machine, MGMT);
         println!("{}", guest.run("sledctl status"));
         guest.power_off().expect("goes off");
     });
-    let esps = bench.esps();
-    let good = Operation { name: "mark good", parts: &esps, wanted, serves: false };
-    bench.cut(&recorded, &from_disk, &good);
-
+    let good = Operation { parts: esps, ..good };
     // A blank disk in the place of one of the pair.
     let hole = [format!("--offset={SSD}"), format!("--length={SSD}"), bench.bay.display().to_string()];
     judge::run("util-linux", "fallocate", ["--punch-hole".to_owned()].into_iter().chain(hole));
-    let recorded = bench.record("heal", &from_disk, |machine| {
+    let heal = bench.record("heal", &from_disk, "test-2", |machine| {
         let guest = bench.scene.ready(machine, MGMT);
         let both =
             "for n in $(seq 600); do grep -q '\\[2/2\\] \\[UU\\]' /proc/mdstat && break; sleep 1; done";
         println!("{}", guest.run(&format!("{both}; cat /proc/mdstat; sledctl status")));
         guest.power_off().expect("goes off");
     });
-    let heal = Operation { name: "heal", parts: &[PAIR], wanted, serves: false };
-    bench.cut(&recorded, &from_disk, &heal);
 
-    println!("{} cuts, {} lost", bench.done, bench.lost.len());
-    assert!(bench.lost.is_empty(), "{:#?}", bench.lost);
+    let operations = [good, heal, update, data, install];
+    let rounds = setting("SLEDOS_CUTS", CUTS).div_ceil(ROUND * operations.len());
+    let (mut done, mut lost) = (0, Vec::new());
+    for seed in (seed()..).take(rounds) {
+        for operation in &operations {
+            let (more, gone) = bench.cut(operation, ROUND, seed, &machine_id);
+            done += more;
+            lost.extend(gone);
+        }
+        println!("seed {seed}: {done} cuts, {} lost", lost.len());
+    }
+    assert!(lost.is_empty(), "{lost:#?}");
 }

@@ -1,7 +1,7 @@
 //! A blank disk; then no network at all; then another image, whose installation is cut at
 //! many places; and an old document.
 
-use super::cuts::{Wanted, comes_up, copy, luck, setting};
+use super::cuts::{Wanted, comes_up, copy, seed, setting};
 use super::support::{self, MGMT, READY, SOON, Scene, said, sled};
 use qemu_tests::console;
 use qemu_tests::cuts::{self, Bay, Recording};
@@ -111,7 +111,7 @@ fn an_installed_sled_comes_up_alone_updates_itself_and_takes_no_older_document()
 /// restarts into it.
 fn is_whole_after_every_cut(scene: &Scene, spec: &MachineSpec, before: &Path, log: &Path) {
     let recording = Recording::open(log).expect("QEMU wrote it");
-    let places = recording.places(setting("SLEDOS_CUTS", CUTS), &[0..DISK]);
+    let places = recording.places(setting("SLEDOS_CUTS", CUTS), &[0..DISK], seed());
     println!("{} writes and flushes, cut at {places:?}", recording.len());
     let disk = scene.dir.join("cut.raw");
     let mut rebuilt = recording.rebuild(before, &disk).expect("there is room");
@@ -121,7 +121,7 @@ fn is_whole_after_every_cut(scene: &Scene, spec: &MachineSpec, before: &Path, lo
     spec.disks.clear();
     spec.firmware = machine::uefi_vars(&dir).expect("OVMF is installed");
     for after in places {
-        rebuilt.cut(after, luck(after)).expect("the places are in order");
+        rebuilt.cut(after, seed() ^ after as u64).expect("the places are in order");
         let layer = cuts::over(&disk, dir.join("layer.qcow2"));
         spec.extra = cuts::arguments(Bay::Over(&layer), &BAY);
         let wanted = Wanted { image: "test-2", machine_id: None };

@@ -12,7 +12,7 @@ fn a_switch_port_selects_the_document_for_any_hardware() {
     scene.fleet.compile(&yaml, &scene.rack.web.url(), now());
     for (round, board) in ["NEW0001", "NEW0002"].into_iter().enumerate() {
         let mac = |card| format!("52:54:00:0a:0{round}:0{card}");
-        let (mut spec, port) = scene.blank_with(1536, &mac(1), &mac(2));
+        let (mut spec, port) = scene.given_kernel(1536, &mac(1), &mac(2));
         spec.smbios = Smbios { board_serial: Some(board.into()), ..Smbios::default() };
         let _switch = scene.rack.announce(&port, [2, 0, 0, 0, 0, 1], "Ethernet9");
         let machine = scene.power_on(board, &spec);

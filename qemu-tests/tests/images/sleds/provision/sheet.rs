@@ -57,7 +57,7 @@ fn a_sheet_with_mistakes_is_refused_at_its_lines_and_a_mended_one_boots() {
     let compile = ["--images", text(&images), "--key", text(&key), "--output", text(www)];
     sledos(&[&["fleet", "compile", text(&fleet)], &compile[..]].concat()).expect("it compiles");
 
-    let (mut spec, _) = scene.blank_with(1536, "52:54:00:13:00:07", "52:54:00:13:01:07");
+    let (mut spec, _) = scene.given_kernel(1536, "52:54:00:13:00:07", "52:54:00:13:01:07");
     let Boot::Kernel { cmdline, .. } = &mut spec.boot else { panic!("a blank sled boots a kernel") };
     *cmdline = cmdline.replace(&scene.fleet.public, public);
     spec.smbios.board_serial = Some("ZM18AS036407".into());

@@ -12,7 +12,7 @@ pub(super) fn two_sleds_with_one_uuid(case: &Case) -> Seen {
     let known = sled("r1-b07", 7, MGMT).replace("macs:", &format!("uuid: {UUID}, macs:"));
     forget(&scene);
     scene.serve_text(&scene.yaml("", &(known + &sled("r1-b08", 8, other))));
-    let (mut spec, _) = scene.blank_with(1536, other, data);
+    let (mut spec, _) = scene.given_kernel(1536, other, data);
     spec.smbios.uuid = Some(UUID.into());
     let machine = scene.power_on(case.test, &spec);
     let seen = case.seen(&machine);
