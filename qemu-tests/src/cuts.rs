@@ -11,6 +11,8 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::SeekFrom;
+
 /// Bytes of a sector, in the log and on the disk.
 const SECTOR: u64 = 512;
 /// First bytes of the log (little-endian).
@@ -188,28 +190,32 @@ pub struct Rebuilt<'r> {
 
 impl Rebuilt<'_> {
     /// Builds the disk as a cut after `after` entries may leave it: no fewer than the last time.
+    /// Returns what has changed.
     ///
     /// # Errors
     /// The kernel's, or when it was later in the run.
-    pub fn cut(&mut self, after: usize, seed: u64) -> io::Result<()> {
+    pub fn cut(&mut self, after: usize, seed: u64) -> io::Result<Vec<Range<u64>>> {
         let entries = &self.recording.entries[..after.min(self.recording.len())];
         let settled = entries.iter().rposition(|entry| entry.flags & FLUSH != 0).map_or(0, |n| n + 1);
         if settled < self.settled {
             return Err(io::Error::other("the disk is past that"));
         }
+        let mut changes = Vec::new();
         for (at, bytes) in std::mem::take(&mut self.unsettled).iter().rev() {
             self.disk.write_all_at(bytes, *at)?;
+            changes.push(*at..at + bytes.len() as u64);
         }
         for entry in &entries[self.settled..settled] {
             self.apply(*entry, &mut || true)?;
-            self.unsettled.clear();
+            changes.extend(self.unsettled.drain(..).map(|(at, bytes)| at..at + bytes.len() as u64));
         }
         self.settled = settled;
         let mut luck = Luck(seed);
         for entry in &entries[settled..] {
             self.apply(*entry, &mut || entry.flags & FUA != 0 || luck.number() >> 63 == 1)?;
         }
-        Ok(())
+        changes.extend(self.unsettled.iter().map(|(at, bytes)| *at..at + bytes.len() as u64));
+        Ok(changes)
     }
 
     /// Writes the sectors of an entry that are lucky, and keeps what was there. What is
@@ -268,6 +274,34 @@ fn by_luck<'b>(bytes: &'b [u8], luck: &mut dyn FnMut() -> bool) -> Vec<(bool, &'
     runs.into_iter().map(|(lucky, from, to)| (lucky, &bytes[from..to])).collect()
 }
 
+/// Copies a part of a disk to a file of its own, holes left out.
+///
+/// # Errors
+/// The kernel's.
+pub fn part(disk: &Path, part: Range<u64>, to: &Path) -> io::Result<()> {
+    let (from, to) = (File::open(disk)?, File::create(to)?);
+    to.set_len(part.end - part.start)?;
+    let mut buffer = vec![0; CHUNK];
+    let mut at = part.start;
+    loop {
+        // There is none behind the last data.
+        at = match rustix::fs::seek(&from, SeekFrom::Data(at)) {
+            Err(rustix::io::Errno::NXIO) => return Ok(()),
+            found => found?,
+        };
+        let end = rustix::fs::seek(&from, SeekFrom::Hole(at))?.min(part.end);
+        if at >= end {
+            return Ok(());
+        }
+        while at < end {
+            let len = usize::try_from(end - at).unwrap_or(CHUNK).min(CHUNK);
+            from.read_exact_at(&mut buffer[..len], at)?;
+            to.write_all_at(&buffer[..len], at - part.start)?;
+            at += len as u64;
+        }
+    }
+}
+
 /// An empty disk of this size.
 ///
 /// # Errors
@@ -313,7 +347,7 @@ mod tests {
         let cuts = |places: &[(usize, u64)]| {
             let to = scratch.join("cut.raw");
             let mut rebuilt = recording.rebuild(&before, &to).unwrap();
-            places.iter().for_each(|(after, seed)| rebuilt.cut(*after, *seed).unwrap());
+            places.iter().for_each(|(after, seed)| drop(rebuilt.cut(*after, *seed).unwrap()));
             std::fs::read(to).unwrap()
         };
         let cut = |after: usize, seed: u64| cuts(&[(after, seed)]);
@@ -329,6 +363,11 @@ mod tests {
         assert_eq!(cuts(&[(0, 1), (2, 5), (last, 1), (last, 2)]), cut(last, 2));
         assert_eq!(cuts(&[(2, 5), (last, 3), (recording.len(), 1)]), all);
         assert!(recording.rebuild(&before, &scratch.join("cut.raw")).unwrap().cut(last, 1).is_ok());
+        for range in [0..1 << 20, 6 << 10..130 << 10, 200 << 10..1 << 20] {
+            part(&disk, range.clone(), &scratch.join("part")).unwrap();
+            let [from, to] = [range.start, range.end].map(|at| usize::try_from(at).unwrap());
+            assert!(std::fs::read(scratch.join("part")).unwrap() == all[from..to], "{range:?}");
+        }
         std::fs::remove_dir_all(&*scratch).unwrap();
     }
 }

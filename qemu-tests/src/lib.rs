@@ -5,7 +5,8 @@
 //! people's tools on artefacts, [`docker`] makes a container image, [`fleet`] a fleet with
 //! its key. [`rack`] is a network with a DHCP server and a provisioning server ([`web`])
 //! in a [`namespace`], [`bmc`] a BMC, [`program`] is `sledos` for an image, [`turn`] how many machines run at once,
-//! [`scratch`] a test's own directory, [`cuts`] what a power cut leaves on a disk.
+//! [`scratch`] a test's own directory, [`cuts`] what a power cut leaves on a disk, [`startable`]
+//! what is started from that.
 #![forbid(unsafe_code)]
 
 pub mod bmc;
@@ -20,5 +21,6 @@ pub mod namespace;
 pub mod program;
 pub mod rack;
 pub mod scratch;
+pub mod startable;
 pub mod turn;
 pub mod web;

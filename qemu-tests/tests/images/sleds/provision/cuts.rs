@@ -2,6 +2,9 @@
 //! disk, updates itself, marks its image good, and fills a new half of the pair: from what is
 //! left on the disks it comes up by itself, and what was on them is there.
 
+mod judged;
+
+use self::judged::Host;
 use super::support::{self, MGMT, READY, SOON, Scene, said, sled};
 use formats::layout::Role;
 use formats::{gpt, md};
@@ -28,6 +31,8 @@ const CUTS: usize = 20;
 /// Cuts of each operation with one seed. The last one comes up to `ready`, the others to the
 /// start of systemd.
 const ROUND: usize = 5;
+/// How many are judged without a start: `SLEDOS_CUTS_JUDGED`.
+const JUDGED: usize = 200;
 /// More starts than a cut may cost.
 const STARTS: usize = 4;
 /// How a start of PID 1 ends.
@@ -91,12 +96,12 @@ pub(super) fn comes_up(
 struct Bench {
     scene: Scene,
     bay: PathBuf,
+    from_network: MachineSpec,
 }
 
 /// What is cut.
 struct Operation {
     name: &'static str,
-    spec: MachineSpec,
     /// The disks before it.
     before: PathBuf,
     /// What it wrote.
@@ -105,16 +110,67 @@ struct Operation {
     documents: PathBuf,
     /// Where its writes are.
     parts: Vec<Range<u64>>,
+    /// The image that comes up in the end.
     image: &'static str,
-    /// Whether /var was there before.
-    has_var: bool,
+    /// How many of the pair have an image and a /var whatever happens.
+    halves: usize,
+    /// Whether it is started from the network.
+    from_network: bool,
     /// Whether the data disk has to serve before a start counts.
     serves: bool,
+}
+
+/// All of them, by what was recorded in this directory; `installed` is a bay with the pair.
+fn operations(dir: &Path, installed: &Path) -> [Operation; 5] {
+    let of = |record: &str, name, image, halves, parts| {
+        let [before, log, documents] =
+            ["before", "writes", "documents"].map(|what| dir.join(format!("{record}.{what}")));
+        let (from_network, serves) = (record == "install", name == "data disks");
+        Operation { name, before, log, documents, parts, image, halves, from_network, serves }
+    };
+    [
+        of("good", "mark good", "test-2", 2, esps(installed)),
+        of("heal", "heal", "test-2", 1, vec![PAIR]),
+        of("update", "update", "test-2", 2, vec![PAIR]),
+        of("install", "data disks", "test", 0, vec![DATA]),
+        of("install", "install", "test", 0, vec![PAIR]),
+    ]
+}
+
+/// Where the ESPs of the pair are.
+fn esps(bay: &Path) -> Vec<Range<u64>> {
+    let disk = File::open(bay).expect("it is there");
+    let esp = |start: u64| {
+        let read = |at: u64, buffer: &mut [u8]| disk.read_exact_at(buffer, start + at);
+        let table = gpt::read(SSD, 512, read).expect("the disk has a table");
+        let esp = table.partitions.into_iter().find(|p| p.name == Role::Esp.label()).expect("an ESP");
+        start + esp.start..start + esp.start + esp.size
+    };
+    vec![esp(0), esp(SSD)]
+}
+
+/// Judges as many cuts of each operation as are wanted, without a start.
+fn judge(host: &Host, operations: &[&Operation]) {
+    let (mut done, mut lost) = (0, Vec::new());
+    let each = setting("SLEDOS_CUTS_JUDGED", JUDGED).div_ceil(operations.len().max(1));
+    for what in operations {
+        let (more, gone) = host.cut(what, each, seed());
+        done += more;
+        lost.extend(gone);
+    }
+    println!("{done} cuts judged, {} lost", lost.len());
+    assert!(lost.is_empty(), "{lost:#?}");
 }
 
 impl Bench {
     fn path(&self, name: &str) -> PathBuf {
         self.scene.dir.join(name)
+    }
+
+    /// The sled, started from its disks by a firmware that knows nothing yet.
+    fn from_disk(&self) -> MachineSpec {
+        let firmware = machine::uefi_vars(&self.scene.dir).expect("OVMF is installed");
+        MachineSpec { boot: Boot::Disk, firmware, ..self.from_network.clone() }
     }
 
     /// Serves a document with this image.
@@ -127,23 +183,15 @@ impl Bench {
     }
 
     /// Runs the sled with its disks recorded.
-    fn record(
-        &self,
-        name: &'static str,
-        spec: &MachineSpec,
-        image: &'static str,
-        run: impl FnOnce(Machine),
-    ) -> Operation {
+    fn record(&self, name: &str, spec: &MachineSpec, run: impl FnOnce(Machine)) {
         let [before, log, documents] =
             ["before", "writes", "documents"].map(|what| self.path(&format!("{name}.{what}")));
         copy(&self.bay, &before);
         copy(&self.scene.fleet.root.join("v1"), &documents);
         cuts::empty(log.clone(), 0).expect("a file can be made");
-        let mut recorded = spec.clone();
-        recorded.extra = cuts::arguments(Bay::Recorded { file: &self.bay, log: &log }, &DISKS);
-        run(self.scene.power_on(name, &recorded));
-        let (spec, parts) = (spec.clone(), vec![PAIR]);
-        Operation { name, spec, before, log, documents, parts, image, has_var: true, serves: false }
+        let mut spec = spec.clone();
+        spec.extra = cuts::arguments(Bay::Recorded { file: &self.bay, log: &log }, &DISKS);
+        run(self.scene.power_on(name, &spec));
     }
 
     /// Cuts an operation at some places, and starts the sled from each. Returns how many there
@@ -157,7 +205,8 @@ impl Bench {
         println!("{}: {} writes and flushes, cut at {places:?}", what.name, recording.len());
         let base = self.path("cut.raw");
         let mut rebuilt = recording.rebuild(&what.before, &base).expect("there is room");
-        let wanted = Wanted { image: what.image, machine_id: what.has_var.then_some(machine_id) };
+        let machine_id = (what.halves > 0).then_some(machine_id);
+        let wanted = Wanted { image: what.image, machine_id };
         let mut lost = Vec::new();
         for (n, after) in places.iter().enumerate() {
             rebuilt.cut(*after, seed ^ *after as u64).expect("the places are in order");
@@ -177,11 +226,8 @@ impl Bench {
     /// Starts the sled from these disks, which stay; `far` is to `ready`.
     fn start(&self, base: &Path, what: &Operation, wanted: Wanted<'_>, far: bool) -> Result<usize, String> {
         let layer = cuts::over(base, self.path("layer.qcow2"));
-        let mut spec = what.spec.clone();
+        let mut spec = if what.from_network { self.from_network.clone() } else { self.from_disk() };
         spec.extra = cuts::arguments(Bay::Over(&layer), &DISKS);
-        if let Boot::Disk = spec.boot {
-            spec.firmware = machine::uefi_vars(&self.scene.dir).expect("OVMF is installed");
-        }
         let (machine, starts) = comes_up(&self.scene, "cut", &spec, wanted)?;
         if what.serves {
             let serves = machine.wait_for("sledos: disks: 1 data disks serve, 0 fail, 0 refused", READY);
@@ -191,7 +237,7 @@ impl Bench {
             machine.wait_for(guest::READY, READY).map_err(|error| error.to_string())?;
             let guest = self.scene.ready(machine, MGMT);
             let kept = guest.run("cat /var/marker || true; systemctl --failed --no-legend --plain");
-            if what.has_var && kept.trim() != "kept" {
+            if what.halves > 0 && kept.trim() != "kept" {
                 return Err(format!("what was on /var is not there, or a unit failed: {kept}"));
             }
             let console = guest.power_off().map_err(|error| error.to_string())?;
@@ -241,27 +287,8 @@ impl Bench {
     /// A part of a disk as a file.
     fn part(&self, disk: &Path, from: u64, bytes: u64) -> PathBuf {
         let part = self.path("part.raw");
-        let args = [
-            format!("if={}", disk.display()),
-            format!("of={}", part.display()),
-            format!("skip={from}"),
-            format!("count={bytes}"),
-        ];
-        let flags = ["iflag=skip_bytes,count_bytes", "bs=1M", "conv=sparse", "status=none"];
-        judge::run("coreutils", "dd", args.into_iter().chain(flags.map(str::to_owned)));
+        cuts::part(disk, from..from + bytes, &part).expect("there is room");
         part
-    }
-
-    /// Where the ESPs of the pair are.
-    fn esps(&self) -> Vec<Range<u64>> {
-        let disk = File::open(&self.bay).expect("it is there");
-        let esp = |start: u64| {
-            let read = |at: u64, buffer: &mut [u8]| disk.read_exact_at(buffer, start + at);
-            let table = gpt::read(SSD, 512, read).expect("the disk has a table");
-            let esp = table.partitions.into_iter().find(|p| p.name == Role::Esp.label()).expect("an ESP");
-            start + esp.start..start + esp.start + esp.size
-        };
-        vec![esp(0), esp(SSD)]
     }
 }
 
@@ -280,42 +307,32 @@ fn whatever_it_was_doing_a_sled_comes_up_after_a_power_cut() {
     let scene = Scene::new("cuts");
     scene.add_images(&[support::compute_2()]);
     let bay = cuts::empty(scene.dir.join("bay.raw"), DATA.end).expect("there is room");
-    let bench = Bench { scene, bay };
-    let from_network = bench.scene.blank(2048);
-    let firmware = machine::uefi_vars(&bench.scene.dir).expect("OVMF is installed");
-    let from_disk = MachineSpec { boot: Boot::Disk, firmware, ..from_network.clone() };
+    let from_network = scene.blank(2048);
+    let bench = Bench { scene, bay, from_network };
 
     bench.document("test");
     let mut machine_id = String::new();
-    let install = bench.record("install", &from_network, "test", |machine| {
+    bench.record("install", &bench.from_network, |machine| {
         let guest = bench.scene.ready(machine, MGMT);
         machine_id = guest.run("cat /etc/machine-id").trim().to_owned();
         guest.run("echo kept > /var/marker; sync");
         println!("{}", guest.run("lsblk -o NAME,SIZE,PARTLABEL,MOUNTPOINTS; cat /proc/mdstat"));
         guest.power_off().expect("goes off");
     });
-    let install = Operation { has_var: false, ..install };
-    let files = |of: &Operation| (of.spec.clone(), of.before.clone(), of.log.clone(), of.documents.clone());
-    let (spec, before, log, documents) = files(&install);
-    let (name, parts) = ("data disks", vec![DATA]);
-    let data = Operation { name, spec, before, log, documents, parts, serves: true, ..install };
-    let esps = bench.esps();
-
     bench.document("test-2");
-    let update = bench.record("update", &from_disk, "test-2", |machine| {
+    bench.record("update", &bench.from_disk(), |machine| {
         let all = machine.wait_off(READY).expect("it restarts by itself");
         assert!(all.contains("reboots now: starts another image"), "{}", said(&all));
     });
-    let good = bench.record("mark good", &from_disk, "test-2", |machine| {
+    bench.record("good", &bench.from_disk(), |machine| {
         let guest = bench.scene.ready(machine, MGMT);
         println!("{}", guest.run("sledctl status"));
         guest.power_off().expect("goes off");
     });
-    let good = Operation { parts: esps, ..good };
     // A blank disk in the place of one of the pair.
     let hole = [format!("--offset={SSD}"), format!("--length={SSD}"), bench.bay.display().to_string()];
     judge::run("util-linux", "fallocate", ["--punch-hole".to_owned()].into_iter().chain(hole));
-    let heal = bench.record("heal", &from_disk, "test-2", |machine| {
+    bench.record("heal", &bench.from_disk(), |machine| {
         let guest = bench.scene.ready(machine, MGMT);
         let both =
             "for n in $(seq 600); do grep -q '\\[2/2\\] \\[UU\\]' /proc/mdstat && break; sleep 1; done";
@@ -323,7 +340,9 @@ fn whatever_it_was_doing_a_sled_comes_up_after_a_power_cut() {
         guest.power_off().expect("goes off");
     });
 
-    let operations = [good, heal, update, data, install];
+    let operations = operations(&bench.scene.dir, &bench.bay);
+    let host = Host::new(&bench.scene.dir, &[support::compute(), support::compute_2()], &bench.bay);
+    judge(&host, &operations.iter().collect::<Vec<_>>());
     let rounds = setting("SLEDOS_CUTS", CUTS).div_ceil(ROUND * operations.len());
     let (mut done, mut lost) = (0, Vec::new());
     for seed in (seed()..).take(rounds) {
@@ -332,7 +351,7 @@ fn whatever_it_was_doing_a_sled_comes_up_after_a_power_cut() {
             done += more;
             lost.extend(gone);
         }
-        println!("seed {seed}: {done} cuts, {} lost", lost.len());
+        println!("seed {seed}: {done} cuts started, {} lost", lost.len());
     }
     assert!(lost.is_empty(), "{lost:#?}");
 }
