@@ -2,7 +2,7 @@
 //! nothing to ask about /var and the data disk. Hundreds take no longer than ten starts.
 
 use super::{DATA, Operation, SSD};
-use formats::layout::{BOOT_PATHS, Role};
+use formats::layout::{self, BOOT_PATHS, Role};
 use formats::{gpt, md};
 use qemu_tests::cuts::{self, Recording};
 use qemu_tests::judge;
@@ -78,7 +78,26 @@ impl Host {
             }));
         }
         println!("{}, seed {seed}: {} judged of {}, {lost:#?}", what.name, places.len(), recording.len());
+        if what.halves > 0 && lost.is_empty() {
+            self.sees_damage(&base, &mut halves[0].1);
+        }
         (places.len(), lost)
+    }
+
+    /// A changed byte of the /usr that is started is seen.
+    fn sees_damage(&self, bay: &Path, judge: &mut Judge<'_>) {
+        let disk = File::options().read(true).write(true).open(bay).expect("it is there");
+        let read = |at: u64, buffer: &mut [u8]| disk.read_exact_at(buffer, at);
+        let started = judge.starts(SSD, &read).expect("it was whole").expect("something is started");
+        let (usr, _) = layout::usr_guids(&self.known[started].hash);
+        let table = gpt::read(SSD, 512, read).expect("it was read before");
+        let at = table.partitions.iter().find(|p| p.guid == usr).expect("its slot").start + (9 << 20);
+        let mut byte = [0];
+        read(at, &mut byte).expect("it is there");
+        disk.write_all_at(&[!byte[0]], at).expect("it is there");
+        judge.changed(&[at..at + 1]);
+        let why = judge.starts(SSD, &read).expect_err("a block of it is not right");
+        assert!(why.contains("block 2304 of its /usr is damaged"), "{why}");
     }
 
     /// e2fsck repairs /var without a question, and what was on it is there.
