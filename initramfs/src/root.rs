@@ -3,7 +3,7 @@
 
 mod check;
 
-pub use check::{Checked, check_here, last_used};
+pub use check::{Checked, check, check_here, last_used};
 
 use crate::action::{Action, Step};
 use crate::failure::Code;

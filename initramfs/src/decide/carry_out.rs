@@ -160,7 +160,9 @@ pub fn carry_out(
                 }
             }
             Next::Stay(stay) => {
-                let more = chance.map(|chance| format!(" ({chance})")).unwrap_or_default();
+                // That tries are used up is all that is to say of one that failed.
+                let more = chance.filter(|_| stay != Stay::Failed);
+                let more = more.map(|chance| format!(" ({chance})")).unwrap_or_default();
                 host.warn(&format!("{}{more}", Next::Stay(stay)));
                 let failed = wanted.filter(|_| stay == Stay::Failed);
                 remember(host, &mut history, |history| {

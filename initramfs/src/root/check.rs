@@ -10,7 +10,7 @@ use crate::disks::{self, Found};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// The loader of the image's programs, and their libraries, below its root.
 const LOADER: &str = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2";
@@ -18,9 +18,16 @@ const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 /// The checker, below the image's root.
 const E2FSCK: &str = "usr/sbin/e2fsck";
 
+/// The copy of the superblock in the second group, where blocks have 4096 bytes. The kernel writes
+/// the first one outside of the journal, and its 1024 bytes are two sectors: a power cut may leave
+/// one that is neither the old nor the new, and by itself `e2fsck -p` does not look for another.
+const COPY: [&str; 4] = ["-b", "32768", "-B", "4096"];
+
 /// Exit codes of e2fsck(8), which are added up.
 const REPAIRED: i32 = 1 | 2;
 const UNREPAIRED: i32 = 4;
+/// It found no filesystem that it can read.
+const NOTHING: i32 = 8;
 
 /// What came of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,22 +42,27 @@ pub enum Checked {
     Not(String),
 }
 
-/// Checks the ext4 on a device with the tools of the image below `image`, which is
-/// [`AT`]. A journal is replayed; nothing else is done to one that is clean.
-fn check(image: &Path, device: &str) -> Checked {
-    let done = Command::new(image.join(LOADER))
-        .arg("--library-path")
-        .arg(image.join(LIBRARIES))
-        .arg(image.join(E2FSCK))
-        .args(["-p", device])
-        .env_clear()
-        .stdin(Stdio::null())
-        .output();
-    let done = match done {
-        Ok(done) => done,
-        Err(error) => return Checked::Not(format!("the image has no e2fsck that runs ({error})")),
-    };
-    let said = [done.stdout, done.stderr].concat();
+/// Checks the ext4 on a device with this e2fsck. A journal is replayed; nothing else is done to one
+/// that is clean.
+pub fn check(e2fsck: &dyn Fn() -> Command, device: &Path) -> Checked {
+    let run =
+        |copy: &[&str]| e2fsck().arg("-p").args(copy).arg(device).env_clear().stdin(Stdio::null()).output();
+    let first = run(&[]);
+    let torn = first.as_ref().is_ok_and(|done| done.status.code() == Some(NOTHING));
+    let second = if torn { run(&COPY).ok() } else { None };
+    match second.map(|done| verdict(&done)) {
+        Some(found @ (Checked::Repaired(_) | Checked::Broken(_))) => found,
+        Some(Checked::Clean) => Checked::Repaired("its superblock came back from a copy".to_owned()),
+        Some(Checked::Not(_)) | None => match first {
+            Ok(done) => verdict(&done),
+            Err(error) => Checked::Not(format!("there is no e2fsck that runs ({error})")),
+        },
+    }
+}
+
+/// What an e2fsck that ended has found.
+fn verdict(done: &Output) -> Checked {
+    let said = [&done.stdout[..], &done.stderr].concat();
     let said = String::from_utf8_lossy(&said).trim().replace('\n', "; ");
     match done.status.code() {
         Some(0) => Checked::Clean,
@@ -63,9 +75,16 @@ fn check(image: &Path, device: &str) -> Checked {
     }
 }
 
-/// [`check`] for the image that is put together.
+/// The e2fsck of the image below `image`, which is [`AT`].
+fn of_image(image: &Path) -> Command {
+    let mut e2fsck = Command::new(image.join(LOADER));
+    e2fsck.arg("--library-path").arg(image.join(LIBRARIES)).arg(image.join(E2FSCK));
+    e2fsck
+}
+
+/// [`check`] by the image that is put together.
 pub fn check_here(device: &str) -> Checked {
-    check(Path::new(AT), device)
+    check(&|| of_image(Path::new(AT)), Path::new(device))
 }
 
 /// When the filesystem on the ROOT of a disk was last mounted or written to, in seconds since
@@ -95,7 +114,7 @@ mod tests {
     }
 
     fn checked(disk: &Sparse) -> Checked {
-        check(Path::new("/"), disk.node().to_str().unwrap())
+        check(&|| of_image(Path::new("/")), disk.node())
     }
 
     /// The same program in the same way, from the system this runs on.
@@ -116,9 +135,25 @@ mod tests {
     }
 
     #[test]
+    fn a_superblock_that_a_power_cut_tore_comes_back_from_its_copy() {
+        let disk = Sparse::new(256 << 20, 512);
+        let node = disk.node().to_str().unwrap().to_owned();
+        judge("e2fsprogs", "mke2fs", &["-q", "-t", "ext4", "-b", "4096", &node]);
+        let device = File::options().read(true).write(true).open(disk.node()).unwrap();
+        // Its second sector is of another write than the first.
+        let mut sector = [0; 512];
+        device.read_exact_at(&mut sector, 1536).unwrap();
+        sector[508] ^= 1;
+        device.write_all_at(&sector, 1536).unwrap();
+        device.sync_all().unwrap();
+        assert!(matches!(checked(&disk), Checked::Repaired(_)), "{:?}", checked(&disk));
+        assert_eq!(checked(&disk), Checked::Clean);
+    }
+
+    #[test]
     fn an_image_without_the_tool_and_what_is_no_filesystem_are_no_verdict() {
         let nowhere = tempfile::tempdir().unwrap();
-        assert!(matches!(check(nowhere.path(), "/dev/null"), Checked::Not(_)));
+        assert!(matches!(check(&|| of_image(nowhere.path()), Path::new("/dev/null")), Checked::Not(_)));
         let disk = Sparse::new(4 << 20, 512);
         assert!(matches!(checked(&disk), Checked::Not(_)), "{:?}", checked(&disk));
     }

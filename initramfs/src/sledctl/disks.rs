@@ -10,6 +10,7 @@ use crate::beneath::Dir;
 use crate::durable;
 use crate::log::Log;
 use crate::probe::{Kind, probe};
+use crate::root::{self, Checked};
 use crate::slots::classify::FRESH;
 use crate::storage::plan::{Action, Entry, Plan};
 use crate::storage::{self, execute};
@@ -240,8 +241,10 @@ fn one(entry: &Entry, set: &DiskSet, bay: u32, partition: &Partition) -> Result<
     let at = at.map_err(|e| format!("{mount}: {e}"))?;
     if !is_mounted(&node, &mount)? {
         if kind == Filesystem::Ext4 {
-            // 1: it repaired something, and all is well.
-            run_tool("e2fsck", &["-p"], &node, 1)?;
+            match root::check(&|| Command::new("/usr/sbin/e2fsck"), &node) {
+                Checked::Clean | Checked::Repaired(_) => {}
+                Checked::Broken(said) | Checked::Not(said) => return Err(format!("has errors: {said}")),
+            }
         }
         // What is damaged is not written to any more, and checked at the next boot. XFS shuts
         // down by itself.
@@ -305,20 +308,20 @@ fn format(node: &Path, kind: Filesystem, label: &str) -> Result<(), String> {
     match kind {
         // The half of an earlier run is no reason to stop; what else is there was looked at.
         // Nothing is discarded: some disks take hours for that, and `fstrim` does it at night.
-        Filesystem::Xfs => run_tool("mkfs.xfs", &["-q", "-f", "-K", "-L", label], node, 0),
+        Filesystem::Xfs => run_tool("mkfs.xfs", &["-q", "-f", "-K", "-L", label], node),
         // Nobody is kept from the last blocks: only data is on it.
         Filesystem::Ext4 => {
             let arguments = ["-q", "-F", "-m", "0", "-E", "nodiscard", "-L", label];
-            run_tool("mkfs.ext4", &arguments, node, 0)
+            run_tool("mkfs.ext4", &arguments, node)
         }
     }
 }
 
-/// Runs a tool on a device. `most` is the greatest exit code that is good.
-fn run_tool(tool: &str, arguments: &[&str], node: &Path, most: i32) -> Result<(), String> {
+/// Runs a tool on a device.
+fn run_tool(tool: &str, arguments: &[&str], node: &Path) -> Result<(), String> {
     let done = Command::new(tool).args(arguments).arg(node).output();
     let done = done.map_err(|e| format!("{tool}: {e}"))?;
-    if done.status.code().is_some_and(|code| code <= most) {
+    if done.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&done.stderr);

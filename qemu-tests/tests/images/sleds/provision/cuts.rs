@@ -168,7 +168,7 @@ impl Bench {
     }
 
     /// The sled, started from its disks by a firmware that knows nothing yet.
-    fn from_disk(&self) -> MachineSpec {
+    fn disk_start(&self) -> MachineSpec {
         let firmware = machine::uefi_vars(&self.scene.dir).expect("OVMF is installed");
         MachineSpec { boot: Boot::Disk, firmware, ..self.from_network.clone() }
     }
@@ -226,7 +226,7 @@ impl Bench {
     /// Starts the sled from these disks, which stay; `far` is to `ready`.
     fn start(&self, base: &Path, what: &Operation, wanted: Wanted<'_>, far: bool) -> Result<usize, String> {
         let layer = cuts::over(base, self.path("layer.qcow2"));
-        let mut spec = if what.from_network { self.from_network.clone() } else { self.from_disk() };
+        let mut spec = if what.from_network { self.from_network.clone() } else { self.disk_start() };
         spec.extra = cuts::arguments(Bay::Over(&layer), &DISKS);
         let (machine, starts) = comes_up(&self.scene, "cut", &spec, wanted)?;
         if what.serves {
@@ -320,11 +320,11 @@ fn whatever_it_was_doing_a_sled_comes_up_after_a_power_cut() {
         guest.power_off().expect("goes off");
     });
     bench.document("test-2");
-    bench.record("update", &bench.from_disk(), |machine| {
+    bench.record("update", &bench.disk_start(), |machine| {
         let all = machine.wait_off(READY).expect("it restarts by itself");
         assert!(all.contains("reboots now: starts another image"), "{}", said(&all));
     });
-    bench.record("good", &bench.from_disk(), |machine| {
+    bench.record("good", &bench.disk_start(), |machine| {
         let guest = bench.scene.ready(machine, MGMT);
         println!("{}", guest.run("sledctl status"));
         guest.power_off().expect("goes off");
@@ -332,7 +332,7 @@ fn whatever_it_was_doing_a_sled_comes_up_after_a_power_cut() {
     // A blank disk in the place of one of the pair.
     let hole = [format!("--offset={SSD}"), format!("--length={SSD}"), bench.bay.display().to_string()];
     judge::run("util-linux", "fallocate", ["--punch-hole".to_owned()].into_iter().chain(hole));
-    bench.record("heal", &bench.from_disk(), |machine| {
+    bench.record("heal", &bench.disk_start(), |machine| {
         let guest = bench.scene.ready(machine, MGMT);
         let both =
             "for n in $(seq 600); do grep -q '\\[2/2\\] \\[UU\\]' /proc/mdstat && break; sleep 1; done";

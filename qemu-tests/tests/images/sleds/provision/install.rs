@@ -111,7 +111,8 @@ fn an_installed_sled_comes_up_alone_updates_itself_and_takes_no_older_document()
 /// restarts into it.
 fn is_whole_after_every_cut(scene: &Scene, spec: &MachineSpec, before: &Path, log: &Path) {
     let recording = Recording::open(log).expect("QEMU wrote it");
-    let places = recording.places(setting("SLEDOS_CUTS", CUTS), &[0..DISK], seed());
+    let whole = 0..DISK;
+    let places = recording.places(setting("SLEDOS_CUTS", CUTS), std::slice::from_ref(&whole), seed());
     println!("{} writes and flushes, cut at {places:?}", recording.len());
     let disk = scene.dir.join("cut.raw");
     let mut rebuilt = recording.rebuild(before, &disk).expect("there is room");
