@@ -5,6 +5,7 @@
 //! reader must not skip takes a new version.
 
 use crate::config::Config;
+use std::collections::BTreeMap;
 use crate::values::{Hash32, Mac};
 use serde::{Deserialize, Serialize};
 
@@ -151,6 +152,28 @@ pub struct Image {
     /// says nothing. A disk that has its partitions keeps them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<Layout>,
+    /// The system extensions that this image may merge, by name; they lie beside it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extensions: BTreeMap<String, Extension>,
+}
+
+/// A system extension: a filesystem laid over the /usr of its image while that runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct Extension {
+    /// Root hash of its filesystem: the extension's identity.
+    pub root_hash: Hash32,
+    /// The filesystem.
+    pub squashfs: Artefact,
+    /// Its verity tree.
+    pub verity: Artefact,
+}
+
+/// Whether this is the name of an extension: it becomes part of file and device names.
+pub fn is_extension_name(text: &str) -> bool {
+    let sign = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    text.starts_with(|c: char| c.is_ascii_lowercase()) && text.len() <= 32 && text.chars().all(sign)
 }
 
 /// Sizes of partitions in bytes: `layout` of the image's recipe.

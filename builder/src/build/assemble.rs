@@ -91,14 +91,7 @@ pub(super) fn assemble(
     }
     let mut notes = units::settle(&mut tree);
     let boot = take_boot_parts(&mut tree)?;
-    let scripts: Vec<Script<'_>> = packages
-        .iter()
-        .map(|package| {
-            let postinst = package.control.scripts.get("postinst");
-            let postinst = postinst.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
-            Script { package: &package.name, postinst }
-        })
-        .collect();
+    let scripts: Vec<Script<'_>> = packages.iter().map(Script::of).collect();
     let controls: Vec<_> = packages.iter().map(|package| &package.control).collect();
     let context = Context { recipe, ids: &ids, version, packages: &controls, scripts: &scripts };
     let applied = fixups::apply(&mut tree, &context)?;

@@ -33,6 +33,7 @@ pub(super) struct Facts<'a> {
     pub(super) root_hash: &'a [u8; 32],
     pub(super) cmdline: &'a str,
     pub(super) partitions: Vec<Partition>,
+    pub(super) extensions: BTreeMap<String, manifest::Extension>,
 }
 
 /// Hashes the artefacts, writes `manifest.json` and then `SHA256SUMS`, which covers it.
@@ -76,6 +77,7 @@ pub(super) fn manifest(facts: &Facts<'_>, staged: &StagedDir) -> Result<Manifest
         packages: facts.lock.packages.iter().map(|p| (p.name.clone(), p.version.clone())).collect(),
         components: facts.assembled.components.clone(),
         missing_components: facts.assembled.missing_components.clone(),
+        extensions: facts.extensions.clone(),
         nics: values(&facts.assembled.nics),
         controllers: values(&facts.assembled.controllers),
         users: facts.assembled.ids.users.iter().map(|(name, user)| (name.clone(), user.uid)).collect(),

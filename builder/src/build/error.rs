@@ -139,6 +139,21 @@ pub enum Error {
         /// The file.
         path: TreePath,
     },
+    /// A package of an extension and the image have the same path.
+    #[error(
+        "the extension {extension}: /{path} of the package {package} is in the image already ({there}); \
+         leave the package out, or exclude the path"
+    )]
+    InImage {
+        /// The extension.
+        extension: String,
+        /// Its package.
+        package: std::sync::Arc<str>,
+        /// What both have.
+        path: TreePath,
+        /// Who put it into the image.
+        there: String,
+    },
     /// Something that boots the image is missing.
     #[error("/{path} is in none of the packages; it comes with {package}, add that to `packages:`")]
     NoBootPart {
@@ -344,9 +359,11 @@ fn fetch_exit(error: &crate::apt::fetch::Error) -> Exit {
 fn lock_exit(error: &crate::lock::Error) -> Exit {
     use crate::lock::Error as Lock;
     match error {
-        Lock::Missing { .. } | Lock::Stale { .. } | Lock::Corrupt { .. } | Lock::Resolve(_) => {
-            Exit::Dependencies
-        }
+        Lock::Missing { .. }
+        | Lock::Stale { .. }
+        | Lock::Corrupt { .. }
+        | Lock::Resolve(_)
+        | Lock::Extension { .. } => Exit::Dependencies,
         Lock::Io { .. } | Lock::Cache(_) => Exit::Failure,
         Lock::Sources(_) => Exit::Network,
         Lock::Archive(error) => archive_exit(error),

@@ -8,6 +8,7 @@ mod compressed;
 mod describe;
 mod downloads;
 mod error;
+mod extensions;
 mod left_out;
 mod needs;
 mod pinned;
@@ -18,6 +19,7 @@ pub use boot::INIT;
 pub use error::{Error, OverBudget, Since};
 pub use write::{Slot, disk as write_disk};
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -128,16 +130,22 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
     fetch(request, &recipe, &lock, progress, interrupt)?;
     interrupt.check()?;
 
-    let stage = progress.stage("unpack", Unit::Items("packages"), Some(lock.packages.len() as u64));
-    let packages = unpack::packages(&cache, &lock.packages, &|_, _| {
-        stage.add(1);
-        interrupt.go_on()
-    })?;
+    let stage = progress.stage("unpack", Unit::Items("packages"), Some(lock.all_packages().count() as u64));
+    let unpack = |packages: &[_]| {
+        unpack::packages(&cache, packages, &|_, _| {
+            stage.add(1);
+            interrupt.go_on()
+        })
+    };
+    let packages = unpack(&lock.packages)?;
+    let of_extension = |(name, packages): (&String, &Vec<_>)| Ok((name.clone(), unpack(packages)?));
+    let of_extensions: BTreeMap<_, _> =
+        lock.extensions.iter().map(of_extension).collect::<Result<_, unpack::Error>>()?;
     stage.finish();
     interrupt.check()?;
 
     let stage = progress.stage("assemble", Unit::Time, None);
-    let assembled = assemble::assemble(&recipe, &version, &packages, &components, require)?;
+    let mut assembled = assemble::assemble(&recipe, &version, &packages, &components, require)?;
     stage.finish();
     interrupt.check()?;
 
@@ -166,6 +174,19 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
     if !request.replace {
         one_version(staged.target(), &usr.root_hash)?;
     }
+    interrupt.check()?;
+
+    let extensions = extensions::write(
+        &recipe,
+        &lock,
+        &plan,
+        &mut assembled,
+        &of_extensions,
+        &options,
+        (staged.path(), &*cache),
+        progress,
+        interrupt,
+    )?;
     interrupt.check()?;
 
     let stage = progress.stage("write disk", Unit::Time, None);
@@ -209,6 +230,7 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
         root_hash: &usr.root_hash,
         cmdline: &cmdline,
         partitions,
+        extensions,
     };
     // Not a thread of the pool: it waits for the disk while those hash.
     let (manifest, synced) = std::thread::scope(|scope| {
@@ -278,7 +300,7 @@ pub fn lock(
 pub fn write_lock(request: &Request, recipe: &Recipe, lock: &Lock, progress: &Progress) -> Result<(), Error> {
     let file = request.lock.clone().unwrap_or_else(|| lock::path_of(recipe));
     lock.write(&file, &recipe.file)?;
-    progress.info(format!("{} packages locked in {}", lock.packages.len(), file.display()));
+    progress.info(format!("{} packages locked in {}", lock.all_packages().count(), file.display()));
     Ok(())
 }
 

@@ -48,10 +48,49 @@ pub(super) fn usr(
     for path in assembled.remove.iter().filter_map(|path| path.strip_prefix(&root)) {
         tree.remove(&path);
     }
-    let path = dir.join("usr.squashfs");
+    let what =
+        Squashed { tree: &tree, names: ["usr.squashfs", "usr.verity"], id: "", stage: "compress /usr" };
+    let made = squashed(&what, plan, options, dir, blocks, progress, interrupt)?;
+    let Verified { squashfs, verity, squashfs_size, root_hash, stats } = made;
+    Ok(Usr { squashfs, verity, squashfs_size, root_hash, stats, tree })
+}
+
+/// A tree that becomes a filesystem with a verity tree.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Squashed<'a> {
+    pub(super) tree: &'a Tree,
+    /// The file names of both.
+    pub(super) names: [&'a str; 2],
+    /// What makes its salt and UUID others than those of /usr.
+    pub(super) id: &'a str,
+    /// What compressing it is called.
+    pub(super) stage: &'a str,
+}
+
+/// A filesystem on disk, and what it is verified by.
+#[derive(Debug)]
+pub(super) struct Verified {
+    squashfs: PathBuf,
+    verity: PathBuf,
+    squashfs_size: u64,
+    pub(super) root_hash: [u8; 32],
+    stats: squashfs::Stats,
+}
+
+/// Writes a squashfs and its verity tree.
+pub(super) fn squashed(
+    what: &Squashed<'_>,
+    plan: &ImagePlan,
+    options: &squashfs::Options,
+    dir: &Path,
+    blocks: &dyn squashfs::BlockCache,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> Result<Verified, Error> {
+    let [path, verity_path] = what.names.map(|name| dir.join(name));
     let mut out = BufWriter::with_capacity(1 << 20, File::create_new(&path).map_err(io("create", &path))?);
-    let squash = squashfs::Plan::new(&tree, options)?;
-    let stage = progress.stage("compress /usr", Unit::Bytes, Some(squash.content_bytes()));
+    let squash = squashfs::Plan::new(what.tree, options)?;
+    let stage = progress.stage(what.stage, Unit::Bytes, Some(squash.content_bytes()));
     let stats = squash.write(&mut out, &Traced(blocks), &|bytes| {
         stage.add(bytes);
         interrupt.go_on()
@@ -68,14 +107,14 @@ pub(super) fn usr(
 
     let data = File::open(&path).map_err(io("read", &path))?;
     let squashfs_size = data.metadata().map_err(io("read", &path))?.len();
-    let salt = plan.seed.bytes("verity salt");
-    let built = verity::build(data, salt, plan.seed.uuid("verity")).map_err(io("hash", &path))?;
-    let verity_path = dir.join("usr.verity");
+    let salt = plan.seed.bytes(&format!("verity salt{}", what.id));
+    let uuid = plan.seed.uuid(&format!("verity{}", what.id));
+    let built = verity::build(data, salt, uuid).map_err(io("hash", &path))?;
     let mut out = BufWriter::new(File::create_new(&verity_path).map_err(io("create", &verity_path))?);
     built.write(&mut out).map_err(io("write", &verity_path))?;
     out.flush().map_err(io("write", &verity_path))?;
     stage.finish();
-    Ok(Usr { squashfs: path, verity: verity_path, squashfs_size, root_hash: built.root, stats, tree })
+    Ok(Verified { squashfs: path, verity: verity_path, squashfs_size, root_hash: built.root, stats })
 }
 
 /// Blocks that are not in the cache are compressed between `get` and `put`.

@@ -67,7 +67,8 @@ pub(super) fn run_verb(args: &LockArgs) -> Result<(), Failure> {
             if !change.is_empty() {
                 super::print_result(false, &change);
             }
-            let current = change.is_empty() && old.request == lock.request;
+            let same = old.request == lock.request && old.extensions == lock.extensions;
+            let current = change.is_empty() && same;
             if args.check {
                 return if current { Ok(()) } else { Err(Outdated(file).into()) };
             }

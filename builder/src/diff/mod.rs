@@ -141,7 +141,7 @@ pub fn diff(old: &Path, new: &Path, cache: Option<&Arc<Cache>>) -> Result<Diff, 
 /// Compares two locks. `name` is shown for both.
 pub fn locks(name: &str, old: &Lock, new: &Lock, cache: Option<&Arc<Cache>>) -> Diff {
     let side = |lock: &Lock| Side {
-        versions: lock.packages.iter().map(|p| (p.name.clone(), p.version.clone())).collect(),
+        versions: lock.all_packages().map(|p| (p.name.clone(), p.version.clone())).collect(),
         lock: Some(lock.clone()),
         sizes: None,
     };

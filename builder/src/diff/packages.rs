@@ -58,7 +58,7 @@ impl Side {
     }
 
     fn locked(&self, name: &str) -> Option<&model::Package> {
-        self.lock.as_ref()?.packages.iter().find(|p| p.name == name)
+        self.lock.as_ref()?.all_packages().find(|p| p.name == name)
     }
 }
 

@@ -32,6 +32,7 @@ use formats::tree::{NotADirectory, PathError, Tree, TreePath};
 
 use crate::accounts::{Ids, Unknown};
 use crate::recipe::Recipe;
+use crate::unpack::Package;
 use crate::unpack::control::Control;
 
 /// What fix-ups know besides the tree.
@@ -56,6 +57,15 @@ pub struct Script<'a> {
     pub package: &'a str,
     /// The script.
     pub postinst: &'a str,
+}
+
+impl<'a> Script<'a> {
+    /// The postinst of a package.
+    pub fn of(package: &'a Package) -> Self {
+        let postinst = package.control.scripts.get("postinst");
+        let postinst = postinst.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
+        Self { package: &package.name, postinst }
+    }
 }
 
 /// What one fix-up did.
@@ -212,6 +222,19 @@ pub fn apply(tree: &mut Tree, context: &Context<'_>) -> Result<Vec<Applied>, Err
             Ok(Applied { name: fixup.name, why: fixup.why, changed, notes })
         })
         .collect()
+}
+
+/// The fix-ups that what is laid over a finished image needs, too: owners that postinsts give, and
+/// alternatives. `tree` is both, the image and what comes to it; `context` speaks of the latter.
+///
+/// # Errors
+/// As [`apply`].
+pub fn apply_to_extension(tree: &mut Tree, context: &Context<'_>) -> Result<(), Error> {
+    let needed = FIXUPS.iter().filter(|fixup| ["owners", "alternatives"].contains(&fixup.name));
+    for fixup in needed {
+        (fixup.run)(&mut Edit::new(tree, fixup.name), context)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ pub(super) fn recipe() -> Recipe {
         nics: Vec::new(),
         controllers: Vec::new(),
         components: BTreeMap::new(),
+        extensions: BTreeMap::new(),
         overlays: Vec::new(),
         exclude: Vec::new(),
         keep: Vec::new(),

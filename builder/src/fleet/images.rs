@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use crate::claim::{Claim, MANIFEST, Refused, Signed};
 use crate::date::now;
-use crate::image::manifest::Manifest;
+use crate::image::manifest::{self, Manifest};
 use formats::layout::Role;
-use metadata::document::{Artefact, Image, Layout};
+use metadata::document::{Artefact, Extension, Image, Layout};
 use metadata::fleet::Fleet;
 use metadata::fleet::compile::{image_urls, images};
 use metadata::fleet::fit::unfit;
@@ -163,9 +163,10 @@ const DISKS: [&str; 2] = ["disk.raw", "disk.raw.zst"];
 /// directory of a version, which may be a link, and follows no other link out of that.
 fn served(dir: &Path, image: &Image) -> Result<(), String> {
     let real = |path: &Path| fs::canonicalize(path).map_err(|e| format!("{}: {e}", path.display()));
-    let Image { name, version, usr, verity, uki, .. } = image;
+    let Image { name, version, usr, verity, uki, extensions, .. } = image;
+    let of_extensions = extensions.values().flat_map(|extension| [&extension.squashfs, &extension.verity]);
     let own = dir.join(name).join(version);
-    for file in [usr, verity, uki].map(|artefact| &artefact.file) {
+    for file in [usr, verity, uki].into_iter().chain(of_extensions).map(|artefact| &artefact.file) {
         let asked = own.join(file);
         let at = real(&asked).map_err(|why| format!("{why}; sleds ask for it there"))?;
         if !at.starts_with(real(&own)?) {
@@ -187,6 +188,13 @@ fn image(fleet: &Fleet, at: &Path, manifest: &Manifest) -> Result<Image, String>
         let sha256 = listed.sha256.parse().map_err(|e| format!("{file}: `{}` is {e}", listed.sha256))?;
         Ok::<_, String>(Artefact { file: file.to_owned(), size: listed.size, sha256 })
     };
+    let extension = |(name, said): (&String, &manifest::Extension)| {
+        let [squashfs, verity] = manifest::Extension::files(name);
+        let hash = &said.root_hash;
+        let root_hash = hash.parse().map_err(|e| format!("extension {name}: `{hash}` is {e}"))?;
+        let (squashfs, verity) = (artefact(&squashfs)?, artefact(&verity)?);
+        Ok::<_, String>((name.clone(), Extension { root_hash, squashfs, verity }))
+    };
     Ok(Image {
         name: manifest.image.clone(),
         version: manifest.version.clone(),
@@ -196,6 +204,7 @@ fn image(fleet: &Fleet, at: &Path, manifest: &Manifest) -> Result<Image, String>
         verity: artefact("usr.verity")?,
         uki: artefact(&format!("{}.efi", manifest.image))?,
         layout: layout(manifest).map_err(|why| format!("{} {why}", at.join("manifest.json").display()))?,
+        extensions: manifest.extensions.iter().map(extension).collect::<Result<_, _>>()?,
     })
 }
 
@@ -251,6 +260,7 @@ mod tests {
                 verity: artefact(files[1]),
                 uki: artefact(files[2]),
                 layout: None,
+                extensions: Default::default(),
             };
             served(images.path(), &image)
         };

@@ -40,6 +40,9 @@ pub struct Manifest {
     pub components: BTreeMap<String, ComponentEntry>,
     /// Components the recipe wants and nobody gave.
     pub missing_components: Vec<String>,
+    /// System extensions by name, in `NAME.sysext.squashfs` and `NAME.sysext.verity`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extensions: BTreeMap<String, Extension>,
     /// The NICs that work, each with its module and firmware.
     pub nics: Vec<serde_json::Value>,
     /// The disk controllers that work, each with its module and firmware.
@@ -139,6 +142,25 @@ pub struct ComponentEntry {
     pub version: Option<String>,
 }
 
+/// A system extension of the image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Extension {
+    /// What it is for.
+    pub description: String,
+    /// dm-verity root hash of its filesystem in hexadecimal: its identity.
+    pub root_hash: String,
+    /// Packages in it by name: version.
+    pub packages: BTreeMap<String, String>,
+}
+
+impl Extension {
+    /// The names of its filesystem and its verity tree.
+    pub fn files(name: &str) -> [String; 2] {
+        ["squashfs", "verity"].map(|kind| format!("{name}.sysext.{kind}"))
+    }
+}
+
 impl Manifest {
     /// A name that is joined to paths and must not be: of image, version or an artefact.
     /// Others may have written the file.
@@ -150,7 +172,11 @@ impl Manifest {
                 && name.chars().all(sign)
         };
         let names = [&self.image, &self.version].into_iter().chain(self.artefacts.keys());
-        names.map(String::as_str).find(|name| !plain(name))
+        let extensions = self.extensions.keys().map(String::as_str);
+        names
+            .map(String::as_str)
+            .find(|name| !plain(name))
+            .or_else(|| extensions.into_iter().find(|name| !metadata::document::is_extension_name(name)))
     }
 
     /// The entries of both contracts, NICs first.

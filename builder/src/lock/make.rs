@@ -11,7 +11,7 @@ use crate::apt::archive::{self, Suite};
 use crate::apt::fetch::{Client, DebCache, LockedFetcher, Progress};
 use crate::apt::index;
 use crate::apt::release::Clock;
-use crate::apt::resolve::{self, Chosen, Need, Pool, PoolSuite, Publisher, Request};
+use crate::apt::resolve::{self, Asked, Chosen, Need, Pool, PoolSuite, Publisher, Request};
 use crate::apt::sources::{DEBIAN, Mirrors};
 use crate::cache;
 use crate::recipe::model::Recipe;
@@ -47,9 +47,9 @@ pub fn make(
     let mut lock = resolve_suites(recipe, &suites, needs)?;
     let kept = DebCache::open(archives.cache)?;
     let debs = LockedFetcher::new(archives.client, &kept, archives.mirrors, &lock).fetch(progress)?;
-    let unreviewed: BTreeMap<String, String> = lock
-        .packages
-        .par_iter()
+    let all: Vec<&Package> = lock.all_packages().collect();
+    let unreviewed: BTreeMap<String, String> = all
+        .into_par_iter()
         .zip(&debs)
         .filter(|(package, _)| !recipe.reviewed_scripts.contains_key(&package.name))
         .map(|(package, deb)| {
@@ -85,7 +85,7 @@ fn check_dates(previous: &Lock, suites: &[Suite]) -> Result<(), Error> {
 /// The lock but for the scripts.
 pub(super) fn resolve_suites(recipe: &Recipe, suites: &[Suite], needs: &[Need]) -> Result<Lock, Error> {
     let arch = &recipe.debian.arch;
-    let parsed = suites.iter().map(|suite| parsed(recipe, suite)).collect();
+    let parsed = || suites.iter().map(|suite| parsed(recipe, suite)).collect::<Vec<_>>();
     let components: BTreeSet<String> = request::component_packages(recipe).collect();
     let request = Request {
         packages: &recipe.packages,
@@ -95,8 +95,20 @@ pub(super) fn resolve_suites(recipe: &Recipe, suites: &[Suite], needs: &[Need]) 
         recommends: recipe.debian.recommends,
         needs,
     };
-    let pool = Pool::new(parsed, arch, &request);
-    let chosen = resolve::resolve(&pool, &request)?;
+    let pool = Pool::new(parsed(), arch, &request);
+    let packages: Vec<Package> = resolve::resolve(&pool, &request)?.into_iter().map(package).collect();
+    drop(pool);
+    let mut extensions = BTreeMap::new();
+    for (name, extension) in &recipe.extensions {
+        let asked = beside(&packages, &extension.packages, suites);
+        let request = Request { packages: &asked, kernel: None, needs: &[], ..request.clone() };
+        let pool = Pool::new(parsed(), arch, &request);
+        let chosen = resolve::resolve(&pool, &request)
+            .map_err(|source| Error::Extension { name: name.clone(), source: Box::new(source) })?;
+        let of_image = |chosen: &Chosen<'_>| packages.iter().any(|p| p.name == chosen.record.name);
+        let more = chosen.into_iter().filter(|chosen| !of_image(chosen)).map(package).collect();
+        extensions.insert(name.clone(), more);
+    }
     let releases: Vec<Release> = suites
         .iter()
         .map(|suite| Release {
@@ -112,9 +124,23 @@ pub(super) fn resolve_suites(recipe: &Recipe, suites: &[Suite], needs: &[Need]) 
         request: request::digest(recipe),
         asked: request::asked(recipe),
         releases,
-        packages: chosen.into_iter().map(package).collect(),
+        packages,
+        extensions,
         unreviewed: BTreeMap::new(),
     })
+}
+
+/// What to ask for so that an extension fits the image: its packages, and the image's in the very
+/// versions that are locked.
+fn beside(image: &[Package], asked: &BTreeSet<String>, suites: &[Suite]) -> BTreeSet<String> {
+    let locked = image.iter().filter_map(|Package { name, version, release, .. }| {
+        let suite = suites.get(*release)?;
+        let from = if suite.archive == DEBIAN { &suite.release.suite } else { &suite.archive };
+        Some(format!("{name}={version}/{from}"))
+    });
+    // What the image has anyhow is not asked for in another version or from another suite.
+    let in_image = |text: &&String| image.iter().any(|package| package.name == Asked::parse(text).name);
+    locked.chain(asked.iter().filter(|text| !in_image(text)).cloned()).collect()
 }
 
 fn parsed<'a>(recipe: &Recipe, suite: &'a Suite) -> PoolSuite<'a> {

@@ -89,6 +89,14 @@ pub enum Error {
     /// The packages do not go together.
     #[error(transparent)]
     Resolve(#[from] resolve::Error),
+    /// The packages of an extension do not go together, or not with the image.
+    #[error("the extension {name} does not fit the image")]
+    Extension {
+        /// Which.
+        name: String,
+        /// Why.
+        source: Box<resolve::Error>,
+    },
     /// A package cannot be fetched.
     #[error(transparent)]
     Fetch(#[from] fetch::Error),

@@ -16,9 +16,18 @@ pub struct Lock {
     pub releases: Vec<Release>,
     /// By name.
     pub packages: Vec<Package>,
+    /// Packages of each extension that are not in the image: by the extension's name, then theirs.
+    pub extensions: BTreeMap<String, Vec<Package>>,
     /// Packages whose maintainer scripts do something by hand that the recipe
     /// does not name under `reviewed-scripts`: name → what, in one line.
     pub unreviewed: BTreeMap<String, String>,
+}
+
+impl Lock {
+    /// The packages of the image, then those of each extension.
+    pub fn all_packages(&self) -> impl Iterator<Item = &Package> {
+        self.packages.iter().chain(self.extensions.values().flatten())
+    }
 }
 
 /// A verified InRelease.

@@ -1,9 +1,11 @@
 //! The lock from YAML. Unknown keys, wrong types and dangling references are errors.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::model::{Lock, Package, Release};
 use crate::digest::parse_sha256;
+use crate::recipe::values;
 use yaml::diagnostic::{Diagnostics, Source};
 use yaml::{Cursor, Problems, Wrong};
 
@@ -24,6 +26,10 @@ fn lock(at: &Cursor<'_>) -> Option<Lock> {
     let releases = fields.required("releases", |at| at.list(release));
     let known = releases.as_deref().unwrap_or_default();
     let packages = fields.required("packages", |at| packages(&at, known));
+    // Locks of before there were extensions have none.
+    let extensions = fields.or("extensions", BTreeMap::new(), |at| {
+        at.map(values::extension_name, |at| self::packages(&at, known))
+    });
     let unreviewed = fields.required("unreviewed", |at| at.map(|name| Ok(name.to_owned()), text));
     fields.finish();
     format?;
@@ -33,6 +39,7 @@ fn lock(at: &Cursor<'_>) -> Option<Lock> {
         asked: asked?,
         releases: releases?,
         packages: packages?,
+        extensions: extensions?,
         unreviewed: unreviewed?,
     })
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use crate::digest;
 use crate::recipe::model::Recipe;
 
-/// Names asked for, sorted: the recipe's packages, its kernel, its components.
+/// Names asked for, sorted: the recipe's packages, its kernel, its components, its extensions.
 pub(super) fn asked(recipe: &Recipe) -> Vec<String> {
     let mut names: Vec<String> = recipe.packages.iter().cloned().collect();
     names.push(recipe.kernel.package.clone());
     names.extend(component_packages(recipe));
+    names.extend(recipe.extensions.values().flat_map(|extension| &extension.packages).cloned());
     names.sort();
     names.dedup();
     names
@@ -49,5 +50,8 @@ pub(super) fn digest(recipe: &Recipe) -> [u8; 32] {
     }
     let components: Vec<String> = component_packages(recipe).collect();
     lines("component-package", &mut components.iter());
+    for (name, extension) in &recipe.extensions {
+        lines(&format!("extension {name}"), &mut extension.packages.iter());
+    }
     digest::sha256(text.as_bytes())
 }

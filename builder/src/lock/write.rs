@@ -30,6 +30,16 @@ fn body(out: &mut String, lock: &Lock) -> std::fmt::Result {
     for package in &lock.packages {
         self::package(out, package, lock.releases.get(package.release))?;
     }
+    if !lock.extensions.is_empty() {
+        writeln!(out, "# What an extension has beside the packages of the image.")?;
+        writeln!(out, "extensions:")?;
+    }
+    for (name, packages) in &lock.extensions {
+        writeln!(out, "  {}:{}", scalar(name), if packages.is_empty() { " []" } else { "" })?;
+        for package in packages {
+            self::package(out, package, lock.releases.get(package.release))?;
+        }
+    }
     if !lock.unreviewed.is_empty() {
         writeln!(out, "# Maintainer scripts nobody looked at yet: `reviewed-scripts:` in the recipe.")?;
     }
@@ -137,6 +147,10 @@ mod tests {
                 package("curl", 0, &["recipe", "g++", "yes"]),
                 package("libc6", 0, &["essential"]),
             ],
+            extensions: BTreeMap::from([
+                ("debug".into(), vec![package("jq", 0, &["recipe"]), package("strace", 1, &["recipe"])]),
+                ("empty".into(), vec![]),
+            ]),
             unreviewed: BTreeMap::from([(
                 "curl".into(),
                 "says \"hi\" \\ 'there': # {x} \u{7} ä\u{85}\u{2028}\t".into(),
@@ -154,6 +168,7 @@ mod tests {
             asked: vec![],
             releases: vec![],
             packages: vec![],
+            extensions: BTreeMap::new(),
             unreviewed: BTreeMap::new(),
         };
         assert_eq!(parse(&empty.to_text("x.yaml")), empty);

@@ -26,7 +26,7 @@ pub(super) fn statement(manifest: &Manifest, lock: &Lock, sums: &[(&str, &str)])
         json!({"name": "init", "digest": digest(&inputs.init)}),
     ];
     let distro = sbom::distro(lock);
-    dependencies.extend(lock.packages.iter().map(|package| {
+    dependencies.extend(lock.all_packages().map(|package| {
         let archive = lock.releases.get(package.release).map_or("debian", |release| &release.archive);
         let purl = sbom::deb_purl(archive, package, distro.as_deref());
         json!({"name": package.name, "uri": purl, "digest": digest(&hex(&package.sha256))})

@@ -40,6 +40,8 @@ pub struct Recipe {
     pub controllers: Vec<DeviceFamily>,
     /// Parts that are not in Debian.
     pub components: BTreeMap<String, Component>,
+    /// What a sled can take in while it runs, beside the image: name → its packages.
+    pub extensions: BTreeMap<String, Extension>,
     /// Directories laid over the packages, in order.
     pub overlays: Vec<Overlay>,
     /// Glob patterns of paths left out of the image (`usr/share/doc/**`), tried on every package file.
@@ -206,6 +208,15 @@ pub struct ComponentSource {
     pub location: String,
     /// Its sha256 in hexadecimal; mandatory for URLs.
     pub sha256: Option<String>,
+}
+
+/// A system extension (systemd-sysext(8)): what its packages have in /usr and the image does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// One line for people.
+    pub description: String,
+    /// Packages asked for, as in [`Recipe::packages`]; what they need comes along.
+    pub packages: BTreeSet<String>,
 }
 
 /// `overlays/<name>/`, laid over the tree. Modes and owners come from here,

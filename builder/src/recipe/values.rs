@@ -172,6 +172,14 @@ pub(crate) fn image_name(text: &str) -> Result<String, Wrong> {
         .why("it becomes part of file and partition names: a-z, 0-9 and `-`, a letter first, at most 32 characters"))
 }
 
+/// The name of an extension.
+pub(crate) fn extension_name(text: &str) -> Result<String, Wrong> {
+    metadata::document::is_extension_name(text).then(|| text.to_owned()).ok_or_else(|| {
+        Wrong::new(format!("`{text}` is not the name of an extension"))
+            .why("it becomes part of file and device names: a-z, 0-9 and `-`, a letter first, at most 32 characters")
+    })
+}
+
 /// The name of an overlay, component or repository: one harmless path component.
 pub(crate) fn plain_name(text: &str) -> Result<String, Wrong> {
     let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());

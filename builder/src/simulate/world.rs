@@ -143,6 +143,7 @@ fn image(bytes: usize, write: &Writer<'_>) -> Result<(), Error> {
         packages: Default::default(),
         components: Default::default(),
         missing_components: Vec::new(),
+        extensions: Default::default(),
         nics: Vec::new(),
         controllers: Vec::new(),
         users: Default::default(),

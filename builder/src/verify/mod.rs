@@ -176,7 +176,7 @@ pub fn artefacts(dir: &Path, keys: &[TrustedKey]) -> Result<Report, Error> {
         usr: image.usr().map_err(|error| causes(&error)),
         initramfs: image.initramfs().map_err(|error| causes(&error)),
     };
-    let checks: [(&'static str, Find); 14] = [
+    let checks: [(&'static str, Find); 15] = [
         ("SHA256SUMS covers every file and each has its hash", sums::sums),
         ("the manifest has the sizes and hashes of all artefacts", sums::manifest),
         ("both partition tables are sound and say what the manifest says", disk::tables),
@@ -185,6 +185,7 @@ pub fn artefacts(dir: &Path, keys: &[TrustedKey]) -> Result<Report, Error> {
         ("the ESP has the UKI and the boot loader of /usr", disk::esp),
         (WHOLE, disk::whole),
         ("the verity tree leads to the root hash, and every block of /usr to the tree", usr::verity),
+        ("the same holds for each extension, and systemd takes it", usr::extensions),
         ("/usr reads to its end, and every file has the image's time", usr::content),
         ("the UKI has the kernel, the initramfs and the command line with the root hash", boot::uki),
         ("the initramfs reads to its end and has the PID 1 of the manifest", boot::initramfs),

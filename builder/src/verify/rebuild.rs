@@ -262,7 +262,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 /// Makes a cache that has the packages of a lock, as far as `from` has them, and nothing else.
 fn cold_cache(from: &Path, lock: &Lock, cold: &Path) -> Result<(), Error> {
     let (from, to) = (Cache::open(from)?, Cache::open(cold)?);
-    for package in &lock.packages {
+    for package in lock.all_packages() {
         let (from, to) = (from.deb_path(&package.sha256), to.deb_path(&package.sha256));
         // What is missing or does not copy is downloaded.
         if from.is_file() && fs::hard_link(&from, &to).is_err() {

@@ -1,6 +1,6 @@
 //! What goes with an image: who put what where, the lock, the SBOMs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use formats::tree::Tree;
 use sha2::{Digest as _, Sha256};
@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Subject, causes, gather};
 use crate::digest::hex;
 use crate::lock::Lock;
+use crate::lock::model::Package;
 use crate::origins::{self, Part};
 
 /// Every file has one owner, and the bytes add up to the artefact.
@@ -62,6 +63,14 @@ pub(super) fn lock_and_sboms(subject: &Subject<'_>) -> Vec<String> {
         let locked = lock.packages.iter().map(|p| (p.name.clone(), p.version.clone())).collect();
         if manifest.packages != locked {
             problems.push("the manifest's packages are not those of the lock".to_owned());
+        }
+        let versions = |packages: &[Package]| -> BTreeMap<String, String> {
+            packages.iter().map(|p| (p.name.clone(), p.version.clone())).collect()
+        };
+        let locked: BTreeMap<_, _> = lock.extensions.iter().map(|(name, all)| (name, versions(all))).collect();
+        let said = manifest.extensions.iter().map(|(name, extension)| (name, extension.packages.clone()));
+        if said.collect::<BTreeMap<_, _>>() != locked {
+            problems.push("the packages of the manifest's extensions are not those of the lock".to_owned());
         }
         for name in [crate::sbom::SPDX, crate::sbom::CYCLONEDX] {
             let text = std::fs::read_to_string(subject.dir.join(name)).map_err(|e| format!("{name}: {e}"))?;

@@ -45,6 +45,7 @@ fn image(layout: Layout) -> Image {
         verity: artefact(layout.verity),
         uki: artefact((layout.esp - 8 * MIB) / 3),
         layout: Some(layout),
+        extensions: Default::default(),
     }
 }
 

@@ -18,6 +18,7 @@ fn image(hash: Hash) -> Image {
         verity: artefact(),
         uki: artefact(),
         layout: None,
+        extensions: Default::default(),
     }
 }
 

@@ -87,6 +87,7 @@ mod tests {
             verity: artefact(),
             uki: artefact(),
             layout: None,
+            extensions: Default::default(),
         }
     }
 

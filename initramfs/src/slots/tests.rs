@@ -59,6 +59,7 @@ pub(super) fn of_usr(version: &str, usr: Vec<u8>) -> (Image, Files) {
         verity: artefact("usr.verity"),
         uki: artefact("compute.efi"),
         layout: Some(BASE),
+        extensions: Default::default(),
     };
     (image, Files::new(files))
 }

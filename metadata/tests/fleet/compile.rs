@@ -40,6 +40,7 @@ impl Tree {
             verity: artefact("usr.verity"),
             uki: artefact("x.efi"),
             layout: None,
+            extensions: Default::default(),
         };
         let images = images(&fleet)
             .into_keys()

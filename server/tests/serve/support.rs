@@ -72,6 +72,7 @@ impl World {
             verity: artefact("usr.verity"),
             uki: artefact("x.efi"),
             layout: None,
+            extensions: Default::default(),
         };
         let images = images(&fleet).into_keys().map(|choice| (choice, image.clone())).collect();
         let cmdlines = images_of(&images);

@@ -95,12 +95,12 @@ impl<'a> LockedFetcher<'a> {
         LockedFetcher { client, cache, lock, mirrors }
     }
 
-    /// All packages of the lock: their files in the cache, in the lock's order,
+    /// All packages of the lock, those of extensions, too: their files in the cache, in the lock's order,
     /// each verified now. The first error in that order is returned after the
     /// downloads that had begun are over.
     pub fn fetch(&self, progress: &dyn Progress) -> Result<Vec<PathBuf>, Error> {
-        let packages = &self.lock.packages;
-        let present = in_parallel(packages, |package| self.cache.holds(package));
+        let packages: Vec<&Package> = self.lock.all_packages().collect();
+        let present = in_parallel(&packages, |package| self.cache.holds(package));
         let mut missing = Vec::new();
         for (package, present) in packages.iter().zip(present) {
             if !present? {
@@ -142,7 +142,7 @@ impl<'a> LockedFetcher<'a> {
     }
 
     fn paths(&self) -> Vec<PathBuf> {
-        self.lock.packages.iter().map(|package| self.cache.path(&package.sha256)).collect()
+        self.lock.all_packages().map(|package| self.cache.path(&package.sha256)).collect()
     }
 
     fn download(&self, package: &Package, progress: &dyn Progress) -> Result<(), Error> {

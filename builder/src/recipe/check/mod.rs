@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::host::{Host, tidy};
-use super::model::{Component, ComponentSource, Overlay, Provisioning, Recipe};
+use super::model::{Component, ComponentSource, Extension, Overlay, Provisioning, Recipe};
 use super::values;
 use yaml::diagnostic::{Diagnostic, Place};
-use yaml::{Cursor, Node, Problems, Wrong};
+use yaml::{Cursor, Node, Problems, Value, Wrong};
 
 /// What a section is read with.
 #[derive(Clone, Copy)]
@@ -47,6 +47,7 @@ pub(super) fn recipe(node: &Node, file: &Path, host: &dyn Host, problems: &Probl
     let nics = top.or("nics", Vec::new(), |at| hardware::devices(at, cx));
     let controllers = top.or("controllers", Vec::new(), |at| hardware::devices(at, cx));
     let components = top.or("components", BTreeMap::new(), components);
+    let extensions = top.or("extensions", BTreeMap::new(), extensions);
     let overlays = top.or("overlays", Vec::new(), |at| at.list(|at| overlay(at, cx)));
     let exclude = top.or("exclude", Vec::new(), |at| texts(at, values::glob));
     let keep = top.or("keep", Vec::new(), |at| texts(at, values::glob));
@@ -71,6 +72,13 @@ pub(super) fn recipe(node: &Node, file: &Path, host: &dyn Host, problems: &Probl
     );
     if let (Some(debian), Some(repositories)) = (&debian, &repositories) {
         archive::check_releases(top.get("packages"), debian, repositories, problems);
+        for at in extension_packages(top.get("extensions"), problems) {
+            archive::check_releases(Some(at), debian, repositories, problems);
+        }
+    }
+    for at in extension_packages(top.get("extensions"), problems) {
+        let what = "is asked for by an extension and left out by `provided`";
+        both(&Some(at), &top.get("provided"), what, problems);
     }
     both(&top.get("mask"), &top.get("enable"), "is both masked and enabled", problems);
     if let (Some(users), Some(groups)) = (&users, &groups) {
@@ -94,6 +102,7 @@ pub(super) fn recipe(node: &Node, file: &Path, host: &dyn Host, problems: &Probl
         nics: nics?,
         controllers: controllers?,
         components: components?,
+        extensions: extensions?,
         overlays: overlays?,
         exclude: exclude?,
         keep: keep?,
@@ -162,6 +171,34 @@ fn components(at: Cursor<'_>) -> Option<BTreeMap<String, Component>> {
         fields.finish();
         Some(Component { description: description?, provides: provides?, source: source?, package: package? })
     })
+}
+
+fn extensions(at: Cursor<'_>) -> Option<BTreeMap<String, Extension>> {
+    at.map(values::extension_name, |at| {
+        let fields = at.fields()?;
+        let description = fields.or("description", String::new(), |at| at.text(values::line));
+        let packages = fields.required("packages", |at| set(at, values::asked_package));
+        fields.finish();
+        let packages = packages?;
+        if packages.is_empty() {
+            let wrong = Wrong::new("an extension without packages");
+            return at.wrong(wrong.hint("name some under `packages:`, or remove the extension"));
+        }
+        Some(Extension { description: description?, packages })
+    })
+}
+
+/// `packages:` of each extension.
+fn extension_packages<'a>(
+    extensions: Option<Cursor<'a>>,
+    problems: &'a Problems,
+) -> impl Iterator<Item = Cursor<'a>> {
+    let all = extensions.map(|at| match &at.node.value {
+        Value::Map(entries) => entries.as_slice(),
+        _ => &[],
+    });
+    let lists = all.into_iter().flatten().filter_map(|(_, one)| one.get("packages"));
+    lists.map(|list| Cursor::root(list, problems))
 }
 
 fn source(at: Cursor<'_>) -> Option<ComponentSource> {

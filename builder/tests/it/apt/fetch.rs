@@ -43,6 +43,7 @@ fn lock_of(repo: &Repo, names: &[&str]) -> Lock {
             signed_by: String::new(),
         }],
         packages: packages.collect(),
+        extensions: Default::default(),
         unreviewed: Default::default(),
     }
 }

@@ -34,6 +34,7 @@ pub(crate) fn recipe(dir: &Path, keyring: &Path, packages: &[&str]) -> Recipe {
         nics: vec![],
         controllers: Vec::new(),
         components: BTreeMap::new(),
+        extensions: BTreeMap::new(),
         overlays: vec![],
         exclude: vec![],
         attributes: Default::default(),

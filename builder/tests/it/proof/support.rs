@@ -108,6 +108,7 @@ fn lock(taste: Taste) -> Lock {
             package("bash", taste.bash),
             package(&format!("linux-image-{}", taste.kernel), "6.1"),
         ],
+        extensions: BTreeMap::new(),
         unreviewed: BTreeMap::new(),
     }
 }

@@ -61,6 +61,7 @@ pub(crate) fn document(generation: u64) -> SledDocument {
             verity: artefact.clone(),
             uki: artefact,
             layout: None,
+            extensions: Default::default(),
         },
         install: None,
         servers: Servers::default(),

@@ -17,6 +17,7 @@ fn image(usr: u64) -> Image {
         verity: artefact("usr.verity", usr / 127),
         uki: artefact("compute.efi", 16 << 20),
         layout: None,
+        extensions: Default::default(),
     }
 }
 
