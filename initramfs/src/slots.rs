@@ -42,7 +42,7 @@ pub(crate) mod tests;
 pub use chance::{Chance, chance};
 pub use choose::Refusal;
 pub use esp::{OnEsp, boot_files, give_way, has_other, on_esp};
-pub use live::{Live, live};
+pub use live::{Live, live, live_at};
 pub use mirror::{Other, both, replace, replacement};
 pub use only_check::check;
 pub use plan::Plan;

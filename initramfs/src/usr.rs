@@ -26,17 +26,23 @@ pub struct Plan {
     pub params: String,
 }
 
-/// Plans the mapping of a /usr partition of `bytes` bytes.
+/// Plans the mapping of a filesystem in `bytes` bytes; `name` is the mapping's.
 ///
 /// # Errors
 /// [`Code::VeritySuperblock`] when the superblock asks for what cannot be.
-pub fn plan(data: &str, verity: &str, bytes: u64, sb: &Superblock, hash: &RootHash) -> Result<Plan, Failure> {
+pub fn plan(
+    name: &str,
+    (data, verity): (&str, &str),
+    bytes: u64,
+    sb: &Superblock,
+    hash: &RootHash,
+) -> Result<Plan, Failure> {
     if sb.data_bytes() > bytes {
         let detail = format!("{verity} covers {} bytes, {data} has {bytes}", sb.data_bytes());
         return Err(Failure::new(Code::VeritySuperblock, detail));
     }
     Ok(Plan {
-        uuid: format!("CRYPT-VERITY-{}-{NAME}", hex(&sb.uuid)),
+        uuid: format!("CRYPT-VERITY-{}-{name}", hex(&sb.uuid)),
         sectors: sb.data_bytes() / 512,
         // The tree begins after the block that the superblock has for itself.
         params: sb.table(data, verity, 1, hash.bytes()),
@@ -48,6 +54,20 @@ pub fn plan(data: &str, verity: &str, bytes: u64, sb: &Superblock, hash: &RootHa
 /// # Errors
 /// [`Code::VeritySuperblock`], [`Code::VerityDevice`].
 pub fn open(data: &Path, verity: &Path, bytes: u64, hash: &RootHash) -> Result<String, Failure> {
+    open_as(NAME, data, verity, bytes, hash)
+}
+
+/// [`open`] for a filesystem that is not /usr; `name` is the mapping's.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_as(
+    name: &str,
+    data: &Path,
+    verity: &Path,
+    bytes: u64,
+    hash: &RootHash,
+) -> Result<String, Failure> {
     let (data, verity) = (data.display().to_string(), verity.display().to_string());
     let mut block = [0; 512];
     File::open(&verity)
@@ -55,11 +75,11 @@ pub fn open(data: &Path, verity: &Path, bytes: u64, hash: &RootHash) -> Result<S
         .map_err(|e| Failure::new(Code::VeritySuperblock, format!("{verity} does not read ({e})")))?;
     let sb = Superblock::parse(&block)
         .map_err(|e| Failure::new(Code::VeritySuperblock, format!("{verity}: {e}")))?;
-    let plan = plan(&data, &verity, bytes, &sb, hash)?;
+    let plan = plan(name, (&data, &verity), bytes, &sb, hash)?;
     let device = Mapper::open()
         .and_then(|mapper| {
             let table = Table { sectors: plan.sectors, target: "verity", params: &plan.params };
-            mapper.create_read_only(NAME, &plan.uuid, &table)
+            mapper.create_read_only(name, &plan.uuid, &table)
         })
         .map_err(|e| Failure::new(Code::VerityDevice, e))?;
     Ok(format!("/dev/dm-{}", device.minor))
@@ -117,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_table_is_veritysetups() {
-        let planned = plan("/dev/vda2", "/dev/vda3", 40_960, &SUPERBLOCK, &hash()).unwrap();
+        let planned = plan(NAME, ("/dev/vda2", "/dev/vda3"), 40_960, &SUPERBLOCK, &hash()).unwrap();
         assert_eq!(planned.uuid, format!("CRYPT-VERITY-{}-usr", "ab".repeat(16)));
         assert_eq!(planned.sectors, 80);
         let (root, salt) = ("cd".repeat(32), "ff".repeat(32));
@@ -139,7 +159,7 @@ mod tests {
     fn a_superblock_that_covers_more_than_the_partition_is_refused() {
         for data_blocks in [11, u64::MAX] {
             let sb = Superblock { data_blocks, ..SUPERBLOCK };
-            let failure = plan("a", "b", 40_960, &sb, &hash()).unwrap_err();
+            let failure = plan(NAME, ("a", "b"), 40_960, &sb, &hash()).unwrap_err();
             assert_eq!(failure.code, Code::VeritySuperblock);
         }
     }

@@ -158,6 +158,16 @@ impl Mapper {
         resume.call::<{ raw::DEV_SUSPEND }>(&self.control).map_err(Error::Resume)
     }
 
+    /// Removes a device once nobody uses it any more: at once, or when the last user closes it.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn remove_when_unused(&self, name: &str) -> Result<(), Error> {
+        let mut request = Request::named(name).ok_or(Error::Argument("name"))?;
+        request.defer();
+        request.call::<{ raw::DEV_REMOVE }>(&self.control).map_err(Error::Remove)
+    }
+
     /// Removes a device.
     ///
     /// # Errors

@@ -135,6 +135,16 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "3:12 `dash` is asked for in `packages` and left out by `provided`",
         ":4:12: and here",
     ),
+    // Extensions.
+    ("extensions: {debug: {packages: []}}", "3:21 an extension without packages", "remove the extension"),
+    ("extensions: {debug: {description: x}}", "3:21 `extensions.debug` has no `packages`", ""),
+    ("extensions: {Debug: {packages: [jq]}}", "3:14 `Debug` is not the name of an extension", "a letter first"),
+    ("extensions: {debug: {packages: [jq/sid]}}", "3:33 there is no suite or repository `sid`", "bookworm"),
+    (
+        "extensions: {debug: {packages: [perl]}}\nprovided: {perl: why}",
+        "3:33 `perl` is asked for by an extension and left out by `provided`",
+        ":4:12: and here",
+    ),
     ("provided: {initramfs-tools: ''}", "3:29 this text is empty", ""),
     // Kernel.
     (

@@ -75,7 +75,7 @@ impl<'a> Real<'a> {
     }
 
     fn source<'f>(&self, fleet: Fleet<'f>, at_most: Option<Duration>) -> Download<'f> {
-        let urls = urls(fleet.site, &fleet.got.document.image);
+        let urls = urls(&fleet.site.image, &fleet.got.document.image);
         Download::new(&fleet.sled.client, self.log, random, &urls, at_most)
     }
 
@@ -286,8 +286,9 @@ fn list(all: &[Found]) -> String {
     all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
-fn urls(site: &Site, image: &Image) -> Vec<String> {
-    let mut urls = site.image.clone();
+/// Where an image's files lie: `first`, then where its document says.
+pub fn urls(first: &[String], image: &Image) -> Vec<String> {
+    let mut urls = first.to_vec();
     let more = image.urls.iter().map(|url| url.trim_end_matches('/').to_owned());
     more.for_each(|url| {
         if !urls.contains(&url) {

@@ -15,6 +15,7 @@
 //! | data disks | [`disks`] |
 //! | places of data disks that are missing | [`places`] |
 //! | the mirrored ROOT | `mirror` |
+//! | system extensions | [`extension`] |
 //! | which address a network has | [`address`] |
 //! | the BMC's LAN and user | [`bmc`] |
 //! | the table for people | [`status`] |
@@ -27,6 +28,7 @@ pub mod agent;
 pub mod bmc;
 pub mod crashes;
 pub mod disks;
+pub mod extension;
 pub mod http;
 pub mod mark;
 pub mod mesos;
@@ -53,6 +55,9 @@ usage: sledctl COMMAND
   mark-good         keep the running image: it is no longer on trial
   disks [--new]     make filesystems on new data disks, mount all, offer them to the agent;
                     only if a disk appeared since that was done last
+  debug             bring the extension `debug` and merge it into /usr: tools to look for a fault
+  extension list | merge NAME | unmerge NAME
+                    system extensions that the document names
   drain             run the document's command that moves this sled's work away
   bmc               make the BMC's LAN and user what the document says
   address NETWORK   the IPv4 address of a network of the sled's document
@@ -73,6 +78,10 @@ pub fn run(arguments: &[&str]) -> ExitCode {
         ["mark-good"] => mark::good(&sled),
         ["disks"] => disks::run(&sled, disks::When::Always),
         ["disks", "--new"] => disks::run(&sled, disks::When::New),
+        ["debug"] => extension::merge(&sled, extension::DEBUG),
+        ["extension", "list"] => extension::list(&sled),
+        ["extension", "merge", name] => extension::merge(&sled, name),
+        ["extension", "unmerge", name] => extension::unmerge(&sled, name),
         ["address", network] => address::show(&sled, network),
         ["--help" | "-h" | "help"] => {
             print!("{USAGE}");

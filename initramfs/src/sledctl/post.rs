@@ -132,6 +132,8 @@ fn report(
     disks.into_iter().for_each(|disks: Value| drop(set("data-disks", disks)));
     let room = super::room::Room::at(&sled.path("/var"));
     room.into_iter().for_each(|room| drop(set("var", room.json())));
+    let merged = super::extension::json(sled, document);
+    merged.into_iter().for_each(|merged| drop(set("extensions", merged)));
     let crashes = super::crashes::Crashes::look(sled).json();
     crashes.into_iter().for_each(|crashes| drop(set("crashes", crashes)));
     let bmc = sled.text(super::bmc::OUTCOME).and_then(|text| serde_json::from_str(&text).ok());

@@ -1,6 +1,7 @@
 //! What a sled is and how it is, for people and programs.
 
 use super::crashes::{self, Crashes};
+use super::extension;
 use super::mark::{self, Trial};
 use super::ready::{self, Answer, Look};
 use super::room::Room;
@@ -31,6 +32,8 @@ fn collect(
     let report = sled.boot_report().unwrap_or_default();
     match sled.document() {
         Ok(document) => {
+            let merged = extension::json(sled, &document);
+            merged.into_iter().for_each(|merged| drop(all.insert("extensions".into(), merged)));
             let image = &document.image;
             let hash = image.root_hash.to_string();
             if report.get("usrhash").and_then(Value::as_str).is_some_and(|runs| runs != hash) {
@@ -123,6 +126,8 @@ fn table(all: &Map<String, Value>) -> String {
     if let Some(says) = inner("var", "problem") {
         row("var", says);
     }
+    let merged = all.get("extensions").and_then(Value::as_array).into_iter().flatten();
+    merged.filter_map(Value::as_str).for_each(|name| row("extension", format!("{name} is merged into /usr")));
     all.get("crashes").into_iter().for_each(|all| row("crashes", crashes::text(all)));
     for (part, key, before) in
         [("docker", "server", "answers as "), ("mesos", "id", "agent "), ("agent", "says", "")]

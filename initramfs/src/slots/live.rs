@@ -54,7 +54,10 @@ pub fn live(job: &Job<'_>) -> Result<Live, Error> {
 }
 
 /// [`live`] in a directory that is there.
-pub(super) fn live_at(job: &Job<'_>, at: &Path) -> Result<Live, Error> {
+///
+/// # Errors
+/// As [`live`].
+pub fn live_at(job: &Job<'_>, at: &Path) -> Result<Live, Error> {
     let image = job.image;
     let bytes = image.usr.size.div_ceil(BLOCK).saturating_mul(BLOCK);
     let size = bytes.saturating_add(image.verity.size).saturating_add(SLACK);

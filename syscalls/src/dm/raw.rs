@@ -14,6 +14,8 @@ const TARGET_SPEC: usize = 40;
 const READONLY: u32 = 1 << 0;
 /// Ask for the table in place of the state (`DM_STATUS_TABLE_FLAG`).
 const STATUS_TABLE: u32 = 1 << 4;
+/// Do it when the device is closed (`DM_DEFERRED_REMOVE`).
+const DEFERRED_REMOVE: u32 = 1 << 17;
 /// The kernel had more to say than fits.
 const BUFFER_FULL: u32 = 1 << 8;
 
@@ -109,6 +111,11 @@ impl Request {
     /// Makes [`TABLE_STATUS`] tell the table.
     pub(super) fn ask_for_table(&mut self) {
         self.header.flags |= STATUS_TABLE;
+    }
+
+    /// Makes [`DEV_REMOVE`] wait until the device is closed.
+    pub(super) fn defer(&mut self) {
+        self.header.flags |= DEFERRED_REMOVE;
     }
 
     /// Minor number of the device, after a call that tells it.

@@ -8,7 +8,7 @@ use sledos::apt::fetch::{self, Patience, Problem, Silent};
 use sledos::apt::release::{self, Clock};
 use sledos::apt::{LockRequest, archive, lock_recipe};
 use sledos::lock::{Error, Lock, path_of};
-use sledos::recipe::model::{Component, Recipe, Repository};
+use sledos::recipe::model::{Component, Extension, Recipe, Repository};
 use tempfile::TempDir;
 
 use crate::apt::recipe::recipe;
@@ -53,6 +53,44 @@ fn a_recipe_becomes_a_lock_file() {
     let before = fs::read(path_of(&recipe)).unwrap();
     lock(&recipe, &[repo.url()], TempDir::new().unwrap().path()).unwrap();
     assert_eq!(fs::read(path_of(&recipe)).unwrap(), before);
+}
+
+#[test]
+fn an_extension_has_what_the_image_has_not_and_fits_its_versions() {
+    let mut repo = Repo::new();
+    repo.add("base", "1.0", "Essential: yes\n", "");
+    repo.add("curl", "7.88", "Depends: libssl (= 3.0)\n", "");
+    repo.add("libssl", "3.0", "", "");
+    repo.add("libssl", "3.1", "", "");
+    repo.add("tool", "1", "Depends: libssl, libtool\n", "#!/bin/sh\nadduser --system tool\n");
+    repo.add("libtool", "1", "", "");
+    repo.add("newer", "1", "Depends: libssl (>= 3.1)\n", "");
+    repo.add("linux-image-amd64", "6.1", "", "");
+    repo.publish("bookworm");
+    let dir = TempDir::new().unwrap();
+    let plain = recipe(dir.path(), &repo.keyring(), &["curl"]);
+    let without = lock(&plain, &[repo.url()], dir.path()).unwrap();
+    let with = |packages: &[&str]| {
+        let packages = packages.iter().map(|name| (*name).to_owned()).collect();
+        let extension = Extension { description: String::new(), packages };
+        Recipe { extensions: [("debug".to_owned(), extension)].into(), ..plain.clone() }
+    };
+    let recipe = with(&["tool", "curl"]);
+    assert!(matches!(without.is_current_for(&recipe), Err(Error::Stale { added, .. }) if added == ["tool"]));
+    let made = lock(&recipe, &[repo.url()], dir.path()).unwrap();
+    // The image is what it is without; libssl is not there twice, nor in the newest version.
+    assert_eq!(made.packages, without.packages);
+    let of_extension: Vec<(&str, String)> =
+        made.extensions["debug"].iter().map(|p| (p.name.as_str(), p.because.join(" "))).collect();
+    assert_eq!(of_extension, [("libtool", "recipe tool".to_owned()), ("tool", "recipe".to_owned())]);
+    assert!(made.unreviewed.contains_key("tool"), "{:?}", made.unreviewed);
+    assert_eq!(Lock::read(&path_of(&recipe)).unwrap(), made);
+    assert!(made.is_current_for(&plain).is_err());
+
+    let error = lock(&with(&["newer"]), &[repo.url()], dir.path()).unwrap_err();
+    assert_eq!(error.to_string(), "the extension debug does not fit the image");
+    let why = std::error::Error::source(&error).unwrap().to_string();
+    assert!(why.contains("libssl"), "{why}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use formats::{cpio, uki, verity};
 use sledos::build::{self, Slot};
 use sledos::digest::{hex, sha256};
 use sledos::image::ids::Seed;
-use sledos::image::manifest::{Artefact, BUILDER, Inputs, Kernel, Manifest};
+use sledos::image::manifest::{Artefact, BUILDER, Extension, Inputs, Kernel, Manifest};
 use sledos::image::plan::{ImagePlan, table};
 use sledos::lock::Lock;
 use sledos::lock::model::{Package, Release};
@@ -108,7 +108,7 @@ fn lock(taste: Taste) -> Lock {
             package("bash", taste.bash),
             package(&format!("linux-image-{}", taste.kernel), "6.1"),
         ],
-        extensions: BTreeMap::new(),
+        extensions: BTreeMap::from([("debug".into(), vec![package("strace", "6")])]),
         unreviewed: BTreeMap::new(),
     }
 }
@@ -128,6 +128,22 @@ fn plan(taste: Taste) -> ImagePlan {
     }
 }
 
+/// Writes an extension; returns its root hash.
+fn extension(dir: &Path, plan: &ImagePlan, options: &Options) -> [u8; 32] {
+    let [squash, hashes] = Extension::files("debug").map(|name| dir.join(name));
+    let mut tree = Tree::new(Node::dir(Origin::Fixup("extension")));
+    let release = "usr/lib/extension-release.d/extension-release.debug";
+    for (path, bytes) in [("usr/bin/strace", "strace".repeat(2000)), (release, "ID=small\n".into())] {
+        let node = Node::file(bytes.into_bytes(), 0o755, Origin::Package("strace".into()));
+        tree.insert(p(path), node).unwrap();
+    }
+    squashfs::write(&tree, options, &NoCache, &mut fs::File::create(&squash).unwrap()).unwrap();
+    let data = fs::File::open(&squash).unwrap();
+    let built = verity::build(data, plan.seed.bytes("salt"), plan.seed.uuid("uuid")).unwrap();
+    built.write(&mut fs::File::create(&hashes).unwrap()).unwrap();
+    built.root
+}
+
 /// Makes the image as the build does, in `dir`.
 pub(crate) fn small(dir: &Path, taste: Taste) -> PathBuf {
     fs::create_dir_all(dir).unwrap();
@@ -141,6 +157,7 @@ pub(crate) fn small(dir: &Path, taste: Taste) -> PathBuf {
     let built = verity::build(data, plan.seed.bytes("verity salt"), plan.seed.uuid("verity")).unwrap();
     built.write(&mut fs::File::create(&hashes).unwrap()).unwrap();
 
+    let extension = extension(dir, &plan, &options);
     let archive_tree = initramfs(taste);
     let mut archive = Vec::new();
     cpio::write(&archive_tree, plan.mtime, &mut archive).unwrap();
@@ -198,6 +215,14 @@ pub(crate) fn small(dir: &Path, taste: Taste) -> PathBuf {
         packages: lock.packages.iter().map(|p| (p.name.clone(), p.version.clone())).collect(),
         components: BTreeMap::new(),
         missing_components: Vec::new(),
+        extensions: BTreeMap::from([(
+            "debug".into(),
+            Extension {
+                description: String::new(),
+                root_hash: hex(&extension),
+                packages: BTreeMap::from([("strace".into(), "6".into())]),
+            },
+        )]),
         nics: Vec::new(),
         controllers: Vec::new(),
         users: Default::default(),

@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
 use qemu_tests::judge;
 
-use super::support::{artefact, manifest, scratch, unsquashed};
+use super::support::{artefact, image, manifest, scratch, unsquashed};
 
 #[test]
 fn unsquashfs_reads_all_of_it() {
@@ -57,4 +57,53 @@ fn veritysetup_accepts_it_and_refuses_one_flipped_bit() {
         said.contains("Verification failed at position") || said.contains("Verification of data area failed"),
         "{said}"
     );
+}
+
+/// Merges an extension into /usr with systemd's own tool, in a mount namespace, and says what is there.
+const MERGE: &str = "
+set -e
+mount -t tmpfs -o mode=755 run /run
+mkdir -p $ROOT/usr $ROOT/run/extensions/debug $ROOT/etc $ROOT/proc
+mount -o loop,ro $IMAGE/usr.squashfs $ROOT/usr
+mount -o loop,ro,nosuid,nodev $IMAGE/debug.sysext.squashfs $ROOT/run/extensions/debug
+for dir in bin lib lib64 sbin; do ln -s usr/$dir $ROOT/$dir; done
+ln -s ../usr/lib/os-release $ROOT/etc/os-release
+mount -t proc proc $ROOT/proc
+(cd $ROOT/run/extensions/debug && find usr ! -type d) | while read -r path; do
+    if [ -e $ROOT/$path ] || [ -L $ROOT/$path ]; then echo both have $path; fi
+done
+find $ROOT/usr | sort >/run/before
+systemd-sysext --root=$ROOT merge
+for program in 'strace -V' 'dig -v' 'jq --version' 'nc -h' 'mtr --version'; do
+    chroot $ROOT $program 2>&1 | head -1
+done
+systemd-sysext --root=$ROOT unmerge
+find $ROOT/usr | sort | cmp - /run/before && echo as before
+";
+
+#[test]
+fn systemd_merges_the_extension_and_its_programs_run() {
+    let manifest = manifest();
+    let root_hash = &manifest.extensions["debug"].root_hash;
+    let [data, tree] = ["squashfs", "verity"].map(|kind| artefact(&format!("debug.sysext.{kind}")));
+    judge::run(
+        "cryptsetup-bin",
+        "veritysetup",
+        ["verify".as_ref(), data.as_os_str(), tree.as_os_str(), root_hash.as_ref()],
+    );
+    let root = scratch("extension");
+    let said = std::process::Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-c"])
+        // What is merged in a namespace of its own comes back to this one.
+        .arg(format!("mount --make-rshared /\n{MERGE}"))
+        .env("ROOT", root.join("root"))
+        .env("IMAGE", &image().dir)
+        .output()
+        .expect("unshare is in util-linux");
+    let text = String::from_utf8_lossy(&said.stdout);
+    println!("{text}{}", String::from_utf8_lossy(&said.stderr));
+    for line in ["strace -- version", "DiG 9", "jq-1", "OpenBSD netcat", "mtr 0", "as before"] {
+        assert!(text.lines().any(|said| said.starts_with(line)), "no {line} in {text}");
+    }
+    assert!(!text.contains("both have"), "{text}");
 }

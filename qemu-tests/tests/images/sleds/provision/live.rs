@@ -1,6 +1,7 @@
 //! Blank sleds that run from memory.
 
 use super::equipped;
+use super::extensions;
 use super::support::{MGMT, SOON, Scene, said};
 use qemu_tests::bmc::Simulator;
 use qemu_tests::console;
@@ -60,6 +61,7 @@ fn a_blank_sled_finds_its_document_by_mac_and_gets_ready_from_memory() {
     assert_eq!((boot["sled"].as_str(), boot["generation"].as_u64()), (Some("r1-b07"), Some(1)));
     println!("{}", guest.run("sledctl status; free -m; systemd-analyze"));
     equipped::is_as_the_fleet_file_says(&guest, &bmc);
+    extensions::are_merged_and_leave_nothing(&scene, &guest);
 
     let all = guest.power_off().expect("goes off");
     println!("{}", said(&all));

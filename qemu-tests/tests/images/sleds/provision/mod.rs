@@ -3,6 +3,7 @@
 
 mod cuts;
 mod equipped;
+mod extensions;
 mod install;
 mod live;
 mod location;
