@@ -23,11 +23,11 @@ use serde_json::Value;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use syscalls::dm::{self, Mapper};
+use syscalls::dm::Mapper;
 
 /// The extension that `sledctl debug` merges.
 pub const DEBUG: &str = "debug";
@@ -37,8 +37,10 @@ const FILES: &str = "/run/sledos/extensions";
 const SYSEXT: &str = "/run/extensions";
 /// Held while one is merged or unmerged: one at a time.
 const LOCK: &str = "/run/sledos/extensions.lock";
-/// How long servers may take: somebody waits.
+/// How long all of it may take: somebody waits.
 const AT_MOST: Duration = Duration::from_secs(300);
+/// How long to try when no server answers.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Fewer bytes a second are a server that drips.
 const RATE: u64 = 16 << 10;
 /// How often the same block may be asked for.
@@ -73,10 +75,10 @@ pub fn merge(sled: &Sled, name: &str) -> Result<(), String> {
     }
     let started = early::uptime();
     let merged = bring(sled, name, &wanted).and_then(|()| {
-        refresh(sled)?;
+        let said = refresh(sled)?;
         match state(sled, name) {
             State::Merged => Ok(()),
-            _ => Err("systemd-sysext does not take it; it said why".to_owned()),
+            _ => Err(format!("systemd-sysext does not take it: {said}")),
         }
     });
     if let Err(why) = merged {
@@ -174,9 +176,15 @@ fn only_one(sled: &Sled) -> Result<File, String> {
     Ok(file)
 }
 
-/// The name of its device.
-fn mapping(name: &str) -> String {
-    format!("extension-{name}")
+/// What the names of its devices begin with. The loop device makes each another: one that is
+/// unmerged and still in use is not in the way of the next.
+const MAPPING: &str = "extension-";
+
+/// The device that is mounted for systemd-sysext, when one is.
+fn mapping(sled: &Sled, at: &Path) -> Option<String> {
+    let device = rustix::fs::stat(at).ok()?.st_dev;
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    sled.text(&format!("/sys/dev/block/{major}:{minor}/dm/name")).filter(|name| name.starts_with(MAPPING))
 }
 
 /// From the servers into memory, to a verified device, to where systemd-sysext looks.
@@ -188,7 +196,7 @@ fn bring(sled: &Sled, name: &str, wanted: &Image) -> Result<(), String> {
     client.names().set(&[[127, 0, 0, 53].into()], &[]);
     let line = sled.text("/proc/cmdline").unwrap_or_default();
     let urls = image::urls(&Options::parse(&line).0.image, wanted);
-    let servers = Download::new(&client, &log, random, &urls, Some(AT_MOST));
+    let servers = Download::new(&client, &log, random, &urls, Some(PATIENCE));
     let until = log.now().saturating_add(AT_MOST);
     let source = Patient { servers, late: &|| log.now() > until, last: Mutex::default() };
 
@@ -200,11 +208,21 @@ fn bring(sled: &Sled, name: &str, wanted: &Image) -> Result<(), String> {
     let job = Job { image: wanted, source: &source, log: &log, machine: &Kernel };
     let live = slots::live_at(&job, &files).map_err(|e| Log::chain(&e))?;
     let hash = RootHash::from_bytes(wanted.root_hash.0);
-    let device = usr::open_as(&mapping(name), live.usr(), live.verity(), live.bytes, &hash);
+    let number = live.usr().file_name().unwrap_or_default().to_string_lossy();
+    let mapping = format!("{MAPPING}{name}-{number}");
+    let device = usr::open_as(&mapping, live.usr(), live.verity(), live.bytes, &hash);
     let device = device.map_err(|failure| failure.detail)?;
     let flags = MountFlags::RDONLY | MountFlags::NODEV | MountFlags::NOSUID;
     let mount = Action::mount(&device, &at.display().to_string(), "squashfs", flags, "");
-    mount.run().map_err(|e| format!("{mount}: {e}"))
+    mount.run().map_err(|e| {
+        let _ = remove_mapping(&mapping);
+        format!("{mount}: {e}")
+    })
+}
+
+/// Removes a device, at once or when the last program that uses it ends.
+fn remove_mapping(name: &str) -> Result<(), String> {
+    Mapper::open().and_then(|mapper| mapper.remove_when_unused(name)).map_err(|e| e.to_string())
 }
 
 /// Takes everything of an extension away, what is missing already passed over.
@@ -222,24 +240,24 @@ fn take_away(sled: &Sled, name: &str) -> Result<(), String> {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(error) => Err(format!("{}: {error}", path.display())),
     };
-    let unmap = || match Mapper::open().and_then(|mapper| mapper.remove_when_unused(&mapping(name))) {
-        Ok(()) | Err(dm::Error::Remove(Errno::NXIO)) => Ok(()),
-        Err(error) => Err(error.to_string()),
-    };
-    let all =
-        [detach(&at), remove(&at), refresh(sled), unmap(), detach(&files), remove(&files)];
+    let mapping = mapping(sled, &at);
+    let all = [
+        detach(&at).and_then(|()| remove(&at)),
+        refresh(sled).map(drop),
+        mapping.map_or(Ok(()), |mapping| remove_mapping(&mapping)),
+        detach(&files).and_then(|()| remove(&files)),
+    ];
     all.into_iter().collect()
 }
 
-/// Lays over /usr what is in [`SYSEXT`] now, in place of what was there before.
-fn refresh(sled: &Sled) -> Result<(), String> {
+/// Lays over /usr what is in [`SYSEXT`] now, in place of what was there before. Returns what
+/// systemd-sysext says: it ends with 0 after some failures, too.
+fn refresh(sled: &Sled) -> Result<String, String> {
     let program = sled.path("/usr/bin/systemd-sysext");
     let output = Command::new(&program).arg("refresh").output();
     let output = output.map_err(|e| format!("{}: {e}", program.display()))?;
-    // It ends with 0 after some failures, too.
-    let said = String::from_utf8_lossy(&output.stderr);
-    said.lines().filter(|line| !line.trim().is_empty()).for_each(|line| eprintln!("systemd-sysext: {line}"));
-    if output.status.success() { Ok(()) } else { Err(format!("refresh ended with {}", output.status)) }
+    let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+    if output.status.success() { Ok(said) } else { Err(format!("systemd-sysext: {said}")) }
 }
 
 /// A source that is asked for the same block a few times and not for ever: somebody waits.
