@@ -5,9 +5,9 @@
 //! reader must not skip takes a new version.
 
 use crate::config::Config;
-use std::collections::BTreeMap;
 use crate::values::{Hash32, Mac};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The version of the format that is written and read.
 pub const FORMAT: u32 = 1;

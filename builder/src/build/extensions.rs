@@ -2,6 +2,7 @@
 //! not, as a tree of its own that is laid over /usr while the sled runs.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use formats::squashfs;
@@ -25,18 +26,26 @@ const RELEASE: &str = "usr/lib/extension-release.d/extension-release.";
 /// What it compares there, and what people want to know.
 const KEYS: [&str; 4] = ["ID", "VERSION_ID", "IMAGE_ID", "IMAGE_VERSION"];
 
-/// Writes both files of each extension. `packages` are those of the lock, by extension.
+/// What extensions are made from.
+pub(super) struct Inputs<'a> {
+    pub(super) recipe: &'a Recipe,
+    pub(super) lock: &'a Lock,
+    pub(super) plan: &'a ImagePlan,
+    /// Those of the lock, by extension.
+    pub(super) packages: &'a BTreeMap<String, Vec<unpack::Package>>,
+    pub(super) options: &'a squashfs::Options,
+}
+
+/// Writes both files of each extension into `dir`, and adds to the notes of the image.
 pub(super) fn write(
-    recipe: &Recipe,
-    lock: &Lock,
-    plan: &ImagePlan,
+    inputs: &Inputs<'_>,
     assembled: &mut Assembled,
-    packages: &BTreeMap<String, Vec<unpack::Package>>,
-    options: &squashfs::Options,
-    (dir, blocks): (&std::path::Path, &dyn squashfs::BlockCache),
+    dir: &Path,
+    blocks: &dyn squashfs::BlockCache,
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Result<BTreeMap<String, manifest::Extension>, Error> {
+    let Inputs { recipe, lock, plan, packages, options } = *inputs;
     let mut written = BTreeMap::new();
     for (name, extension) in &recipe.extensions {
         let own = packages.get(name).map(Vec::as_slice).unwrap_or_default();
@@ -44,7 +53,8 @@ pub(super) fn write(
         assembled.notes.extend(notes);
         let names = manifest::Extension::files(name);
         let stage = format!("compress {name}");
-        let what = Squashed { tree: &tree, names: [&names[0], &names[1]], id: &format!(" {name}"), stage: &stage };
+        let what =
+            Squashed { tree: &tree, names: [&names[0], &names[1]], id: &format!(" {name}"), stage: &stage };
         let made = write::squashed(&what, plan, options, dir, blocks, progress, interrupt)?;
         let versions = lock.extensions.get(name).into_iter().flatten();
         written.insert(
@@ -81,12 +91,19 @@ fn tree(
     for (path, node) in own.iter().filter(|(path, node)| !path.is_root() && !node.is_dir()) {
         let Origin::Package(package) = &node.origin else { continue };
         if !path.as_bytes().starts_with(b"usr/") {
-            notes.push(format!("extension {name}: /{path} of {package} is left out: an extension has only /usr"));
+            notes.push(format!(
+                "extension {name}: /{path} of {package} is left out: an extension has only /usr"
+            ));
             continue;
         }
         if let Some(there) = image.get(path) {
             let (path, there) = (path.clone(), there.origin.to_string());
-            return Err(Error::InImage { extension: name.to_owned(), package: Arc::clone(package), path, there });
+            return Err(Error::InImage {
+                extension: name.to_owned(),
+                package: Arc::clone(package),
+                path,
+                there,
+            });
         }
         let in_the_way = |above: formats::tree::NotADirectory| Error::InImage {
             extension: name.to_owned(),
@@ -100,8 +117,13 @@ fn tree(
     // What the recipe says of files was done to the image.
     let recipe = &Recipe { alternatives: BTreeMap::new(), attributes: BTreeMap::new(), ..recipe.clone() };
     let controls: Vec<_> = packages.iter().map(|package| &package.control).collect();
-    let context =
-        Context { recipe, ids: &assembled.ids, version: &plan.version, packages: &controls, scripts: &scripts };
+    let context = Context {
+        recipe,
+        ids: &assembled.ids,
+        version: &plan.version,
+        packages: &controls,
+        scripts: &scripts,
+    };
     fixups::apply_to_extension(&mut both, &context)?;
 
     let mut tree = Tree::new(Node::dir(Origin::Fixup("extension")));

@@ -176,17 +176,14 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
     }
     interrupt.check()?;
 
-    let extensions = extensions::write(
-        &recipe,
-        &lock,
-        &plan,
-        &mut assembled,
-        &of_extensions,
-        &options,
-        (staged.path(), &*cache),
-        progress,
-        interrupt,
-    )?;
+    let inputs = extensions::Inputs {
+        recipe: &recipe,
+        lock: &lock,
+        plan: &plan,
+        packages: &of_extensions,
+        options: &options,
+    };
+    let extensions = extensions::write(&inputs, &mut assembled, staged.path(), &*cache, progress, interrupt)?;
     interrupt.check()?;
 
     let stage = progress.stage("write disk", Unit::Time, None);

@@ -67,7 +67,8 @@ pub(super) fn lock_and_sboms(subject: &Subject<'_>) -> Vec<String> {
         let versions = |packages: &[Package]| -> BTreeMap<String, String> {
             packages.iter().map(|p| (p.name.clone(), p.version.clone())).collect()
         };
-        let locked: BTreeMap<_, _> = lock.extensions.iter().map(|(name, all)| (name, versions(all))).collect();
+        let locked: BTreeMap<_, _> =
+            lock.extensions.iter().map(|(name, all)| (name, versions(all))).collect();
         let said = manifest.extensions.iter().map(|(name, extension)| (name, extension.packages.clone()));
         if said.collect::<BTreeMap<_, _>>() != locked {
             problems.push("the packages of the manifest's extensions are not those of the lock".to_owned());

@@ -36,7 +36,8 @@ pub(super) fn extensions(subject: &Subject<'_>) -> Vec<String> {
             let names = [files[0].as_str(), files[1].as_str()];
             blocks(subject, names, &root, &|_, _| format!("extension {name}"), problems)?;
             let [path, _] = files.map(|file| subject.dir.join(file));
-            let there = artefacts::usr(Piece::open(&path).map_err(|e| causes(&e))?).map_err(|e| causes(&e))?;
+            let there =
+                artefacts::usr(Piece::open(&path).map_err(|e| causes(&e))?).map_err(|e| causes(&e))?;
             let release = format!("usr/lib/extension-release.d/extension-release.{name}");
             let release = TreePath::parse(release.as_bytes()).map_err(|e| e.to_string())?;
             if there.listing.tree.get(&release).is_none() {
@@ -82,10 +83,8 @@ fn blocks(
     let bad: Vec<u64> = bad.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
     for number in bad.iter().take(MOST) {
         let (from, to) = (number * verity::BLOCK, (number + 1) * verity::BLOCK);
-        problems.push(format!(
-            "block {number} of {squashfs} (from byte {from}) is damaged: {}",
-            owner(from, to)
-        ));
+        problems
+            .push(format!("block {number} of {squashfs} (from byte {from}) is damaged: {}", owner(from, to)));
     }
     if bad.len() > MOST {
         problems.push(format!("… and {} more blocks", bad.len() - MOST));

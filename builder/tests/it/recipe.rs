@@ -138,7 +138,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     // Extensions.
     ("extensions: {debug: {packages: []}}", "3:21 an extension without packages", "remove the extension"),
     ("extensions: {debug: {description: x}}", "3:21 `extensions.debug` has no `packages`", ""),
-    ("extensions: {Debug: {packages: [jq]}}", "3:14 `Debug` is not the name of an extension", "a letter first"),
+    (
+        "extensions: {Debug: {packages: [jq]}}",
+        "3:14 `Debug` is not the name of an extension",
+        "a letter first",
+    ),
     ("extensions: {debug: {packages: [jq/sid]}}", "3:33 there is no suite or repository `sid`", "bookworm"),
     (
         "extensions: {debug: {packages: [perl]}}\nprovided: {perl: why}",

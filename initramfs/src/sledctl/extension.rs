@@ -17,8 +17,8 @@ use crate::{early, usr};
 use formats::verity::BLOCK;
 use metadata::document::{Extension, Image, SledDocument, is_extension_name};
 use rustix::fs::FlockOperation;
-use rustix::mount::{MountFlags, UnmountFlags, unmount};
 use rustix::io::Errno;
+use rustix::mount::{MountFlags, UnmountFlags, unmount};
 use serde_json::Value;
 use std::fs::File;
 use std::io::Read;
@@ -89,7 +89,9 @@ pub fn merge(sled: &Sled, name: &str) -> Result<(), String> {
     let took = early::uptime().saturating_sub(started);
     let kib = (wanted.usr.size.saturating_add(wanted.verity.size)) >> 10;
     let (seconds, tenths) = (took.as_secs(), took.subsec_millis() / 100);
-    println!("{name} is merged: {kib} KiB of memory, {seconds}.{tenths} s; `sledctl extension unmerge {name}` ends it");
+    println!(
+        "{name} is merged: {kib} KiB of memory, {seconds}.{tenths} s; `sledctl extension unmerge {name}` ends it"
+    );
     Ok(())
 }
 

@@ -59,7 +59,11 @@ fn each_flipped_byte_is_found_where_it_is() {
         ("usr.squashfs", 5000, "block 1 of usr.squashfs (from byte 4096) is damaged: /usr/lib/large"),
         ("usr.verity", 0, "there is no verity superblock"),
         ("usr.verity", 4096, "block 1 of the verity tree does not lead to the root hash"),
-        ("debug.sysext.squashfs", 100, "block 0 of debug.sysext.squashfs (from byte 0) is damaged: extension debug"),
+        (
+            "debug.sysext.squashfs",
+            100,
+            "block 0 of debug.sysext.squashfs (from byte 0) is damaged: extension debug",
+        ),
         ("debug.sysext.verity", 0, "there is no verity superblock"),
         ("initramfs.zst", 0, "initramfs.zst does not unpack"),
         ("vmlinuz", 0, ".linux of the UKI is not vmlinuz"),

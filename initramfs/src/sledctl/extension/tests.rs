@@ -43,7 +43,10 @@ fn a_name_that_would_lead_elsewhere_is_refused_before_anything_else() {
     let root = tempfile::tempdir().unwrap();
     let sled = Sled::new(root.path());
     for name in ["", "..", "a/b", "../etc", "Debug", "a\n", "-a", &"a".repeat(33)] {
-        assert!(wanted(&with_debug(|_| ()), &running(), name).unwrap_err().contains("is not the name"), "{name}");
+        assert!(
+            wanted(&with_debug(|_| ()), &running(), name).unwrap_err().contains("is not the name"),
+            "{name}"
+        );
         assert!(unmerge(&sled, name).unwrap_err().contains("is not the name"), "{name}");
     }
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);

@@ -46,7 +46,10 @@ pub(super) fn are_merged_and_leave_nothing(scene: &Scene, guest: &Guest) {
     assert!(guest.run("sledctl status --json").contains("\"extensions\""));
 
     // What it has works, and sees what is on the wire of the data network.
-    println!("{}", guest.run("strace -c true 2>&1 | tail -3; dig -v; jq --version; mtr --version; findmnt /usr"));
+    println!(
+        "{}",
+        guest.run("strace -c true 2>&1 | tail -3; dig -v; jq --version; mtr --version; findmnt /usr")
+    );
     let ping = "ping -c 20 -i 0.5 -I data0 10.77.1.99 >/dev/null 2>&1 &";
     let packet = guest.run(&format!("{ping} timeout 120 tcpdump -n -c 1 -i data0 arp 2>/dev/null"));
     println!("{packet}");
