@@ -31,8 +31,9 @@ use syscalls::dm::Mapper;
 
 /// The extension that `sledctl debug` merges.
 pub const DEBUG: &str = "debug";
-/// The files of each merged extension, in a filesystem in memory.
-const FILES: &str = "/run/sledos/extensions";
+/// The files of each merged extension, in a filesystem in memory. What is below /run/initramfs,
+/// systemd leaves to the shutdown program, which takes their devices away first.
+const FILES: &str = "/run/initramfs/extensions";
 /// Where systemd-sysext looks for extensions.
 const SYSEXT: &str = "/run/extensions";
 /// Held while one is merged or unmerged: one at a time.

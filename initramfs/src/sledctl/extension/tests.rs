@@ -69,7 +69,7 @@ fn only_what_usr_has_is_merged_and_unmerging_twice_is_an_error() {
     let root = tempfile::tempdir().unwrap();
     let sled = sled(root.path());
     assert_eq!(unmerge(&sled, "debug").unwrap_err(), "debug is not merged");
-    fs::create_dir_all(root.path().join("run/sledos/extensions/debug")).unwrap();
+    fs::create_dir_all(root.path().join("run/initramfs/extensions/debug")).unwrap();
     assert_eq!(state(&sled, "debug"), State::Half);
     let document = with_debug(|_| ());
     assert_eq!(super::json(&sled, &document), None);

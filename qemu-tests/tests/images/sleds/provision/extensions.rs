@@ -8,7 +8,7 @@ use qemu_tests::web::Fault;
 use super::support::Scene;
 
 /// All that an extension could leave behind.
-const LEFT: &str = "find /run/extensions /run/sledos/extensions -mindepth 1; \
+const LEFT: &str = "find /run/extensions /run/initramfs/extensions -mindepth 1; \
     grep -E 'sysext|extension' /proc/self/mounts; \
     dmsetup ls | grep extension; losetup --list --noheadings --output BACK-FILE | grep sysext; \
     command -v strace dig jq; true";
