@@ -83,6 +83,7 @@ impl Case {
             artefacts: artefacts.into(),
             packages: Default::default(),
             components: Default::default(),
+            extensions: Default::default(),
             missing_components: Vec::new(),
             nics: Vec::new(),
             controllers: Vec::new(),
