@@ -44,6 +44,9 @@ pub struct SledDocument {
     /// Whom it talks to.
     #[serde(default)]
     pub servers: Servers,
+    /// Who says that this is the newest document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freshness: Option<Freshness>,
     /// How it is configured.
     pub config: Config,
 }
@@ -322,6 +325,19 @@ pub struct Servers {
     /// Shown with every report, so that nobody else can report for this sled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+}
+
+/// Who says that a document is the newest, see [`crate::freshness`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Freshness {
+    /// Public minisign keys of servers. They sign nothing else.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// Whether the document is refused unless one of them has said so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
 }
 
 /// Why bytes are no document.

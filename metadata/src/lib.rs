@@ -11,6 +11,7 @@
 //! | the fleet file, and documents made of it (feature `fleet`) | `fleet` |
 //! | Ignition configs as part of a fleet (feature `fleet`) | `ignition` |
 //! | where a document lies on a static server | [`layout`] |
+//! | whether it is the newest | [`freshness`] |
 //! | minisign signatures | [`signature`] |
 //!
 //! Pure: no I/O, time is an argument. PID 1, the command line tool and the server
@@ -22,6 +23,7 @@ pub mod document;
 pub mod envfile;
 #[cfg(feature = "fleet")]
 pub mod fleet;
+pub mod freshness;
 pub mod generate;
 #[cfg(feature = "fleet")]
 pub mod ignition;

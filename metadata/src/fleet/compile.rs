@@ -3,13 +3,15 @@
 //! What was there before is an input: a document whose content did not change keeps its
 //! bytes until half of its lifetime is over, one that did gets the next generation.
 
-use super::file::{FleetFile, RetiredEntry};
+use super::file::{FleetFile, Lifetime, RetiredEntry};
 use super::resolve::{ImageChoice, Sled, paths};
 use super::sign::Signer;
 use super::{Fleet, at};
-use crate::document::{Document, FORMAT, Head, Identity, Image, MAX_BYTES, Retired, Servers, SledDocument};
+use crate::document::{
+    Document, FORMAT, Freshness, Head, Identity, Image, MAX_BYTES, Retired, Servers, SledDocument,
+};
 use crate::layout::SIGNATURE;
-use crate::signature::verify;
+use crate::signature::{TrustedKey, verify};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -29,6 +31,8 @@ pub struct Inputs<'a> {
     pub time: u64,
     /// Signs.
     pub signer: &'a Signer,
+    /// The key with which whoever compiles, and hands out, says that a document is the newest.
+    pub freshness: Option<&'a TrustedKey>,
     /// No new document gets a smaller generation; 1 is the first.
     pub least_generation: u64,
     /// What lies in the output directory at a path.
@@ -55,6 +59,8 @@ pub struct Plan {
     pub changed: Vec<String>,
     /// How many documents stay as they were.
     pub unchanged: usize,
+    /// How many sleds refuse their document unless a server says that it is the newest.
+    pub fresh_only: usize,
 }
 
 /// The content of [`INDEX`].
@@ -143,18 +149,24 @@ pub(super) fn servers(file: &FleetFile) -> Servers {
 /// Plans all files.
 ///
 /// # Errors
-/// When the signing key is not trusted, an image is missing, or a document is too long.
+/// When the signing key is not trusted, or is the server's; when an image is missing, a document
+/// is too long, or would never be believed.
 pub fn compile(fleet: &Fleet, inputs: &Inputs<'_>) -> Result<Plan, Diagnostics> {
-    trusted(fleet, inputs.signer)?;
+    trusted(fleet, inputs.signer, inputs.freshness)?;
     let before = (inputs.before)(INDEX);
     let mut old = Index::parse(before.as_deref());
     one_image_for_ever(fleet, inputs.images, &old)?;
-    let mut plan =
-        Plan { files: BTreeMap::new(), index: Index::default(), changed: Vec::new(), unchanged: 0 };
+    let mut plan = Plan {
+        files: BTreeMap::new(),
+        index: Index::default(),
+        changed: Vec::new(),
+        unchanged: 0,
+        fresh_only: 0,
+    };
     let racks = fleet.file.racks.iter().map(|(name, rack)| (name.clone(), rack.bays)).collect();
     let mut index = Index { sledos: FORMAT, fleet: fleet.file.fleet.clone(), racks, ..Index::default() };
-    let lifetime = fleet.file.lifetime.0;
     let mut wrong = Vec::new();
+    let mut keyless = BTreeSet::new();
     let mut retired: HashMap<&str, Vec<&RetiredEntry>> = HashMap::new();
     for entry in &fleet.file.retired {
         retired.entry(&entry.sled).or_default().push(entry);
@@ -168,9 +180,19 @@ pub fn compile(fleet: &Fleet, inputs: &Inputs<'_>) -> Result<Plan, Diagnostics> 
         let known = known.or_else(|| old.removed.get(&sled.name).copied()).unwrap_or_default();
         let document = {
             let retired = retired.get(sled.name.as_str()).map(Vec::as_slice).unwrap_or_default();
-            document(fleet, sled, image, token(fleet, &sled.name, retired, inputs.signer))
+            let token = token(fleet, &sled.name, retired, inputs.signer);
+            SledDocument { freshness: freshness(sled, inputs), ..document(fleet, sled, image, token) }
         };
-        match plan.place(Document::Sled(Box::new(document)), &sled.identity, known, lifetime, inputs) {
+        let needs = document.freshness.as_ref().filter(|freshness| freshness.required);
+        if needs.is_some_and(|freshness| freshness.keys.is_empty()) {
+            if keyless.insert(&sled.role) {
+                wrong.push(no_key(fleet, sled));
+            }
+            continue;
+        }
+        plan.fresh_only += usize::from(needs.is_some());
+        let document = Document::Sled(Box::new(document));
+        match plan.place(document, &sled.identity, known, sled.lifetime, inputs) {
             Ok((generation, expires, paths)) => drop(index.sleds.insert(
                 sled.name.clone(),
                 IndexEntry {
@@ -197,6 +219,7 @@ pub fn compile(fleet: &Fleet, inputs: &Inputs<'_>) -> Result<Plan, Diagnostics> 
     if !wrong.is_empty() {
         return Err(Diagnostics(wrong));
     }
+    let lifetime = fleet.file.lifetime.unwrap_or(Lifetime::DISK).0;
     // The latest first: hardware that was retired twice has one tombstone.
     for entry in fleet.file.retired.iter().rev() {
         let tombstone = tombstone(entry);
@@ -261,9 +284,15 @@ fn published(
     old
 }
 
-/// The key that signs must be one the sleds trust.
-fn trusted(fleet: &Fleet, signer: &Signer) -> Result<(), Diagnostics> {
+/// The key that signs must be one the sleds trust, the key for freshness must not.
+fn trusted(fleet: &Fleet, signer: &Signer, freshness: Option<&TrustedKey>) -> Result<(), Diagnostics> {
     let public = signer.public();
+    if freshness.is_some_and(|key| fleet.file.trust.iter().any(|t| t.trim() == key.as_str())) {
+        return Err(Diagnostic::nowhere("the key for freshness is in `trust:`, too")
+            .why("the server has it online: who breaks into that would sign documents")
+            .hint("give --freshness-key another one; without it `serve` makes one")
+            .into());
+    }
     if fleet.file.trust.iter().any(|t| t.trim() == public.as_str()) {
         return Ok(());
     }
@@ -289,8 +318,26 @@ fn document(fleet: &Fleet, sled: &Sled, image: &Image, token: String) -> SledDoc
         image: image.clone(),
         install: sled.install.clone(),
         servers: Servers { token: Some(token), ..servers(&fleet.file) },
+        freshness: None,
         config: sled.config.clone(),
     }
+}
+
+/// Who says that this sled's document is the newest: the keys of the fleet file, and whoever compiles.
+fn freshness(sled: &Sled, inputs: &Inputs<'_>) -> Option<Freshness> {
+    let mut freshness = sled.freshness.clone();
+    let own = inputs.freshness.map(TrustedKey::as_str).filter(|own| !freshness.keys.iter().any(|k| k == own));
+    freshness.keys.extend(own.map(str::to_owned));
+    (freshness != Freshness::default()).then_some(freshness)
+}
+
+fn no_key(fleet: &Fleet, sled: &Sled) -> Diagnostic {
+    let rule = at(&fleet.root, &["roles", &sled.role, "freshness", "required"]);
+    let rule = rule.or_else(|| at(&fleet.root, &["freshness", "required"]));
+    let wrong = format!("no sled of the role `{}` would ever believe its document", sled.role);
+    Diagnostic::at(rule.map_or(&sled.place, |node| &node.place), wrong)
+        .why("it needs a server that says that the document is the newest, and no key of one is named")
+        .hint("`sledos serve` has one; else `freshness: {keys: […]}`: `sledos keys public STATE/freshness.key`")
 }
 
 /// A sled's token is another one after its hardware was replaced: what was retired knows

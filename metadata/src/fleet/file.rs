@@ -24,8 +24,12 @@ pub struct FleetFile {
     #[serde(default)]
     pub images: Images,
     /// How long a document is valid: `90d`, `12h`. After half of it `compile` renews the document.
+    /// Default: `90d`, and `14d` for sleds that run from memory.
     #[serde(default)]
-    pub lifetime: Lifetime,
+    pub lifetime: Option<Lifetime>,
+    /// Who says to sleds that their document is the newest.
+    #[serde(default)]
+    pub freshness: FreshnessRule,
     /// Configuration of all sleds.
     #[serde(default)]
     pub config: Layer,
@@ -122,6 +126,12 @@ pub struct Role {
     /// Whether and where the image is installed; without it sleds run from memory.
     #[serde(default)]
     pub install: Option<InstallLayer>,
+    /// How long documents of its sleds are valid, instead of the fleet's `lifetime`.
+    #[serde(default)]
+    pub lifetime: Option<Lifetime>,
+    /// Who says to its sleds that their document is the newest: what is given here is instead of the fleet's.
+    #[serde(default)]
+    pub freshness: FreshnessRule,
     /// Configuration of its sleds.
     #[serde(default)]
     pub config: Layer,
@@ -190,14 +200,27 @@ pub struct RetiredEntry {
     pub hardware: Hardware,
 }
 
+/// Who says that a document is the newest.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct FreshnessRule {
+    /// Public minisign keys of servers, besides that of the `sledos serve` that compiles: the
+    /// public halves of their `STATE/freshness.key`.
+    pub keys: Vec<String>,
+    /// Whether a sled refuses a document unless one of them has said so. Default: false.
+    pub required: Option<bool>,
+}
+
 /// Seconds, written as `90d`, `12h`, `30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime(pub u64);
 
-impl Default for Lifetime {
-    fn default() -> Self {
-        Self(90 * 86_400)
-    }
+impl Lifetime {
+    /// Of sleds that keep their document on a disk.
+    pub const DISK: Self = Self(90 * 86_400);
+    /// Of sleds that run from memory: at a boot they remember no generation, so only its end
+    /// keeps an old document from them.
+    pub const MEMORY: Self = Self(14 * 86_400);
 }
 
 impl std::str::FromStr for Lifetime {

@@ -30,6 +30,10 @@ pub fn scripts(
     for sled in &fleet.sleds {
         let Some((image, cmdline)) = of(&sled.image) else { continue };
         *users.entry(&sled.image).or_default() += 1;
+        let cmdline = match sled.freshness.required {
+            true => &format!("{cmdline} sledos.freshness=required"),
+            false => cmdline,
+        };
         let text = script(&format!("sled {}", sled.name), &fleet.file, image, cmdline);
         let uuid = sled.identity.uuid.iter().map(|uuid| format!("v1/ipxe/uuid/{uuid}.ipxe"));
         let macs = sled.identity.macs.iter().map(|mac| mac.to_string().replace(':', "-"));

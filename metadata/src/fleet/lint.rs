@@ -4,6 +4,7 @@ use super::file::FleetFile;
 use super::resolve::Sled;
 use super::{addresses, at, known, pairs};
 use crate::config::{Config, NicMatch};
+use crate::freshness::MAX_KEYS;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use yaml::diagnostic::{Diagnostic, Place};
@@ -62,6 +63,7 @@ pub(super) fn fleet(file: &FleetFile, root: &Node, sleds: &[Sled], problems: &Pr
     addresses::fleet(file, root, sleds, problems, found);
     retired(file, root, &once.seen, problems, found);
     gaps(file, root, found);
+    freshness(file, root, problems);
     if file.images.trust == super::release::Trust::Unsaid {
         found.notes.push(
             "`images.trust` is missing: no documents are made before the file says whose images it takes"
@@ -271,6 +273,28 @@ fn retired(
                 );
             }
             seen.insert(key, place.clone());
+        }
+    }
+}
+
+/// Keys of servers that are online sign no documents, and are few.
+fn freshness(file: &FleetFile, root: &Node, problems: &Problems) {
+    let roles = file.roles.iter().map(|(name, role)| (at(root, &["roles", name, "freshness", "keys"]), role));
+    let rules = roles.map(|(node, role)| (node, &role.freshness));
+    for (node, rule) in rules.chain([(at(root, &["freshness", "keys"]), &file.freshness)]) {
+        let Some(node) = node else { continue };
+        if rule.keys.len() > MAX_KEYS {
+            let wrong = format!("{} keys: a sled looks at {MAX_KEYS}", rule.keys.len());
+            problems.report(Diagnostic::at(&node.place, wrong));
+        }
+        for (key, node) in rule.keys.iter().zip(node.entries()) {
+            if file.trust.iter().any(|trusted| trusted.trim() == key.trim()) {
+                problems.report(
+                    Diagnostic::at(&node.place, "this key is in `trust:`, too")
+                        .why("a server has this key online: who breaks into that would sign documents")
+                        .hint("`sledos serve` makes one that is only for freshness, STATE/freshness.key"),
+                );
+            }
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The layers fleet → role → rack → sled laid over each other: what each sled is told.
 
-use super::file::{FleetFile, Rack, SledEntry, Subnet};
+use super::file::{FleetFile, Lifetime, Rack, Role, SledEntry, Subnet};
 use super::lint::Found;
 use super::shape::Shape;
 use super::template::{self, Vars};
 use super::{addresses, at, de, pairs, schema};
 use crate::config::Config;
-use crate::document::{Identity, Install, Location, SwitchPort};
+use crate::document::{Freshness, Identity, Install, Location, SwitchPort};
 use crate::layout::Key as Path;
 use crate::values::{Cidr, Mac};
 use crate::{generate, junk};
@@ -32,6 +32,10 @@ pub struct Sled {
     pub image: ImageChoice,
     /// Whether and where that is installed.
     pub install: Option<Install>,
+    /// How long its document is valid, in seconds.
+    pub lifetime: u64,
+    /// Who says that its document is the newest, besides the server that compiles.
+    pub freshness: Freshness,
     /// How it is configured.
     pub config: Config,
     /// Where its entry begins.
@@ -369,6 +373,8 @@ impl Layers<'_> {
             role: entry.role.clone(),
             identity,
             image: ImageChoice::parse(entry.image.as_deref().unwrap_or(&role.image)),
+            lifetime: lifetime(file, role, install.is_some()).0,
+            freshness: freshness(file, role),
             install,
             config: config?,
             place: key.place.clone(),
@@ -377,6 +383,20 @@ impl Layers<'_> {
         };
         addresses::sled(&sled, own);
         Some(sled)
+    }
+}
+
+fn lifetime(file: &FleetFile, role: &Role, on_disk: bool) -> Lifetime {
+    let default = if on_disk { Lifetime::DISK } else { Lifetime::MEMORY };
+    role.lifetime.or(file.lifetime).unwrap_or(default)
+}
+
+fn freshness(file: &FleetFile, role: &Role) -> Freshness {
+    let (all, own) = (&file.freshness, &role.freshness);
+    let keys = if own.keys.is_empty() { &all.keys } else { &own.keys };
+    Freshness {
+        keys: keys.iter().map(|key| key.trim().to_owned()).collect(),
+        required: own.required.or(all.required).unwrap_or_default(),
     }
 }
 

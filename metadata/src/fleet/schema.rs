@@ -45,6 +45,7 @@ const FORMATS: &[(&str, &str, Of, &str)] = &[
     ("FleetFile", "sleds", Keys, "name"),
     ("FleetFile", "trust", Values, "public-key"),
     ("FleetServers", "dns", Values, "ip"),
+    ("FreshnessRule", "keys", Values, "public-key"),
     ("FleetServers", "image", Values, "server-url"),
     ("FleetServers", "metadata", Values, "server-url"),
     ("FleetServers", "report", Values, "server-url"),

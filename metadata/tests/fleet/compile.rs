@@ -6,15 +6,16 @@ use metadata::fleet::compile::{File, INDEX, Inputs, Plan, compile, images};
 use metadata::fleet::ipxe;
 use metadata::fleet::load;
 use metadata::fleet::sign::{Signer, new_key};
-use metadata::signature::verify;
+use metadata::signature::{TrustedKey, verify};
 use metadata::values::Hash32;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
+use yaml::diagnostic::Diagnostics;
 
 const NOW: u64 = 1_800_000_000;
 const DAY: u64 = 86_400;
 
-fn signer() -> &'static Signer {
+pub(crate) fn signer() -> &'static Signer {
     static KEY: OnceLock<Signer> = OnceLock::new();
     KEY.get_or_init(|| Signer::parse(&new_key("t", None).unwrap().secret, None).unwrap())
 }
@@ -25,10 +26,31 @@ fn trusted(text: &str) -> String {
 
 /// A server's files.
 #[derive(Clone, Default)]
-struct Tree(BTreeMap<String, Vec<u8>>);
+pub(crate) struct Tree(pub(crate) BTreeMap<String, Vec<u8>>);
 
 impl Tree {
-    fn compile(&mut self, text: &str, time: u64, least: u64) -> Plan {
+    pub(crate) fn compile(&mut self, text: &str, time: u64, least: u64) -> Plan {
+        self.compile_as(text, time, least, None)
+    }
+
+    /// By a server with this key.
+    pub(crate) fn compile_as(
+        &mut self,
+        text: &str,
+        time: u64,
+        least: u64,
+        freshness: Option<&TrustedKey>,
+    ) -> Plan {
+        self.try_compile(text, time, least, freshness).unwrap()
+    }
+
+    pub(crate) fn try_compile(
+        &mut self,
+        text: &str,
+        time: u64,
+        least: u64,
+        freshness: Option<&TrustedKey>,
+    ) -> Result<Plan, Diagnostics> {
         let fleet = load(&source(&trusted(text))).unwrap();
         let artefact = |file: &str| Artefact { file: file.into(), size: 1, sha256: Hash32([1; 32]) };
         let image = |name: &str, version: &str| Image {
@@ -54,10 +76,11 @@ impl Tree {
             cmdlines: &cmdlines,
             time,
             signer: signer(),
+            freshness,
             least_generation: least,
             before: &before,
         };
-        let plan = compile(&fleet, &inputs).unwrap();
+        let plan = compile(&fleet, &inputs)?;
         let old = std::mem::take(&mut self.0);
         for (path, file) in &plan.files {
             let bytes = match file {
@@ -66,10 +89,10 @@ impl Tree {
             };
             self.0.insert(path.clone(), bytes);
         }
-        plan
+        Ok(plan)
     }
 
-    fn document(&self, path: &str) -> Document {
+    pub(crate) fn document(&self, path: &str) -> Document {
         let bytes = self.0.get(path).unwrap_or_else(|| panic!("no {path} in {:?}", self.0.keys()));
         let minisig = std::str::from_utf8(&self.0[&format!("{path}.minisig")]).unwrap();
         verify(bytes, minisig, &[signer().public().clone()]).unwrap();
@@ -192,6 +215,7 @@ fn a_key_that_sleds_do_not_trust_signs_nothing() {
         cmdlines: &BTreeMap::new(),
         time: NOW,
         signer: signer(),
+        freshness: None,
         least_generation: 1,
         before: &|_| None,
     };

@@ -6,6 +6,7 @@ mod addresses;
 mod compile;
 mod docs;
 mod edit;
+mod freshness;
 mod golden;
 mod ignition;
 mod mistakes;

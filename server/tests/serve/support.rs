@@ -84,6 +84,7 @@ impl World {
             cmdlines: &cmdlines,
             time,
             signer: &self.signer,
+            freshness: None,
             least_generation: 1,
             before: &before,
         };

@@ -65,6 +65,7 @@ pub(crate) fn document(generation: u64) -> SledDocument {
         },
         install: None,
         servers: Servers::default(),
+        freshness: None,
         config: Config { hostname: "r1-b7".into(), ..Config::default() },
     }
 }
