@@ -24,6 +24,8 @@ pub struct InitConf {
     pub metadata: Vec<String>,
     /// By what a sled asks for its document, in this order; empty: the default order.
     pub identify: Vec<String>,
+    /// Whether a server must say of each document that it is the newest.
+    pub fresh_only: bool,
 }
 
 /// A line that is not `key=value`, or a value that is not what the key wants.
@@ -59,6 +61,7 @@ impl InitConf {
                 "trust" => conf.trust = list(value),
                 "metadata" => conf.metadata = list(value),
                 "identify" => conf.identify = list(value),
+                "freshness" => conf.fresh_only = value == "required",
                 _ => {}
             }
         }
@@ -73,11 +76,12 @@ fn list(value: &str) -> Vec<String> {
 
 impl std::fmt::Display for InitConf {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { image, version, time, load, trust, metadata, identify } = self;
+        let Self { image, version, time, load, trust, metadata, identify, fresh_only } = self;
         write!(f, "image={image}\nversion={version}\ntime={time}\nload={}\n", load.join(","))?;
         let lists = [("trust", trust), ("metadata", metadata), ("identify", identify)];
         let given = lists.into_iter().filter(|(_, list)| !list.is_empty());
-        given.into_iter().try_for_each(|(key, list)| writeln!(f, "{key}={}", list.join(",")))
+        given.into_iter().try_for_each(|(key, list)| writeln!(f, "{key}={}", list.join(",")))?;
+        if *fresh_only { writeln!(f, "freshness=required") } else { Ok(()) }
     }
 }
 
@@ -95,6 +99,7 @@ mod tests {
             trust: vec!["RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3".into()],
             metadata: vec!["http://10.0.0.1:8080".into(), "http://10.0.0.2/x=y".into()],
             identify: vec!["mac".into()],
+            fresh_only: true,
         };
         assert_eq!(InitConf::parse(&conf.to_string()), Ok(conf));
         assert_eq!(InitConf::parse(&InitConf::default().to_string()), Ok(InitConf::default()));

@@ -1,6 +1,7 @@
 //! The boot, step by step: look, plan, do. Every step that fails here ends the
 //! boot with its code; what the sled can live without is a warning.
 
+use crate::clock::Clock;
 use crate::console;
 use crate::decide::carry_out::{End, carry_out};
 use crate::decide::history::History;
@@ -69,7 +70,8 @@ fn boot(log: &'static Log, options: &mut Options) -> Result<Infallible, Failure>
     warnings.iter().for_each(|warning| log.warn("command line", warning));
     let conf = configuration(log);
     log.step("image", || Ok(((), format!("{} {}", conf.image, conf.version))))?;
-    match early::set_clock(conf.time) {
+    let (clock, says) = Clock::look(conf.time);
+    match says {
         Ok(says) => log.step("clock", || Ok(((), says)))?,
         Err(error) => log.warn("clock", format!("cannot be set ({error})")),
     }
@@ -105,7 +107,8 @@ fn boot(log: &'static Log, options: &mut Options) -> Result<Infallible, Failure>
     }
     root::plan_root().run(log, options.debug)?;
     let mut devices = Devices { uevents: &uevents, coldplug: &mut coldplug };
-    let boot = Boot { log, options, conf: &conf, line: &line, hash: &hash, watchdog: &watchdog };
+    let boot =
+        Boot { log, options, conf: &conf, line: &line, hash: &hash, clock: &clock, watchdog: &watchdog };
     let prepared = boot.prepare(&mut devices, loading);
     drop(requests);
     match prepared.and_then(|outcome| boot.leave(outcome)) {
@@ -129,6 +132,7 @@ struct Boot<'a> {
     conf: &'a InitConf,
     line: &'a str,
     hash: &'a RootHash,
+    clock: &'a Clock,
     watchdog: &'a Watchdog,
 }
 
@@ -184,7 +188,7 @@ impl Boot<'_> {
         outcome: &mut Outcome,
         loading: Feeding,
     ) -> Result<(), Failure> {
-        let Self { log, options, conf, line, hash, watchdog } = *self;
+        let Self { log, options, line, hash, clock, watchdog, .. } = *self;
         // Whatever does not wait for others is done long before.
         let step = watchdog.phase("disks", options.wait.saturating_add(STEP));
         drop(loading);
@@ -217,7 +221,7 @@ impl Boot<'_> {
                     !appeared.is_empty()
                 };
                 let wait = (&mut *devices.coldplug, &mut late as &mut dyn FnMut() -> bool);
-                match sled.document(&outcome.site, wait, &store, options.patience, conf.time)? {
+                match sled.document(&outcome.site, wait, &store, options.patience, clock)? {
                     Some(got) => break got,
                     // A disk with this image came up late.
                     None => usr = self.mount(&search, &appeared, &mut outcome.site)?,
@@ -404,6 +408,7 @@ impl Boot<'_> {
     fn report(&self, outcome: &Outcome, event: &str, failure: Option<&Failure>) -> String {
         let document = outcome.got.as_ref().map(|got| &got.document.head);
         let source = outcome.got.as_ref().map(ToString::to_string);
+        let freshness = outcome.got.as_ref().map(|got| got.freshness.to_string());
         let network = outcome.sled.as_ref().map(|sled| sled.network.diagnosis()).unwrap_or_default();
         let memory = |name| inventory::memory(name).unwrap_or_default();
         let hardware = outcome.sled.as_ref().map(|sled| sled.inventory());
@@ -415,6 +420,7 @@ impl Boot<'_> {
             sled: document.map(|head| head.sled.as_str()),
             generation: document.map(|head| head.generation),
             source: source.as_deref(),
+            freshness: freshness.as_deref(),
             network: &network,
             memory: Some(Memory {
                 total: memory("MemTotal"),

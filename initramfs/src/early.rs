@@ -1,4 +1,4 @@
-//! The first steps: kernel file systems, console, clock.
+//! The first steps: kernel file systems, console.
 
 use crate::action::{Action, Step};
 use crate::failure::Code;
@@ -51,22 +51,6 @@ pub fn uptime() -> Duration {
 fn duration(time: Timespec) -> Duration {
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
-/// The clock cannot be right when it shows less than the time the image was
-/// made: a sled whose RTC battery is dead comes up in 1970 and would refuse
-/// every certificate. Returns what to say.
-///
-/// # Errors
-/// When the kernel does not let itself be told the time.
-pub fn set_clock(image_time: u64) -> rustix::io::Result<String> {
-    let now = duration(rustix::time::clock_gettime(ClockId::Realtime)).as_secs();
-    if now >= image_time {
-        return Ok(format!("{}, from the RTC", utc(now)));
-    }
-    let tv_sec = i64::try_from(image_time).map_err(|_| rustix::io::Errno::INVAL)?;
-    rustix::time::clock_settime(ClockId::Realtime, Timespec { tv_sec, tv_nsec: 0 })?;
-    Ok(format!("the RTC says {}, which is before the image was made; set to {}", utc(now), utc(image_time)))
 }
 
 /// Seconds since 1970 as `2026-11-23T02:00:00Z`, in the proleptic Gregorian calendar.

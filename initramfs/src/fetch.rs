@@ -5,14 +5,18 @@
 //! | what it needs of the world | [`world`] |
 //! | one question to one server | [`ask`] |
 //! | whether a document is believed | [`judge`] |
+//! | whether it is the newest | [`fresh`] |
 //! | the last good document | [`store`] |
 //!
 //! Every server is asked by every key in order, the last good server first. What ends
 //! it is a document that is believed, or that nobody answered for so long that the
 //! stored one is used. A server that does not know this sled, or says that it is
-//! retired, is an answer; a forged document or an error is none.
+//! retired, is an answer; a forged document or an error is none, nor is one of which nobody
+//! says that it is the newest where somebody must. The stored document needs no such word: it
+//! was the newest when it was stored, and a sled whose servers are down comes up.
 
 mod ask;
+pub mod fresh;
 pub mod judge;
 pub mod store;
 mod voice;
@@ -21,6 +25,7 @@ pub mod world;
 use crate::identity::Hardware;
 use crate::retry::{Policy, Servers};
 use ask::Outcome;
+use fresh::Freshness;
 use judge::{Accepted, Found, Judge, Offer, Refusal};
 use metadata::document::SledDocument;
 use metadata::layout::Key;
@@ -38,6 +43,8 @@ pub struct Settings {
     pub trusted: Vec<TrustedKey>,
     /// By what to ask, in order: `metadata::layout::WORDS`.
     pub order: Vec<String>,
+    /// Whether a server must say of each document that it is the newest.
+    pub fresh_only: bool,
     /// How long nobody answers, from the first link on, before the stored document is used.
     pub patience: Duration,
     /// The same from the beginning on, when no link comes up.
@@ -56,6 +63,7 @@ impl Settings {
         Self {
             trusted,
             order,
+            fresh_only: false,
             patience: Duration::from_secs(30),
             patience_without_link: Duration::from_secs(60),
             retry: Policy::default(),
@@ -91,6 +99,8 @@ pub struct Got {
     pub signer: String,
     /// Where it came from.
     pub source: Source,
+    /// Whether it is the newest.
+    pub freshness: Freshness,
     /// What people should know, a sentence each.
     pub notes: Vec<String>,
     /// Its bytes and its signature, to be stored, see [`Got::keep`].
@@ -119,7 +129,11 @@ impl std::fmt::Display for Got {
         let head = &self.document.head;
         write!(f, "{} generation {}", head.sled, head.generation)?;
         match &self.source {
-            Source::Server { server, key } => write!(f, " from {server} by {key}, signed by {}", self.signer),
+            Source::Server { server, key } => {
+                write!(f, " from {server} by {key}, signed by {}", self.signer)?;
+                // Of a fleet that has nobody who says so it goes without saying.
+                self.document.freshness.iter().try_for_each(|_| write!(f, "; {}", self.freshness))
+            }
             Source::Stored { silence } => {
                 let seconds = silence.as_secs();
                 write!(f, " from /var, stored earlier: no server answered for {seconds} s")
@@ -251,8 +265,17 @@ impl Fetch<'_> {
                                 retired = Some(State::Retired);
                                 break;
                             }
-                            let source = Source::Server { server: server.to_owned(), key: key.to_string() };
-                            return Ok(self.accept(accepted, source, document, minisig, hardware));
+                            match self.fresh(server, &accepted, &document) {
+                                Ok(fresh) => {
+                                    let (server, key) = (server.to_owned(), key.to_string());
+                                    let source = Source::Server { server, key };
+                                    return Ok(self.accept(accepted, fresh, source, document, minisig, hardware));
+                                }
+                                Err(refusal) => {
+                                    refused = true;
+                                    self.say(&format!("metadata: {url} is refused: {refusal}"));
+                                }
+                            }
                         }
                         Err(refusal) => {
                             refused = true;
@@ -292,9 +315,22 @@ impl Fetch<'_> {
     }
 
     fn judge(&self, offer: Offer<'_>, hardware: &Hardware) -> Result<Accepted, Refusal> {
-        let (now, believable) = self.world.clock();
+        let clock = self.world.clock();
         let (trusted, seen) = (&self.settings.trusted, &self.memory.seen);
-        Judge { trusted, hardware, seen, now, believable }.judge(offer)
+        Judge { trusted, hardware, seen, clock }.judge(offer)
+    }
+
+    /// Whether a document is fresh enough, by its server. What that says of the time sets the clock.
+    fn fresh(&mut self, server: &str, accepted: &Accepted, bytes: &[u8]) -> Result<Freshness, Refusal> {
+        let (clock, document) = (self.world.clock(), &accepted.document);
+        // A clock that is believed may be ahead of the server's.
+        let least = if clock.believable { 0 } else { clock.least };
+        let answer = fresh::ask(self.world, server, document, bytes, least);
+        let fresh = fresh::decide(document, self.settings.fresh_only, clock, answer)?;
+        if let (Freshness::Proven { at }, false) = (&fresh, clock.believable) {
+            self.world.told(*at);
+        }
+        Ok(fresh)
     }
 
     fn failed(&mut self, server: &str, retry_after: Option<Duration>) {
@@ -308,17 +344,21 @@ impl Fetch<'_> {
     fn accept(
         &mut self,
         accepted: Accepted,
+        freshness: Freshness,
         source: Source,
         bytes: Vec<u8>,
         minisig: String,
         hardware: &Hardware,
     ) -> Got {
-        let Accepted { document, signer, notes } = accepted;
+        let Accepted { document, signer, mut notes } = accepted;
+        if matches!(freshness, Freshness::Unknown(_)) && !self.world.clock().believable {
+            notes.push("the clock was reset, so whether it has expired is unknown".into());
+        }
         if let Source::Server { server, .. } = &source {
             self.remember(&document.head.sled, document.head.generation, server, hardware);
             self.save(&bytes, &minisig);
         }
-        Got { document, signer, source, notes, bytes, minisig, memory: self.memory.clone() }
+        Got { document, signer, source, freshness, notes, bytes, minisig, memory: self.memory.clone() }
     }
 
     fn remember(&mut self, sled: &str, generation: u64, server: &str, hardware: &Hardware) {
@@ -359,7 +399,8 @@ impl Fetch<'_> {
             match self.judge(offer, &hardware) {
                 Ok(accepted) => {
                     let source = Source::Stored { silence };
-                    return Some(self.accept(accepted, source, stored.document, minisig, &hardware));
+                    let fresh = Freshness::Unknown("it was stored earlier".into());
+                    return Some(self.accept(accepted, fresh, source, stored.document, minisig, &hardware));
                 }
                 Err(other) => refusal = other,
             }

@@ -3,7 +3,8 @@
 //! | Step | Module |
 //! |---|---|
 //! | all, in order | [`boot`] |
-//! | kernel file systems, clock | [`early`] |
+//! | kernel file systems | [`early`] |
+//! | what the clock is worth | [`clock`] |
 //! | command line | [`options`] |
 //! | serial ports that get lines | [`console`] |
 //! | drivers | [`modules`], [`uevent`] |
@@ -35,6 +36,7 @@
 pub mod action;
 pub mod beneath;
 pub mod boot;
+pub mod clock;
 pub mod console;
 pub mod decide;
 pub mod disks;

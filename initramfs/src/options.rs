@@ -55,6 +55,8 @@ pub struct Options {
     pub identify: Vec<String>,
     /// `sledos.location=<rack>/<bay>`: where this sled sits.
     pub location: Option<(String, u32)>,
+    /// `sledos.freshness=required`: a server must say of each document that it is the newest.
+    pub fresh_only: bool,
     /// `sledos.console=` serial ports that get PID 1's lines besides /dev/console.
     pub console: Vec<Console>,
     /// `sledos.patience=` seconds without an answer of any server before the stored
@@ -77,6 +79,7 @@ impl Default for Options {
             image: Vec::new(),
             identify: Vec::new(),
             location: None,
+            fresh_only: false,
             console: Vec::new(),
             patience: Duration::from_secs(30),
         }
@@ -123,6 +126,10 @@ impl Options {
                     let place = value.rsplit_once('/').filter(|(rack, _)| !rack.is_empty());
                     let place = place.and_then(|(rack, bay)| Some((rack.to_owned(), bay.parse().ok()?)));
                     place.map(|place| options.location = Some(place)).is_some()
+                }
+                Some("required") if param.is("sledos.freshness") => {
+                    options.fresh_only = true;
+                    true
                 }
                 Some(value) if param.is("sledos.console") && options.console.len() < console::MAX => {
                     Console::parse(value).map(|port| options.console.push(port)).is_some()
@@ -227,7 +234,7 @@ mod tests {
                     sledos.var=tmpfs sledos.init=/bin/x sledos.debug root=LABEL=x \
                     sledos.trust=RWx sledos.metadata=http://a/ sledos.metadata=http://b/c sledos.metadata=http://a \
                     sledos.report=http://r sledos.image=http://i/compute/1/ sledos.identify=mac,board \
-                    sledos.location=r/1/7 sledos.console=ttyS1,9600 sledos.console=ttyS2 sledos.patience=3";
+                    sledos.location=r/1/7 sledos.freshness=required sledos.console=ttyS1,9600 sledos.console=ttyS2 sledos.patience=3";
         let (options, warnings) = Options::parse(line);
         let expected = Options {
             usrhash: Some("ab".into()),
@@ -242,6 +249,7 @@ mod tests {
             image: vec!["http://i/compute/1".into()],
             identify: vec!["mac".into(), "board".into()],
             location: Some(("r/1".into(), 7)),
+            fresh_only: true,
             console: ["ttyS1,9600", "ttyS2"].iter().filter_map(|text| Console::parse(text)).collect(),
             patience: Duration::from_secs(3),
         };
@@ -253,10 +261,10 @@ mod tests {
     #[test]
     fn mistakes_are_named_and_keep_the_default() {
         let line = "sledos.onfail=hald sledos.wait=-1 sledos.wait sledos.usrhsh=1 sledos.init=x sledos.debug=1 sledos.usrhash \
-                    sledos.metadata=ftp://x sledos.trust= sledos.location=r12 sledos.location=a/b sledos.identify=name";
+                    sledos.metadata=ftp://x sledos.trust= sledos.location=r12 sledos.location=a/b sledos.identify=name sledos.freshness=maybe";
         let (options, warnings) = Options::parse(line);
         assert_eq!(options, Options::default());
-        assert_eq!(warnings.len(), 12);
+        assert_eq!(warnings.len(), 13);
         assert_eq!(warnings[0], "sledos.onfail=hald is not understood and ignored");
     }
 

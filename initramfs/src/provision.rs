@@ -17,6 +17,7 @@ pub mod nics;
 pub mod world;
 pub mod write;
 
+use crate::clock::Clock;
 use crate::failure::{Code, Failure};
 use crate::fetch::store::Store;
 use crate::fetch::{self, Got, Settings};
@@ -86,13 +87,14 @@ impl Sled {
         (coldplug, late): (&mut Coldplug<'_, '_>, &mut dyn FnMut() -> bool),
         store: &Store,
         patience: Duration,
-        image_time: u64,
+        clock: &Clock,
     ) -> Result<Option<Got>, Failure> {
         let log = self.log;
         log.step("metadata", || {
             let network = Arc::clone(&self.network);
-            let mut world = world::Real::new(log, network, &self.client, site, (coldplug, late), image_time);
-            let settings = Settings { patience, ..Settings::new(site.trust.clone(), site.identify.clone()) };
+            let mut world = world::Real::new(log, network, &self.client, site, (coldplug, late), clock);
+            let settings = Settings::new(site.trust.clone(), site.identify.clone());
+            let settings = Settings { patience, fresh_only: site.fresh_only, ..settings };
             let got = fetch::run(&mut world, store, &settings);
             let says = got.as_ref().map_or_else(|| "the disk of this sled is there".into(), Got::to_string);
             Ok((got, says))

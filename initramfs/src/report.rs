@@ -27,6 +27,8 @@ pub struct Report<'a> {
     pub generation: Option<u64>,
     /// Where the document came from, as people read it.
     pub source: Option<&'a str>,
+    /// Whether it is the newest, as people read it.
+    pub freshness: Option<&'a str>,
     /// How each link was, a sentence each.
     pub network: &'a [String],
     /// Memory.
@@ -69,6 +71,7 @@ impl Report<'_> {
         add("sled", self.sled.map(quote));
         add("generation", self.generation.map(|n| n.to_string()));
         add("source", self.source.map(quote));
+        add("freshness", self.freshness.map(quote));
         let network: Vec<_> = self.network.iter().map(|line| quote(line)).collect();
         add("network", (!network.is_empty()).then(|| format!("[{}]", network.join(","))));
         let memory = |Memory { total, available, image }| {
@@ -157,6 +160,7 @@ mod tests {
             sled: Some("r1-b7"),
             generation: Some(u64::MAX),
             source: Some("http://a"),
+            freshness: Some("proven fresh"),
             network: &network,
             memory: Some(Memory { total: 3, available: 2, image: 1 }),
             hardware: Some("{\"nics\":[]}"),
@@ -166,7 +170,7 @@ mod tests {
         };
         let value: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
         assert_eq!((&value["sled"], &value["generation"]), (&"r1-b7".into(), &u64::MAX.into()));
-        assert_eq!(value["network"][0], "eth0: no carrier");
+        assert_eq!((&value["network"][0], &value["freshness"]), (&"eth0: no carrier".into(), &"proven fresh".into()));
         assert_eq!(
             (&value["event"], &value["hardware"]),
             (&"failed".into(), &serde_json::json!({"nics": []}))

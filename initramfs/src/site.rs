@@ -24,6 +24,8 @@ pub struct Site {
     pub identify: Vec<String>,
     /// Where the sled sits, if somebody said so.
     pub location: Option<(String, u32)>,
+    /// Whether a server must say of each document that it is the newest.
+    pub fresh_only: bool,
 }
 
 impl Site {
@@ -56,6 +58,7 @@ impl Site {
         let orders = [&line.identify, &oem.identify, &conf.identify, &default];
         site.identify = orders.into_iter().find(|order| !order.is_empty()).cloned().unwrap_or_default();
         site.location = line.location.clone().or(oem.location);
+        site.fresh_only = line.fresh_only || oem.fresh_only || conf.fresh_only;
         (site, warnings)
     }
 
@@ -80,6 +83,9 @@ impl Site {
         line("identify", &self.identify.join(","));
         if let Some((rack, bay)) = &self.location {
             line("location", &format!("{rack}/{bay}"));
+        }
+        if self.fresh_only {
+            line("freshness", "required");
         }
         text
     }
@@ -132,7 +138,7 @@ mod tests {
     #[test]
     fn what_is_kept_on_oem_is_read_again() {
         let (line, _) = Options::parse(&format!(
-            "sledos.trust={KEY} sledos.metadata=http://a sledos.report=http://r sledos.location=r1/2 sledos.identify=mac,uuid"
+            "sledos.trust={KEY} sledos.metadata=http://a sledos.report=http://r sledos.location=r1/2 sledos.identify=mac,uuid sledos.freshness=required"
         ));
         let (site, _) = Site::new(&InitConf::default(), &line, None);
         let (again, warnings) = Site::new(&InitConf::default(), &Options::default(), Some(&site.oem_text()));
@@ -142,6 +148,17 @@ mod tests {
             (keys(&site), &site.metadata, &site.report)
         );
         assert_eq!((again.identify, again.location), (site.identify, site.location));
+        assert!(site.fresh_only && again.fresh_only);
+    }
+
+    #[test]
+    fn what_one_of_them_requires_is_required() {
+        let (yes, no) = (Options::parse("sledos.freshness=required").0, Options::default());
+        let image = InitConf { fresh_only: true, ..InitConf::default() };
+        let fresh_only = |conf: &InitConf, line, oem| Site::new(conf, line, oem).0.fresh_only;
+        assert!(!fresh_only(&InitConf::default(), &no, Some("")));
+        assert!(fresh_only(&image, &no, None) && fresh_only(&InitConf::default(), &yes, None));
+        assert!(fresh_only(&InitConf::default(), &no, Some("sledos.freshness=required\n")));
     }
 
     #[test]

@@ -35,6 +35,7 @@ use bind::Binding;
 use http::connection::{Limits, Open};
 use keeper::Keeper;
 use log::Log;
+use metadata::fleet::sign::Signer;
 use metrics::Metrics;
 use site::{Current, Site};
 use sled::state::Millis;
@@ -79,6 +80,8 @@ pub struct Config {
     pub store: PathBuf,
     /// What an operator shows to change something.
     pub operator: String,
+    /// Says that documents are the newest; without it nobody does.
+    pub freshness: Option<Signer>,
     /// Names by which browsers and sleds may ask, besides addresses and those in the documents.
     pub names: Vec<String>,
     /// Compiles documents.
@@ -119,6 +122,7 @@ pub(crate) struct App {
     pub(crate) documents: PathBuf,
     pub(crate) pxe: PathBuf,
     pub(crate) operator: String,
+    pub(crate) freshness: Option<Signer>,
     pub(crate) fleet: Option<Mutex<Box<dyn Fleet>>>,
     pub(crate) limits: Limits,
     pub(crate) silent: Duration,
@@ -146,7 +150,17 @@ impl App {
 
     /// Reads the documents anew. Everybody who looks is told.
     pub(crate) fn reload(&self) -> Result<(), site::Error> {
-        self.site.set(Site::load(&self.documents)?);
+        let site = Site::load(&self.documents)?;
+        let mut helpless = site.not_by(self.freshness.as_ref().map(|signer| signer.public().as_str()));
+        if let Some(first) = helpless.next() {
+            self.log.say(&format!(
+                "warning: {} sleds, as {first}, refuse the documents of this server: nobody says that they are the \
+                 newest, because they name other keys for it (--freshness-key)",
+                1 + helpless.count()
+            ));
+        }
+        drop(helpless);
+        self.site.set(site);
         self.metrics.compiled.fetch_add(1, Ordering::Relaxed);
         self.tell_all();
         Ok(())
@@ -212,8 +226,21 @@ impl std::fmt::Debug for Running {
 /// # Errors
 /// See [`Error`].
 pub fn start(config: Config) -> Result<Running, Error> {
-    let Config { listen, tls, documents, images, pxe, store, operator, names, fleet, limits, silent, log } =
-        config;
+    let Config {
+        listen,
+        tls,
+        documents,
+        images,
+        pxe,
+        store,
+        operator,
+        freshness,
+        names,
+        fleet,
+        limits,
+        silent,
+        log,
+    } = config;
     let metrics = Arc::new(Metrics::default());
     let log = Arc::new(Log::new(log));
     let acceptor = match tls {
@@ -244,6 +271,7 @@ pub fn start(config: Config) -> Result<Running, Error> {
         documents,
         pxe,
         operator,
+        freshness,
         fleet: fleet.map(Mutex::new),
         limits,
         silent,

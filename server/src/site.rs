@@ -6,11 +6,13 @@ use crate::sled::check::Places;
 use bytes::Bytes;
 use metadata::document::{Document, SledDocument};
 use metadata::fleet::compile::{INDEX, Index};
+use metadata::values::Hash32;
+use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
@@ -53,6 +55,8 @@ pub struct Site {
     pub version: u64,
     /// What only one sled asks for, by path: its name, and what that is.
     asked: HashMap<String, (String, &'static str)>,
+    /// By name of the sled: its document's bytes, and their SHA-256 once somebody asked for it.
+    hashes: HashMap<String, (Bytes, OnceLock<Hash32>)>,
 }
 
 /// Why documents cannot be handed out.
@@ -145,10 +149,12 @@ impl Site {
         site.fleet = index.fleet;
         site.racks = index.racks;
         for (name, entry) in index.sleds {
-            let file = entry.paths.first().and_then(|path| site.files.get(path));
-            let Some(Document::Sled(document)) = file.and_then(|f| Document::parse(&f.bytes).ok()) else {
+            let bytes = entry.paths.first().and_then(|path| site.files.get(path)).map(|f| f.bytes.clone());
+            let bytes = bytes.unwrap_or_default();
+            let Ok(Document::Sled(document)) = Document::parse(&bytes) else {
                 return Err(Error::Missing { sled: name });
             };
+            site.hashes.insert(name.clone(), (bytes, OnceLock::new()));
             let bays = site.racks.entry(entry.rack).or_default();
             *bays = entry.bay.max(*bays);
             site.asked.extend(entry.paths.into_iter().map(|path| (path, (name.clone(), "its document"))));
@@ -169,6 +175,23 @@ impl Site {
     /// The sled that alone has reason to ask for a path, and what that is.
     pub fn asked(&self, path: &str) -> Option<(&str, &'static str)> {
         self.asked.get(path).map(|(sled, what)| (sled.as_str(), *what))
+    }
+
+    /// Generation and SHA-256 of a sled's document.
+    pub fn newest(&self, sled: &str) -> Option<(u64, Hash32)> {
+        let (document, (bytes, hash)) = (self.sleds.get(sled)?, self.hashes.get(sled)?);
+        let hash = hash.get_or_init(|| Hash32(Sha256::digest(bytes).into()));
+        Some((document.head.generation, *hash))
+    }
+
+    /// Sleds that refuse their document unless it is said to be the newest by another key than
+    /// this.
+    pub fn not_by(&self, key: Option<&str>) -> impl Iterator<Item = &str> {
+        let by = move |keys: &[String]| keys.iter().any(|other| Some(other.as_str()) == key);
+        let not = move |document: &SledDocument| {
+            document.freshness.as_ref().is_some_and(|rule| rule.required && !by(&rule.keys))
+        };
+        self.sleds.iter().filter(move |(_, document)| not(document)).map(|(name, _)| name.as_str())
     }
 
     /// The sled whose place this is.

@@ -48,6 +48,7 @@ pub(super) fn initramfs(
         trust: recipe.provisioning.trust.clone(),
         metadata: recipe.provisioning.metadata.clone(),
         identify: recipe.provisioning.identify.clone(),
+        fresh_only: recipe.provisioning.fresh_only,
     };
     let conf_path = TreePath::parse(initconf::PATH.as_bytes())?;
     let conf = Node::file(conf.to_string().into_bytes(), 0o644, Origin::Fixup("initramfs"));

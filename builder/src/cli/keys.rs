@@ -14,6 +14,21 @@ use metadata::fleet::sign;
 pub enum KeysVerb {
     /// Make a key pair: NAME.key signs, NAME.pub is for images and the fleet file.
     New(NewArgs),
+    /// Print the public half of a secret key, as the fleet file has it: of a server's
+    /// STATE/freshness.key for `freshness: {keys: […]}`.
+    Public(PublicArgs),
+}
+
+/// Arguments of `sledos keys public`.
+#[derive(Args, Debug)]
+pub struct PublicArgs {
+    /// The secret key.
+    #[arg(value_name = "FILE")]
+    pub key: PathBuf,
+
+    /// The password of the key: the first line of this file.
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
 }
 
 /// Arguments of `sledos keys new`.
@@ -30,8 +45,14 @@ pub struct NewArgs {
 
 /// Runs `sledos keys …`.
 pub(super) fn run_verb(verb: &KeysVerb) -> Result<(), Failure> {
-    let KeysVerb::New(args) = verb;
-    Ok(new(args)?)
+    match verb {
+        KeysVerb::New(args) => new(args)?,
+        KeysVerb::Public(args) => {
+            let signer = fleet::read_key(&args.key, args.password_file.as_deref())?;
+            say!("{}", signer.public().as_str());
+        }
+    }
+    Ok(())
 }
 
 fn new(args: &NewArgs) -> Result<(), Error> {

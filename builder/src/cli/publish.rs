@@ -68,6 +68,7 @@ pub(super) fn run(args: &PublishArgs) -> Result<(), Error> {
             "pxe": done.pxe,
             "changed": done.plan.changed,
             "unchanged": done.plan.unchanged,
+            "fresh-only": done.plan.fresh_only,
         }));
         return Ok(());
     }
@@ -81,6 +82,7 @@ pub(super) fn run(args: &PublishArgs) -> Result<(), Error> {
     if !done.pxe {
         complain!("warning: iPXE is not in it; Debian has it in the package ipxe");
     }
+    super::fleet::warn_of_static(&done.plan, &args.output);
     say!(
         "fleet {}: {} images new ({} MiB), {} documents new, {} as they were",
         fleet.file.fleet,

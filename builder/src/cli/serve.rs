@@ -11,7 +11,7 @@ use server::pxe::{Dnsmasq, Mode, Settings};
 
 use crate::fleet::read_key;
 use crate::output::Interrupt;
-use crate::serve::{Error, FleetOnDisk, OPERATOR_FILE, operator_token, raise_open_files};
+use crate::serve::{Error, FleetOnDisk, OPERATOR_FILE, freshness_key, operator_token, raise_open_files};
 
 /// Arguments of `sledos serve`.
 #[derive(Args, Debug)]
@@ -31,6 +31,11 @@ pub struct ServeArgs {
     /// The password of the key: the first line of this file.
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
+
+    /// The secret key that says to sleds that their documents are the newest. It is online and
+    /// signs nothing else [default: STATE/freshness.key, which is made].
+    #[arg(long, value_name = "FILE")]
+    pub freshness_key: Option<PathBuf>,
 
     /// Hand out the documents in DIR/v1, compiled elsewhere, instead of compiling.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["fleet", "key", "password_file"])]
@@ -96,6 +101,7 @@ impl Default for ServeArgs {
             images: "output".into(),
             key: None,
             password_file: None,
+            freshness_key: None,
             documents: None,
             state: "serve".into(),
             address: Ipv4Addr::UNSPECIFIED.into(),
@@ -153,11 +159,14 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Error> {
     std::fs::create_dir_all(&args.state).map_err(Error::io("create", &args.state))?;
     raise_open_files();
     let compiled = args.state.join("www");
+    let (freshness, freshness_file) = freshness_key(&args.state, args.freshness_key.as_deref())?;
+    let public = freshness.public().clone();
     let fleet = match (&args.documents, &args.key) {
         (None, Some(key)) => {
             let signer = read_key(key, args.password_file.as_deref())?;
             let pxe = args.state.join(PXE);
-            let fleet = FleetOnDisk::new(&args.fleet, &args.images, signer, &compiled, &pxe, super::now);
+            let (file, images) = (&args.fleet, &args.images);
+            let fleet = FleetOnDisk::new(file, images, signer, public.clone(), &compiled, &pxe, super::now);
             Some(Box::new(fleet) as Box<dyn server::Fleet>)
         }
         _ => None,
@@ -170,6 +179,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Error> {
         pxe: args.state.join(PXE),
         store: args.state.join("state.redb"),
         operator: operator_token(&args.state)?,
+        freshness: Some(freshness),
         names: args.host.iter().cloned().chain(own_name()).collect(),
         fleet,
         limits: Limits { per_address: args.connections_per_address, ..Limits::default() },
@@ -186,6 +196,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Error> {
     let token = args.state.join(OPERATOR_FILE);
     let _ =
         writeln!(out, "listening on {scheme}://{}\noperator's token: {}", running.address, token.display());
+    let _ = writeln!(out, "key for freshness: {} ({})", public.as_str(), freshness_file.display());
     let _ = out.flush();
     while !interrupt.is_set() {
         std::thread::sleep(Duration::from_millis(100));

@@ -111,13 +111,15 @@ pub fn compile_to(
         fleet,
         &find_images(fleet, images, Partial::Refuse)?,
         signer,
+        None,
         output,
         time,
         least_generation,
     )
 }
 
-/// As [`compile_to`], with images that were found already.
+/// As [`compile_to`], with images that were found already; `freshness` is the key of a server
+/// that says that the documents are the newest.
 ///
 /// # Errors
 /// As [`compile_to`].
@@ -125,6 +127,7 @@ pub fn compile_found(
     fleet: &Fleet,
     found: &BTreeMap<ImageChoice, Found>,
     signer: &Signer,
+    freshness: Option<&TrustedKey>,
     output: &Path,
     time: u64,
     least_generation: u64,
@@ -133,8 +136,15 @@ pub fn compile_found(
         found.iter().map(|(c, found)| (c.clone(), found.manifest.kernel.cmdline.clone())).collect();
     let images: BTreeMap<_, _> = found.iter().map(|(c, found)| (c.clone(), found.image.clone())).collect();
     let before = |path: &str| read_before(output, path);
-    let inputs =
-        Inputs { images: &images, cmdlines: &cmdlines, time, signer, least_generation, before: &before };
+    let inputs = Inputs {
+        images: &images,
+        cmdlines: &cmdlines,
+        time,
+        signer,
+        freshness,
+        least_generation,
+        before: &before,
+    };
     let plan = compile(fleet, &inputs)?;
     let written = write_tree(output, &plan)?;
     Ok((plan, written))

@@ -104,7 +104,7 @@ pub fn publish(release: &Release<'_>, interrupt: &Interrupt) -> Result<Published
     link_uki(release.fleet, &found, &dir)?;
     let Release { fleet, signer, output, time, least_generation, .. } = *release;
     interrupt.check()?;
-    let (plan, documents) = compile_found(fleet, &found, signer, output, time, least_generation)?;
+    let (plan, documents) = compile_found(fleet, &found, signer, None, output, time, least_generation)?;
     let said = found.values().map(ToString::to_string).collect();
     Ok(Published { images, bytes, kept, pxe, said, plan, documents })
 }

@@ -138,6 +138,8 @@ pub struct Provisioning {
     pub metadata: Vec<String>,
     /// By what the sled asks, in this order; empty: the default order.
     pub identify: Vec<String>,
+    /// Whether a server must say of each document that it is the newest.
+    pub fresh_only: bool,
 }
 
 /// A family of PCI devices that must work.

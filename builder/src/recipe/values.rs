@@ -256,6 +256,15 @@ pub(crate) fn identity_key(text: &str) -> Result<String, Wrong> {
     Err(wrong.hint(format!("possible are {}", words.join(", "))))
 }
 
+/// `provisioning.freshness`: whether it is required.
+pub(crate) fn freshness(text: &str) -> Result<bool, Wrong> {
+    match text {
+        "required" => Ok(true),
+        "optional" => Ok(false),
+        _ => Err(Wrong::new(format!("`{text}` is neither `required` nor `optional`"))),
+    }
+}
+
 /// A sha256 in hexadecimal.
 pub(crate) fn sha256(text: &str) -> Result<String, Wrong> {
     if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {

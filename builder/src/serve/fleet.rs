@@ -16,6 +16,7 @@ use metadata::fleet::bind::{Newcomer, bind};
 use metadata::fleet::file::Hardware;
 use metadata::fleet::sign::Signer;
 use metadata::fleet::{Fleet, load};
+use metadata::signature::TrustedKey;
 use server::bind::Binding;
 
 /// After so long documents are compiled again: those of which half the lifetime is over
@@ -28,6 +29,7 @@ pub struct FleetOnDisk {
     file: PathBuf,
     images: PathBuf,
     signer: Signer,
+    freshness: TrustedKey,
     output: PathBuf,
     pxe: PathBuf,
     clock: fn() -> u64,
@@ -45,18 +47,20 @@ struct Seen {
 
 impl FleetOnDisk {
     /// Compiles `file` with the images below `images` into `output`, and puts the UKI that
-    /// most sleds have into `pxe`. `clock` gives seconds since 1970.
+    /// most sleds have into `pxe`. Documents name the key `freshness`. `clock` gives seconds
+    /// since 1970.
     pub fn new(
         file: &Path,
         images: &Path,
         signer: Signer,
+        freshness: TrustedKey,
         output: &Path,
         pxe: &Path,
         clock: fn() -> u64,
     ) -> Self {
         let (file, images, output, pxe) =
             (file.to_owned(), images.to_owned(), output.to_owned(), pxe.to_owned());
-        Self { file, images, signer, output, pxe, clock, seen: None, compiled: None }
+        Self { file, images, signer, freshness, output, pxe, clock, seen: None, compiled: None }
     }
 
     fn look(&self) -> Seen {
@@ -105,7 +109,8 @@ impl server::Fleet for FleetOnDisk {
         let done = find_images(&fleet, &self.images, Partial::PassOver).and_then(|found| {
             check_published(&fleet, &found, &self.output)?;
             link_uki(&fleet, &found, &self.pxe)?;
-            let (plan, _) = compile_found(&fleet, &found, &self.signer, &self.output, (self.clock)(), 1)?;
+            let (signer, freshness) = (&self.signer, Some(&self.freshness));
+            let (plan, _) = compile_found(&fleet, &found, signer, freshness, &self.output, (self.clock)(), 1)?;
             Ok((plan, found))
         });
         let (plan, found) = done.map_err(shown)?;

@@ -5,9 +5,11 @@ pub mod client;
 mod error;
 mod files;
 mod fleet;
+mod freshness;
 mod operator;
 
 pub use error::Error;
 pub use files::raise_open_files;
 pub use fleet::FleetOnDisk;
+pub use freshness::{FILE as FRESHNESS_FILE, key as freshness_key};
 pub use operator::{FILE as OPERATOR_FILE, token as operator_token};

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::world::{Place, World};
 use metadata::layout::WORDS;
+use sledos_init::clock::Time;
 use sledos_init::fetch::store::Store;
 use sledos_init::fetch::world::{self, Answer, Inventory, Network, State};
 use sledos_init::fetch::{self, Settings};
@@ -54,12 +55,20 @@ impl world::World for Virtual<'_> {
         clock()
     }
 
-    fn clock(&self) -> (u64, bool) {
-        (SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(), true)
+    fn clock(&self) -> Time {
+        let least = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Time { least, believable: true }
     }
+
+    fn told(&mut self, _seconds: u64) {}
 
     fn random(&mut self) -> u64 {
         random()
+    }
+
+    fn nonce(&mut self) -> Option<[u8; 16]> {
+        let halves = [random().to_be_bytes(), random().to_be_bytes()];
+        halves.concat().try_into().ok()
     }
 
     fn say(&mut self, _line: &str) {}

@@ -1,11 +1,14 @@
 //! Whether a document is believed. Pure: bytes, keys and times in, a verdict out.
 //!
 //! In this order, so that nothing unsigned is looked at: signature, form, whose it
-//! is, generation, retired, expiry. Not guarded: whoever holds a trusted key.
+//! is, generation, retired, expiry. Not guarded: whoever holds a trusted key. Whether it is
+//! also the newest is asked afterwards ([`super::fresh`]).
 
+use crate::clock::Time;
 use crate::early::utc;
 use crate::identity::{Hardware, lists};
 use metadata::document::{self, Document, FORMAT, Identity, Retired, SledDocument};
+use metadata::freshness;
 use metadata::layout::Key;
 use metadata::signature::{self, TrustedKey};
 use std::collections::BTreeMap;
@@ -43,10 +46,8 @@ pub struct Judge<'a> {
     pub hardware: &'a Hardware,
     /// Greatest generation seen, by sled.
     pub seen: &'a BTreeMap<String, u64>,
-    /// Seconds since 1970.
-    pub now: u64,
-    /// Whether `now` can be right: it is not before the image was made.
-    pub believable: bool,
+    /// What time it is.
+    pub clock: Time,
 }
 
 /// A document that is believed.
@@ -122,6 +123,15 @@ pub enum Refusal {
         /// The clock.
         now: u64,
     },
+    /// The server says that it has another one.
+    #[error("not the newest: {0}")]
+    NotNewest(freshness::Error),
+    /// Nobody says that it is the newest, and somebody must.
+    #[error("not proven fresh: {0}")]
+    NotFresh(String),
+    /// Nobody says what time it is.
+    #[error("no time: the clock was reset, so whether the document has expired is unknown; {0}")]
+    NoTime(String),
     /// Another version of the format.
     #[error("other format: {0}, and this image reads {FORMAT}")]
     Format(u32),
@@ -161,15 +171,15 @@ impl Judge<'_> {
             }
         };
         let mut notes = Vec::new();
-        let (head, now) = (&document.head, self.now);
-        if now >= head.expires && self.believable {
+        let (head, now) = (&document.head, self.clock.least);
+        if now >= head.expires {
             // Better an old configuration than a sled that is down because its servers are.
             match offer.found {
                 Found::Under(_) => return Err(Refusal::Expired { at: head.expires, now }),
                 Found::Stored { .. } => notes.push(format!("it expired at {}", utc(head.expires))),
             }
         }
-        if now < head.issued && self.believable {
+        if now < head.issued && self.clock.believable {
             notes.push(format!("it was signed at {}, the clock says {}", utc(head.issued), utc(now)));
         }
         notes.extend(self.strangers(&head.identity));

@@ -1,8 +1,11 @@
 //! The loop in a world of its own, where time passes only when it waits.
 
+mod fresh;
+
 use super::judge::tests::{NOW, Signer, document, hardware, tombstone};
 use super::world::{Answer, Inventory, Network};
 use super::*;
+use crate::clock::Time;
 use crate::http::{self, Client, Limits};
 use metadata::document::SwitchPort;
 use metadata::layout::WORDS;
@@ -21,6 +24,12 @@ struct Fake<'a> {
     asked: Vec<(u64, String)>,
     said: Vec<(u64, String)>,
     posted: Vec<(u64, String)>,
+    /// What the clock says at the start, and whether that is believed.
+    clock: Time,
+    /// How many nonces there were.
+    nonces: u8,
+    /// When it is given up, in seconds.
+    end: Option<u64>,
 }
 
 impl<'a> Fake<'a> {
@@ -34,6 +43,9 @@ impl<'a> Fake<'a> {
             asked: vec![],
             said: vec![],
             posted: vec![],
+            clock: Time { least: NOW, believable: true },
+            nonces: 0,
+            end: None,
         }
     }
 
@@ -51,8 +63,15 @@ impl World for Fake<'_> {
     fn now(&self) -> Duration {
         self.now
     }
-    fn clock(&self) -> (u64, bool) {
-        (NOW + self.now.as_secs(), true)
+    fn clock(&self) -> Time {
+        Time { least: self.clock.least + self.now.as_secs(), ..self.clock }
+    }
+    fn told(&mut self, seconds: u64) {
+        self.clock = Time { least: seconds - self.now.as_secs(), believable: true };
+    }
+    fn nonce(&mut self) -> Option<[u8; 16]> {
+        self.nonces += 1;
+        Some([self.nonces; 16])
     }
     fn random(&mut self) -> u64 {
         // In the middle of every bound.
@@ -81,6 +100,9 @@ impl World for Fake<'_> {
             }
         }
         false
+    }
+    fn interrupted(&mut self) -> bool {
+        self.end.is_some_and(|end| self.now.as_secs() >= end)
     }
     fn get(&mut self, url: &str, _: usize) -> Result<Answer, http::Error> {
         self.asked.push((self.now.as_secs(), url.to_owned()));

@@ -1,5 +1,6 @@
 //! What the loop needs of the world, so that tests can be one.
 
+use crate::clock::Time;
 use crate::http;
 use crate::identity::Hardware;
 use std::time::Duration;
@@ -58,10 +59,14 @@ pub struct Inventory {
 pub trait World {
     /// Time since some start, never going back.
     fn now(&self) -> Duration;
-    /// Seconds since 1970, and whether they can be right: not before the image was made.
-    fn clock(&self) -> (u64, bool);
+    /// What time it is.
+    fn clock(&self) -> Time;
+    /// A server that is believed says that it is so many seconds since 1970.
+    fn told(&mut self, seconds: u64);
     /// Any number, another one on each sled.
     fn random(&mut self) -> u64;
+    /// A number that nobody guesses and that was never used, if the kernel has one.
+    fn nonce(&mut self) -> Option<[u8; 16]>;
     /// One line on the console.
     fn say(&mut self, line: &str);
     /// What this sled is; LLDP may add to it while it waits.

@@ -1,6 +1,8 @@
 //! The world of a real boot: what [`crate::fetch`] asks and says.
 
+use crate::clock::{Clock, Time};
 use crate::fetch::world::{Answer, Inventory, Network as Reachable, State, World, get};
+use crate::early::utc;
 use crate::http::{self, Client};
 use crate::identity::Hardware;
 use crate::inventory;
@@ -14,7 +16,7 @@ use metadata::document::SwitchPort;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// How long to wait for the network before looking for disks again.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -28,8 +30,7 @@ pub struct Real<'a, 'l, 'm> {
     coldplug: &'a mut Coldplug<'l, 'm>,
     /// Whether the disk of this sled has appeared.
     late: &'a mut dyn FnMut() -> bool,
-    /// When the image was made, in seconds since 1970.
-    image_time: u64,
+    clock: &'a Clock,
     /// Which change of the network was seen last.
     seen: u64,
 }
@@ -42,9 +43,9 @@ impl<'a, 'l, 'm> Real<'a, 'l, 'm> {
         client: &'a Client,
         site: &'a Site,
         (coldplug, late): (&'a mut Coldplug<'l, 'm>, &'a mut dyn FnMut() -> bool),
-        image_time: u64,
+        clock: &'a Clock,
     ) -> Self {
-        Self { log, network, client, site, coldplug, late, image_time, seen: 0 }
+        Self { log, network, client, site, coldplug, late, clock, seen: 0 }
     }
 }
 
@@ -98,13 +99,23 @@ impl World for Real<'_, '_, '_> {
         self.log.now()
     }
 
-    fn clock(&self) -> (u64, bool) {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        (now, now >= self.image_time)
+    fn clock(&self) -> Time {
+        self.clock.time()
+    }
+
+    fn told(&mut self, seconds: u64) {
+        match self.clock.told(seconds) {
+            Ok(()) => self.log.note("clock", &format!("set to {}, as the server says", utc(seconds))),
+            Err(error) => self.log.warn("clock", format!("cannot be set ({error})")),
+        }
     }
 
     fn random(&mut self) -> u64 {
         super::random()
+    }
+
+    fn nonce(&mut self) -> Option<[u8; 16]> {
+        crate::boot::random().ok()
     }
 
     fn say(&mut self, line: &str) {

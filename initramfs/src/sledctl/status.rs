@@ -55,6 +55,7 @@ fn collect(
         let says = |step: &&Value| json!({"step": step.get("step"), "detail": step.get("detail")});
         all.insert("warnings".into(), warnings.iter().map(says).collect());
     }
+    report.get("freshness").into_iter().for_each(|says| drop(all.insert("freshness".into(), says.clone())));
     let source = report.get("source").cloned();
     all.insert("source".into(), source.unwrap_or_default());
     let slot = match trial {
@@ -101,6 +102,7 @@ fn table(all: &Map<String, Value>) -> String {
         None => {
             row("sled", format!("{}, role {}", text("sled"), text("role")));
             row("document", format!("generation {}, from {}", text("generation"), text("source")));
+            all.get("freshness").into_iter().for_each(|_| row("freshness", text("freshness")));
         }
     }
     let hash = text("usrhash");
@@ -184,7 +186,7 @@ mod tests {
         fs::create_dir_all(root.join("run/sledos")).unwrap();
         let report = json!({
             "report": 1, "image": "compute", "version": "1", "usrhash": "cd".repeat(32),
-            "source": "http://10.0.0.1", "steps": [
+            "source": "http://10.0.0.1", "freshness": "not proven fresh: it was stored earlier", "steps": [
                 {"step": "usr", "result": "ok", "detail": "mounted"},
                 {"step": "image", "result": "warning", "detail": "stays with the booted image: why"},
             ],
@@ -216,6 +218,7 @@ mod tests {
         let expected = "\
 sled       r12-b07, role compute
 document   generation 7, from http://10.0.0.1
+freshness  not proven fresh: it was stored earlier
 image      compute 1, /usr cdcdcdcdcdcdcdcd…
 wanted     compute 1, /usr abababababababab…
 slot       on trial, 2 tries left

@@ -19,6 +19,7 @@ pub mod connection;
 pub mod date;
 pub mod events;
 pub mod files;
+mod fresh;
 pub mod gate;
 pub mod intake;
 pub mod openapi;

@@ -74,6 +74,17 @@ pub fn document() -> Value {
                 "200": {"description": "The stream.", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
                 "503": text("Too many streams."),
             }}},
+            "/v1/fresh/{sled}": {"get": {
+                "operationId": "fresh", "summary": "Says, signed, that a sled's document is the newest",
+                "parameters": [
+                    path("sled", "its name"),
+                    {"name": "nonce", "in": "query", "required": true, "description": "a number that was never used", "schema": {"type": "string", "pattern": "^[0-9a-f]{32,64}$"}},
+                ],
+                "responses": {
+                    "200": text("Sled, nonce, time, generation and hash of the document, and a minisign signature of these lines."),
+                    "400": text("It is no such number."), "404": text("There is no such sled, or the server has no key for it."),
+                },
+            }},
             "/v1/report/{sled}": {"post": {
                 "operationId": "report", "summary": "A sled says how it is", "security": [{"sled": []}],
                 "parameters": [path("sled", "its name")],

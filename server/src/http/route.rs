@@ -1,7 +1,7 @@
 //! Which request goes where.
 
 use super::reply::{self, Reply};
-use super::{events, files, gate, intake, openapi, status};
+use super::{events, files, fresh, gate, intake, openapi, status};
 use crate::metrics::Refusal;
 use crate::sled::state::{Event, SCRIPT};
 use crate::{App, page};
@@ -81,6 +81,10 @@ async fn find(app: &Arc<App>, request: Request<Incoming>, address: IpAddr) -> (&
         ["v1", "unknown"] => {
             let query = request.uri().query().unwrap_or_default();
             ("unknown", read_only(app, &method, || status::page(app, query)))
+        }
+        ["v1", "fresh", sled] => {
+            let query = request.uri().query().unwrap_or_default();
+            ("fresh", read_only(app, &method, || fresh::answer(app, sled, query)))
         }
         ["v1", "sleds", id] => (
             "sled",

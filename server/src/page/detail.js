@@ -67,7 +67,7 @@ const content = ({ sled, facts, history, report }) => {
     parts.push(make("dl", {}, ...row("state", sled.code ? `${sled.state} ${sled.code}` : sled.state), ...row("what", sled.detail + asked(sled)),
       ...row("place", `rack ${sled.rack}, bay ${sled.bay}`), ...row("role", sled.role), ...row("asked for", sled.image),
       ...row("runs", facts.image && `${facts.image} ${facts.version ?? ""}, root hash ${facts.usrhash ?? "?"}`),
-      ...row("document", facts.generation && `generation ${facts.generation}`), ...row("last heard of", time(sled.heard)), ...row("address", sled.address)));
+      ...row("document", facts.generation && [`generation ${facts.generation}`, report?.freshness].filter(Boolean).join(", ")), ...row("last heard of", time(sled.heard)), ...row("address", sled.address)));
     if (sled.findings.length) {
       parts.push(make("h3", {}, "Other than expected"), table("Differences", ["what", "how"], sled.findings.map((f) => [f.kind, f.detail])));
     }

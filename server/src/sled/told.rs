@@ -29,6 +29,7 @@ const NEIGHBOUR: &[(&str, Kind)] = &[("chassis", Text), ("port", Text), ("name",
 const KNOWN: &[(&str, Kind)] = &[
     ("state", Text),
     ("event", Text),
+    ("freshness", Text),
     ("keys", Texts),
     (
         "hardware",
@@ -142,12 +143,12 @@ mod tests {
     #[test]
     fn what_is_known_stays_and_lists_are_lists() {
         let report = json!({
-            "secret": "x", "keys": ["board x", 3], "crashes": [{"says": "a", "times": 2, "odd": 1}], "steps": [{"step": "disks", "start_ms": 1, "odd": 2}],
+            "secret": "x", "freshness": "proven", "keys": ["board x", 3], "crashes": [{"says": "a", "times": 2, "odd": 1}], "steps": [{"step": "disks", "start_ms": 1, "odd": 2}],
             "hardware": {"nics": {"length": 9}, "disks": "many", "memory": -1, "cpus": {"model": "a\u{1b}[2J"},
                          "smbios": {"board_serial": "ZM1"}},
         });
         let want = json!({
-            "keys": ["board x"], "crashes": [{"says": "a", "times": 2}], "steps": [{"step": "disks", "start_ms": 1}],
+            "freshness": "proven", "keys": ["board x"], "crashes": [{"says": "a", "times": 2}], "steps": [{"step": "disks", "start_ms": 1}],
             "hardware": {"nics": [], "disks": [], "cpus": {"model": "a[2J"}, "smbios": {"board_serial": "ZM1"}},
         });
         assert_eq!(kept(&report, OF_SLED), want);

@@ -19,6 +19,7 @@ fn server_to_be_killed() {
         pxe: dir.clone().into(),
         store: std::path::Path::new(&dir).join("state.redb"),
         operator: "x".into(),
+        freshness: None,
         names: Vec::new(),
         fleet: None,
         limits: server::http::connection::Limits::default(),

@@ -57,6 +57,8 @@ const PATHS: [&str; 20] = [
     "/v1/unknown",
     "/v1/unknown?after=1.hw:board-A1",
     "/v1/unknown?after=",
+    "/v1/fresh/r1-b01?nonce=00112233445566778899aabbccddeeff",
+    "/v1/fresh/unknown",
     "/v1/sleds/r1-b01",
     "/v1/sleds/hw:board-A1",
     "/v1/report/r1-b01",

@@ -9,6 +9,7 @@ mod bad;
 mod durable;
 mod export;
 mod files;
+mod fresh;
 mod fuzz;
 mod pxe;
 mod reports;

@@ -25,6 +25,8 @@ pub(crate) const ASKED: &str = "020202020202020202020202020202020202020202020202
 pub(crate) struct World {
     pub(crate) dir: tempfile::TempDir,
     signer: Signer,
+    /// The secret key with which servers say that documents are the newest.
+    online: String,
 }
 
 pub(crate) fn yaml(extra: &str) -> String {
@@ -45,7 +47,8 @@ sleds:
 impl World {
     pub(crate) fn new() -> Self {
         let signer = Signer::parse(&new_key("t", None).unwrap().secret, None).unwrap();
-        let world = Self { dir: tempfile::tempdir().unwrap(), signer };
+        let online = new_key("online", None).unwrap().secret;
+        let world = Self { dir: tempfile::tempdir().unwrap(), signer, online };
         world.compile(&yaml(""));
         let image = world.path("images/compute/1");
         std::fs::create_dir_all(&image).unwrap();
@@ -56,6 +59,10 @@ impl World {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    pub(crate) fn online(&self) -> Signer {
+        Signer::parse(&self.online, None).unwrap()
     }
 
     /// Compiles a fleet file into `www`.
@@ -128,6 +135,7 @@ impl World {
             pxe: self.path("pxe"),
             store: self.path("state.redb"),
             operator: OPERATOR.into(),
+            freshness: Some(self.online()),
             names: vec!["rack.test".into()],
             fleet,
             limits,

@@ -53,7 +53,8 @@ pub(super) fn run(args: &CompileArgs) -> Result<(), Error> {
     let signer = read_key(&args.key, args.password_file.as_deref())?;
     let time = args.time.unwrap_or_else(crate::cli::now);
     let found = find_images(&fleet, &args.images, Partial::Refuse)?;
-    let (plan, done) = compile_found(&fleet, &found, &signer, &args.output, time, args.least_generation)?;
+    let (plan, done) =
+        compile_found(&fleet, &found, &signer, None, &args.output, time, args.least_generation)?;
     let seconds = begin.elapsed().as_secs_f64();
     if args.json {
         print_json(&json!({
@@ -62,6 +63,7 @@ pub(super) fn run(args: &CompileArgs) -> Result<(), Error> {
             "sleds": plan.index.sleds,
             "changed": plan.changed,
             "unchanged": plan.unchanged,
+            "fresh-only": plan.fresh_only,
             "files": {"written": done.written, "kept": done.kept, "removed": done.removed},
             "seconds": seconds,
         }));
@@ -72,6 +74,7 @@ pub(super) fn run(args: &CompileArgs) -> Result<(), Error> {
         let generation = plan.index.sleds.get(name).map(|s| format!("generation {}", s.generation));
         say!("{name:<24} {}", generation.as_deref().unwrap_or("retired hardware: tombstone"));
     }
+    super::warn_of_static(&plan, &args.output);
     say!(
         "fleet {}: {} documents new, {} as they were; {} files written, {} kept, {} removed in {seconds:.2} s",
         fleet.file.fleet,

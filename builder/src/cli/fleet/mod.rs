@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use crate::cli::terminal::complain;
 use crate::exit::Failure;
 use crate::fleet::{Error, apply_ignition, read_source};
+use metadata::fleet::compile::Plan;
 use metadata::fleet::{Fleet, Report};
 use yaml::diagnostic::{Diagnostic, Diagnostics};
 
@@ -75,6 +76,19 @@ pub(super) fn load(file: &Path) -> Result<Fleet, Error> {
 fn warn(warnings: &[Diagnostic]) {
     for warning in warnings {
         complain!("warning: {warning}\n");
+    }
+}
+
+/// That sleds do not believe these documents by themselves.
+pub(super) fn warn_of_static(plan: &Plan, output: &Path) {
+    if plan.fresh_only > 0 {
+        complain!(
+            "warning: {} sleds refuse these documents unless a server says that they are the newest \
+             (`freshness: {{required: true}}`). A static server does not: serve them with \
+             `sledos serve --documents {} --freshness-key FILE`",
+            plan.fresh_only,
+            output.display()
+        );
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) fn provisioning(at: Cursor<'_>) -> Option<Provisioning> {
     let trust = fields.or("trust", Vec::new(), |at| super::texts(at, values::public_key));
     let metadata = fields.or("metadata", Vec::new(), |at| super::texts(at, values::metadata_url));
     let identify = fields.or("identify", Vec::new(), |at| super::texts(at, values::identity_key));
+    let fresh_only = fields.or("freshness", false, |at| at.text(values::freshness));
     fields.finish();
     let (trust, metadata) = (trust?, metadata?);
     if trust.is_empty() && !metadata.is_empty() {
@@ -39,7 +40,7 @@ pub(super) fn provisioning(at: Cursor<'_>) -> Option<Provisioning> {
                 .hint("add `trust: [RW…]`, the second line of the .pub file that `sledos keys new` writes"),
         );
     }
-    Some(Provisioning { trust, metadata, identify: identify? })
+    Some(Provisioning { trust, metadata, identify: identify?, fresh_only: fresh_only? })
 }
 
 pub(super) fn users(at: Cursor<'_>) -> Option<Vec<User>> {

@@ -2,6 +2,7 @@
 //! stock minisign as judge.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod fresh;
 mod layout;
 mod publish;
 mod serve;

@@ -13,13 +13,13 @@ use sledos::serve::client;
 use super::support::Case;
 
 /// A server; it ends when this is dropped.
-struct Server {
+pub(super) struct Server {
     child: Child,
-    url: String,
+    pub(super) url: String,
 }
 
 impl Server {
-    fn start(case: &Case) -> Self {
+    pub(super) fn start(case: &Case) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sledos"))
             .args(["serve", "--key", "ops.key", "--address", "127.0.0.1", "--port", "0", "--state", "state"])
             .current_dir(case.path("."))
@@ -33,7 +33,7 @@ impl Server {
         Self { child, url }
     }
 
-    fn until(&self, what: &str, good: impl Fn(&Value) -> bool) -> Value {
+    pub(super) fn until(&self, what: &str, good: impl Fn(&Value) -> bool) -> Value {
         let start = Instant::now();
         loop {
             let status = client::get(&self.url, "/v1/status").unwrap();

@@ -132,7 +132,7 @@ impl Case {
         fs::write(self.path("fleet.yaml"), text).unwrap();
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub(super) fn run(&self, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sledos"));
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null()).output().unwrap()
     }

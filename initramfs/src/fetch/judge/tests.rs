@@ -99,7 +99,8 @@ fn judge(
 ) -> Result<Accepted, String> {
     let (trusted, hardware) = ([signer.trusted()], hardware());
     let seen = [("r1-b7".to_owned(), seen)].into();
-    let judge = Judge { trusted: &trusted, hardware: &hardware, seen: &seen, now: NOW, believable };
+    let clock = Time { least: NOW, believable };
+    let judge = Judge { trusted: &trusted, hardware: &hardware, seen: &seen, clock };
     judge.judge(Offer { document: bytes, minisig, found }).map_err(|refusal| refusal.to_string())
 }
 
@@ -157,8 +158,8 @@ fn what_is_not_signed_by_a_trusted_key_is_refused_before_it_is_read() {
     );
     assert_eq!(refused(bytes, "<html>"), "bad signature: not a minisign signature");
     assert!(refused(bytes, &signer.sign(bytes)).starts_with("malformed: expected "));
-    let none =
-        Judge { trusted: &[], hardware: &hardware(), seen: &BTreeMap::new(), now: NOW, believable: true };
+    let clock = Time { least: NOW, believable: true };
+    let none = Judge { trusted: &[], hardware: &hardware(), seen: &BTreeMap::new(), clock };
     let offer = Offer { document: bytes, minisig: &signer.sign(bytes), found: Found::Under(&key) };
     assert_eq!(none.judge(offer), Err(Refusal::NoKeys));
 }
@@ -177,9 +178,11 @@ fn a_tombstone_is_refused_and_does_not_expire_but_may_be_replayed_no_more_than_o
 }
 
 #[test]
-fn the_clock_only_counts_when_it_can_be_right() {
+fn a_clock_that_was_reset_is_late_enough_for_an_end_and_too_early_for_a_beginning() {
     let key = board();
-    assert!(judged(Found::Under(&key), |d| d.head.expires = NOW, 0, false).is_ok());
+    let over = judged(Found::Under(&key), |d| d.head.expires = NOW, 0, false).unwrap_err();
+    assert!(over.starts_with("expired: "), "{over}");
+    assert!(judged(Found::Under(&key), |d| d.head.expires = NOW + 1, 0, false).is_ok());
     let early = |d: &mut SledDocument| d.head.issued = NOW + DAY;
     assert_eq!(
         judged(Found::Under(&key), early, 0, true).unwrap().notes,

@@ -16,7 +16,11 @@ fn on_its_way(status: &serde_json::Value, sled: &str) -> bool {
 #[test]
 fn a_bios_sled_and_an_unknown_uefi_sled_are_configured_by_one_server() {
     let mut scene = Scene::new("full");
-    scene.fleet(&format!("  r1-b01: {{rack: r1, bay: 1, role: compute, macs: ['{FIRST}']}}\n"));
+    let networks = "networks: {mgmt: {match: {driver: [e1000e, virtio_net]}, address: dhcp}}";
+    let role = format!(
+        "  compute: {{image: compute, freshness: {{required: true}}, config: {{hostname: '{{rack}}-b{{bay:02}}', {networks}}}}}\n"
+    );
+    scene.fleet_of(&role, &format!("  r1-b01: {{rack: r1, bay: 1, role: compute, macs: ['{FIRST}']}}\n"));
     scene.serve(&["--pxe-range", "10.77.0.100,10.77.0.200"]);
     let never = scene.get("/v1/status");
     assert_eq!(never["sleds"][0]["findings"][0]["kind"], "never-seen");
@@ -32,6 +36,8 @@ fn a_bios_sled_and_an_unknown_uefi_sled_are_configured_by_one_server() {
         detail["history"].as_array().into_iter().flatten().filter_map(|h| h["state"].as_str()).collect();
     assert_eq!(states.first(), Some(&"configuring"));
     assert_eq!(detail["report"]["hardware"]["nics"][0]["mac"], FIRST);
+    let fresh = detail["report"]["freshness"].as_str().unwrap_or_default();
+    assert!(fresh.starts_with("proven fresh at 2"), "{detail:#}");
     println!("{detail:#}");
     drop(machine);
 

@@ -87,7 +87,7 @@ suite! {
     clock::clock_in_1970 {
         "The RTC says 1970",
         "clock: the RTC says 1970-01-01T…Z, which is before the image was made; set to …Z",
-        "goes on; a document that was signed later than the image is believed"
+        "goes on; a document that was signed later than the image is believed, and that nobody knows whether it has expired is said"
     }
     clock::clock_in_2099 {
         "The RTC says 2099",
