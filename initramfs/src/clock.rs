@@ -36,7 +36,11 @@ impl Clock {
         let says = match now < image {
             false => Ok(format!("{}, from the RTC", utc(now))),
             true => set(image).map(|()| {
-                format!("the RTC says {}, which is before the image was made; set to {}", utc(now), utc(image))
+                format!(
+                    "the RTC says {}, which is before the image was made; set to {}",
+                    utc(now),
+                    utc(image)
+                )
             }),
         };
         (clock, says)

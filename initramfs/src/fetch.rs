@@ -269,7 +269,9 @@ impl Fetch<'_> {
                                 Ok(fresh) => {
                                     let (server, key) = (server.to_owned(), key.to_string());
                                     let source = Source::Server { server, key };
-                                    return Ok(self.accept(accepted, fresh, source, document, minisig, hardware));
+                                    return Ok(
+                                        self.accept(accepted, fresh, source, document, minisig, hardware)
+                                    );
                                 }
                                 Err(refusal) => {
                                     refused = true;

@@ -170,7 +170,10 @@ mod tests {
         };
         let value: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
         assert_eq!((&value["sled"], &value["generation"]), (&"r1-b7".into(), &u64::MAX.into()));
-        assert_eq!((&value["network"][0], &value["freshness"]), (&"eth0: no carrier".into(), &"proven fresh".into()));
+        assert_eq!(
+            (&value["network"][0], &value["freshness"]),
+            (&"eth0: no carrier".into(), &"proven fresh".into())
+        );
         assert_eq!(
             (&value["event"], &value["hardware"]),
             (&"failed".into(), &serde_json::json!({"nics": []}))

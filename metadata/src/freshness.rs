@@ -216,8 +216,7 @@ mod tests {
     /// What a sled with generation 7 makes of an answer.
     fn judged(answer: &[u8]) -> Result<u64, Error> {
         let identity = Identity::default();
-        let head =
-            Head { sled: "r1-b7".into(), generation: 7, issued: NOW - 9, expires: NOW + 9, identity };
+        let head = Head { sled: "r1-b7".into(), generation: 7, issued: NOW - 9, expires: NOW + 9, identity };
         let question = Question { head: &head, sha256: Hash32([7; 32]), nonce: NONCE, least: NOW - 9999 };
         assert_eq!(question.path(), format!("v1/fresh/r1-b7?nonce={NONCE}"));
         question.judge(answer, &[signer().public().clone(), SERVER.public().clone()])
@@ -267,7 +266,9 @@ mod tests {
     #[test]
     fn numbers_of_questions_are_bounded() {
         assert!(is_nonce(NONCE) && is_nonce(&"f".repeat(64)));
-        for text in ["", "0", &NONCE[1..], &"f".repeat(65), &NONCE.replace('f', "F"), &NONCE.replace('f', "\n")] {
+        for text in
+            ["", "0", &NONCE[1..], &"f".repeat(65), &NONCE.replace('f', "F"), &NONCE.replace('f', "\n")]
+        {
             assert!(!is_nonce(text), "{text:?}");
         }
     }

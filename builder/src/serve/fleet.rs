@@ -110,7 +110,8 @@ impl server::Fleet for FleetOnDisk {
             check_published(&fleet, &found, &self.output)?;
             link_uki(&fleet, &found, &self.pxe)?;
             let (signer, freshness) = (&self.signer, Some(&self.freshness));
-            let (plan, _) = compile_found(&fleet, &found, signer, freshness, &self.output, (self.clock)(), 1)?;
+            let (plan, _) =
+                compile_found(&fleet, &found, signer, freshness, &self.output, (self.clock)(), 1)?;
             Ok((plan, found))
         });
         let (plan, found) = done.map_err(shown)?;

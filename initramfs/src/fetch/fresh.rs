@@ -71,9 +71,7 @@ pub(super) fn ask(
     let url = format!("{server}/{}", question.path());
     match world.get(&url, MAX_BYTES) {
         Err(error) => Answer::Nothing(format!("{server}: {}", Log::chain(&error))),
-        Ok(answer) if answer.status != 200 => {
-            Answer::Nothing(format!("{server} answers {}", answer.status))
-        }
+        Ok(answer) if answer.status != 200 => Answer::Nothing(format!("{server} answers {}", answer.status)),
         Ok(answer) => match question.judge(&answer.body, &keys) {
             Ok(at) => Answer::Newest(at),
             Err(error) if error.is_denial() => Answer::Denied(error),

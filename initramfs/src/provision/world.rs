@@ -1,8 +1,8 @@
 //! The world of a real boot: what [`crate::fetch`] asks and says.
 
 use crate::clock::{Clock, Time};
-use crate::fetch::world::{Answer, Inventory, Network as Reachable, State, World, get};
 use crate::early::utc;
+use crate::fetch::world::{Answer, Inventory, Network as Reachable, State, World, get};
 use crate::http::{self, Client};
 use crate::identity::Hardware;
 use crate::inventory;

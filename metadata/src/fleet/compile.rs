@@ -337,7 +337,9 @@ fn no_key(fleet: &Fleet, sled: &Sled) -> Diagnostic {
     let wrong = format!("no sled of the role `{}` would ever believe its document", sled.role);
     Diagnostic::at(rule.map_or(&sled.place, |node| &node.place), wrong)
         .why("it needs a server that says that the document is the newest, and no key of one is named")
-        .hint("`sledos serve` has one; else `freshness: {keys: […]}`: `sledos keys public STATE/freshness.key`")
+        .hint(
+            "`sledos serve` has one; else `freshness: {keys: […]}`: `sledos keys public STATE/freshness.key`",
+        )
 }
 
 /// A sled's token is another one after its hardware was replaced: what was retired knows

@@ -46,7 +46,8 @@ fn a_role_says_more_than_the_fleet_and_who_compiles_adds_its_key() {
     tree.compile_as(&text, NOW, 1, Some(&a));
     assert_eq!(sled(&tree, STORAGE).freshness, says(&[&a], true));
     // Scripts hand it on to sleds that lost everything.
-    let script = |mac: &str| String::from_utf8_lossy(&tree.0[&format!("v1/ipxe/mac/{mac}.ipxe")]).into_owned();
+    let script =
+        |mac: &str| String::from_utf8_lossy(&tree.0[&format!("v1/ipxe/mac/{mac}.ipxe")]).into_owned();
     assert!(!script("52-54-00-12-00-02").contains("sledos.freshness"));
     let text = edited("lifetime: 90d", &rule);
     let mut tree = Tree::default();

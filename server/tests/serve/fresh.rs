@@ -21,9 +21,11 @@ fn judged(world: &World, answer: &[u8]) -> Result<u64, Error> {
 fn it_says_which_document_is_the_newest_and_changes_nothing() {
     let world = World::new();
     let server = world.start();
-    let state = || [server.get("/v1/sleds/r1-b01").text(), server.get("/v1/status").json()["sleds"].to_string()];
+    let state =
+        || [server.get("/v1/sleds/r1-b01").text(), server.get("/v1/status").json()["sleds"].to_string()];
     let before = state();
-    let ask = || server.ask("GET", &format!("/v1/fresh/r1-b01?nonce={NONCE}"), "User-Agent: sledos/1\r\n", b"");
+    let ask =
+        || server.ask("GET", &format!("/v1/fresh/r1-b01?nonce={NONCE}"), "User-Agent: sledos/1\r\n", b"");
     let answer = ask();
     assert_eq!((answer.status, answer.header("cache-control")), (200, Some("no-store")));
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
@@ -76,7 +78,12 @@ fn documents_that_need_another_servers_word_are_said() {
     let rule = |key: &str| yaml(&format!("freshness: {{keys: [{key}], required: true}}"));
     world.compile(&rule(&key(&World::new())));
     let warned = |server: &super::support::Server| {
-        server.lines.lock().unwrap().iter().any(|line| line.starts_with("warning: 2 sleds, as r1-b01, refuse"))
+        server
+            .lines
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|line| line.starts_with("warning: 2 sleds, as r1-b01, refuse"))
     };
     assert!(warned(&world.start()));
     world.compile(&rule(&key(&world)));

@@ -168,7 +168,8 @@ fn the_stored_document_needs_no_word_when_no_server_gives_one() {
     let strict = Settings { fresh_only: true, ..settings(&fleet) };
     run(&mut Fake::new(|url, now| online.answer(url, now)), &store, &strict).unwrap();
     for answers in [404, 503] {
-        let silent = |url: &str, now| if is_question(url) { status(answers) } else { online.answer(url, now) };
+        let silent =
+            |url: &str, now| if is_question(url) { status(answers) } else { online.answer(url, now) };
         let mut world = Fake::new(silent);
         let got = run(&mut world, &store, &strict).unwrap();
         assert_eq!(got.source, Source::Stored { silence: Duration::from_secs(30) });
