@@ -151,19 +151,24 @@ impl App {
     /// Reads the documents anew. Everybody who looks is told.
     pub(crate) fn reload(&self) -> Result<(), site::Error> {
         let site = Site::load(&self.documents)?;
-        let mut helpless = site.not_by(self.freshness.as_ref().map(|signer| signer.public().as_str()));
-        if let Some(first) = helpless.next() {
-            self.log.say(&format!(
-                "warning: {} sleds, as {first}, refuse the documents of this server: nobody says that they are the \
-                 newest, because they name other keys for it (--freshness-key)",
-                1 + helpless.count()
-            ));
-        }
-        drop(helpless);
+        self.warn_of_keys(&site);
         self.site.set(site);
         self.metrics.compiled.fetch_add(1, Ordering::Relaxed);
         self.tell_all();
         Ok(())
+    }
+
+    /// Sleds that no document of this server helps.
+    fn warn_of_keys(&self, site: &Site) {
+        let own = self.freshness.as_ref().map(|signer| signer.public().as_str());
+        let sleds: Vec<_> = site.not_by(own).collect();
+        if let Some(first) = sleds.first() {
+            self.log.say(&format!(
+                "warning: {} sleds, as {first}, refuse their documents from this server: it has no key that they name \
+                 for freshness (--freshness-key)",
+                sleds.len()
+            ));
+        }
     }
 
     fn tell_all(&self) {
