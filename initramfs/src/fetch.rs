@@ -257,27 +257,22 @@ impl Fetch<'_> {
                 }
                 Outcome::Document { url, document, minisig } => {
                     let offer = Offer { document: &document, minisig: &minisig, found: Found::Under(key) };
-                    match self.judge(offer, hardware) {
-                        Ok(accepted) => {
-                            if matches!(key, Key::Location(..) | Key::SwitchPort(..))
-                                && self.is_retired(server, &keys, hardware)
-                            {
-                                retired = Some(State::Retired);
-                                break;
-                            }
-                            match self.fresh(server, &accepted, &document) {
-                                Ok(fresh) => {
-                                    let (server, key) = (server.to_owned(), key.to_string());
-                                    let source = Source::Server { server, key };
-                                    return Ok(
-                                        self.accept(accepted, fresh, source, document, minisig, hardware)
-                                    );
-                                }
-                                Err(refusal) => {
-                                    refused = true;
-                                    self.say(&format!("metadata: {url} is refused: {refusal}"));
-                                }
-                            }
+                    let judged = self.judge(offer, hardware);
+                    if judged.is_ok()
+                        && matches!(key, Key::Location(..) | Key::SwitchPort(..))
+                        && self.is_retired(server, &keys, hardware)
+                    {
+                        retired = Some(State::Retired);
+                        break;
+                    }
+                    let judged = judged.and_then(|accepted| {
+                        let fresh = self.fresh(server, &accepted, &document)?;
+                        Ok((accepted, fresh))
+                    });
+                    match judged {
+                        Ok((accepted, fresh)) => {
+                            let source = Source::Server { server: server.to_owned(), key: key.to_string() };
+                            return Ok(self.accept(accepted, fresh, source, document, minisig, hardware));
                         }
                         Err(refusal) => {
                             refused = true;

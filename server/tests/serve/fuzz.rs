@@ -51,7 +51,7 @@ impl Random {
 }
 
 const METHODS: [&str; 10] = ["GET", "GET", "HEAD", "POST", "POST", "POST", "PUT", "DELETE", "TRACE", "BREW"];
-const PATHS: [&str; 20] = [
+const PATHS: [&str; 22] = [
     "/",
     "/v1/status",
     "/v1/unknown",
