@@ -327,7 +327,7 @@ pub struct Servers {
     pub token: Option<String>,
 }
 
-/// Who says that a document is the newest, see [`crate::freshness`].
+/// Who says that a document is the newest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", default)]
