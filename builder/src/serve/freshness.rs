@@ -10,7 +10,7 @@ use crate::fleet::read_key;
 use metadata::fleet::sign::{Signer, new_key};
 
 /// Its file in the server's state directory.
-pub const FILE: &str = "freshness.key";
+const FILE: &str = "freshness.key";
 
 /// The key in a file that was given, or the one of a state directory; that is made when there
 /// is none.

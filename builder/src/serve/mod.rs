@@ -11,5 +11,5 @@ mod operator;
 pub use error::Error;
 pub use files::raise_open_files;
 pub use fleet::FleetOnDisk;
-pub use freshness::{FILE as FRESHNESS_FILE, key as freshness_key};
+pub use freshness::key as freshness_key;
 pub use operator::{FILE as OPERATOR_FILE, token as operator_token};
