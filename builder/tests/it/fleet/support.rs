@@ -11,6 +11,7 @@ use sledos::image::manifest::{Artefact, Inputs, Kernel, Manifest};
 use sledos::output::write_sums;
 
 const FLEET: &str = r#"fleet: test
+lifetime: 90d
 servers: {metadata: [http://10.0.0.2:8080], image: [http://10.0.0.2:8080/images]}
 trust: [KEY]
 images: {trust: none}
