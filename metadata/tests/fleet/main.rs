@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod addresses;
+mod before;
 mod compile;
 mod docs;
 mod edit;
 mod golden;
 mod ignition;
 mod mistakes;
+mod plausible;
 mod random;
 mod sheet;
 
