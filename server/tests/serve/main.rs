@@ -10,6 +10,7 @@ mod durable;
 mod export;
 mod files;
 mod fuzz;
+mod many;
 mod pxe;
 mod reports;
 mod support;
