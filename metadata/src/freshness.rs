@@ -193,6 +193,7 @@ impl Question<'_> {
 }
 
 #[cfg(all(test, feature = "fleet"))]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::document::Identity;

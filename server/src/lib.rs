@@ -35,6 +35,7 @@ use bind::Binding;
 use http::connection::{Limits, Open};
 use keeper::Keeper;
 use log::Log;
+use metadata::fleet::compile::INDEX;
 use metadata::fleet::sign::Signer;
 use metrics::Metrics;
 use site::{Current, Site};
@@ -109,7 +110,7 @@ pub enum Error {
     /// No threads.
     #[error("cannot start threads")]
     Threads(#[source] io::Error),
-    /// There are no documents, and nothing to compile them from.
+    /// There are no documents, and nothing to compile them from; or some that do not read.
     #[error("there are no documents to hand out")]
     Site(#[from] site::Error),
 }
@@ -226,7 +227,7 @@ impl std::fmt::Debug for Running {
 }
 
 /// Starts a server. A fleet file with mistakes is no reason not to: what was compiled
-/// before is handed out.
+/// before is handed out. Documents that do not read are one.
 ///
 /// # Errors
 /// See [`Error`].
@@ -296,9 +297,9 @@ pub fn start(config: Config) -> Result<Running, Error> {
         Some(fleet) => {
             let mut fleet = fleet.lock().unwrap_or_else(PoisonError::into_inner);
             fleet.changed();
-            if app.compile(fleet.as_mut()).is_err() {
-                // What was compiled before, if anything was.
-                let _ = app.reload();
+            if app.compile(fleet.as_mut()).is_err() && app.documents.join(INDEX).exists() {
+                // What was compiled before: if that does not read, better no server than an empty fleet.
+                app.reload()?;
             }
         }
     }

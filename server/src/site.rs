@@ -4,8 +4,8 @@
 
 use crate::sled::check::Places;
 use bytes::Bytes;
-use metadata::document::{Document, SledDocument};
-use metadata::fleet::compile::{INDEX, Index};
+use metadata::document::{Document, MAX_BYTES, SledDocument};
+use metadata::fleet::compile::{INDEX, Index, MAX_INDEX};
 use metadata::values::Hash32;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,12 +18,6 @@ use std::time::SystemTime;
 
 /// The directory that is read, below the one that is served.
 const ROOT: &str = "v1";
-
-/// Longest file that is kept in memory, in bytes: documents are shorter.
-const MAX_FILE: u64 = 4 << 20;
-
-/// Longest list of sleds, in bytes: 100 000 sleds with eight keys each have 60 MB.
-const MAX_INDEX: u64 = 256 << 20;
 
 /// A file as it is handed out.
 #[derive(Clone, Debug)]
@@ -89,9 +83,11 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// A sled is in the list and has no document.
-    #[error("the list of sleds has {sled}, whose document is not there or is none")]
-    Missing {
-        /// Which.
+    #[error("{} is no document of {sled}, which {INDEX} lists", path.display())]
+    Document {
+        /// Where it should be.
+        path: PathBuf,
+        /// Which sled.
         sled: String,
     },
 }
@@ -122,7 +118,7 @@ impl Site {
                 if !meta.is_file() {
                     continue;
                 }
-                let most = if path == INDEX { MAX_INDEX } else { MAX_FILE };
+                let most = if path == INDEX { MAX_INDEX } else { MAX_BYTES as u64 };
                 if meta.len() > most {
                     return Err(Error::TooLong { path: entry.path(), length: meta.len(), most });
                 }
@@ -149,10 +145,10 @@ impl Site {
         site.fleet = index.fleet;
         site.racks = index.racks;
         for (name, entry) in index.sleds {
-            let bytes = entry.paths.first().and_then(|path| site.files.get(path)).map(|f| f.bytes.clone());
-            let bytes = bytes.unwrap_or_default();
+            let path = entry.paths.first().map(String::as_str).unwrap_or_default();
+            let bytes = site.files.get(path).map(|file| file.bytes.clone()).unwrap_or_default();
             let Ok(Document::Sled(document)) = Document::parse(&bytes) else {
-                return Err(Error::Missing { sled: name });
+                return Err(Error::Document { path: root.join(path), sled: name });
             };
             site.hashes.insert(name.clone(), (bytes, OnceLock::new()));
             let bays = site.racks.entry(entry.rack).or_default();

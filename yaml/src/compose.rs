@@ -12,8 +12,9 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Place, Source};
 const MAX_DEPTH: usize = 32;
 /// Nodes that are written in a file: 100 000 sleds have some 20 each.
 const MAX_WRITTEN: usize = 4_000_000;
-/// Nodes that aliases (`*name`) add, when they are replaced by what they stand for.
-const MAX_COPIED: usize = 100_000;
+/// Nodes that anchors (`&name`) keep and aliases (`*name`) add, when they are replaced by what they stand
+/// for: a node below three anchors is kept three times.
+const MAX_COPIED: usize = 200_000;
 /// Bytes of text that anchors keep and aliases add.
 const MAX_COPIED_TEXT: usize = 32 << 20;
 
@@ -34,10 +35,10 @@ pub fn parse(source: &Arc<Source>) -> Result<Node, Diagnostics> {
         parser,
         anchors: HashMap::new(),
         nodes: 0,
+        added: 0,
         copied: 0,
         text: 0,
         copied_text: 0,
-        kept: 0,
         mistakes: Vec::new(),
     };
     let node = composer.document()?;
@@ -50,13 +51,14 @@ struct Composer<'a> {
     /// Anchored nodes by the parser's number, with how many nodes and bytes of text each has.
     anchors: HashMap<usize, (Node, usize, usize)>,
     nodes: usize,
+    /// Those of them that aliases added.
+    added: usize,
+    /// Nodes that anchors keep and aliases added.
     copied: usize,
     /// Bytes of text of all nodes.
     text: usize,
     /// Those of them that anchors keep and aliases add.
     copied_text: usize,
-    /// Nodes that anchors keep.
-    kept: usize,
     mistakes: Vec<Diagnostic>,
 }
 
@@ -115,7 +117,10 @@ impl<'a> Composer<'a> {
         let mut place = self.place(span);
         let (before, text_before) = (self.nodes, self.text);
         self.nodes += 1;
-        self.limit(self.nodes - self.copied, MAX_WRITTEN, &place)?;
+        if self.nodes - self.added > MAX_WRITTEN {
+            let wrong = format!("more than {MAX_WRITTEN} values in one file");
+            return Err(Diagnostic::at(&place, wrong).into());
+        }
         if depth > MAX_DEPTH {
             return Err(Diagnostic::at(&place, format!("nested deeper than {MAX_DEPTH} levels")).into());
         }
@@ -147,10 +152,9 @@ impl<'a> Composer<'a> {
                     return Err(Diagnostic::at(&place, "this alias stands inside what it stands for").into());
                 };
                 self.nodes += size;
-                self.copied += size;
+                self.added += size;
                 self.text += text;
-                self.limit(self.copied, MAX_COPIED, &place)?;
-                self.limit_text(text, &place)?;
+                self.copy(size, text, &place)?;
                 (0, self.anchors.get(&id).map_or(Value::Null, |(node, ..)| node.value.clone()))
             }
             _ => return Err(Diagnostic::at(&place, "a value is missing here").into()),
@@ -158,33 +162,26 @@ impl<'a> Composer<'a> {
         let node = Node { place, value };
         if anchor != 0 {
             let (size, text) = (self.nodes - before, self.text - text_before);
-            self.kept += size;
-            self.limit(self.kept, MAX_WRITTEN, &node.place)?;
-            self.limit_text(text, &node.place)?;
+            self.copy(size, text, &node.place)?;
             self.anchors.insert(anchor, (node.clone(), size, text));
         }
         Ok(node)
     }
 
-    fn limit(&self, nodes: usize, most: usize, place: &Place) -> Result<(), Diagnostics> {
-        if nodes <= most {
-            return Ok(());
-        }
-        Err(Diagnostic::at(place, format!("more than {most} values in one file"))
-            .why("aliases (`*name`) count as often as they are used")
-            .into())
-    }
-
-    /// Counts text that is about to be copied.
-    fn limit_text(&mut self, text: usize, place: &Place) -> Result<(), Diagnostics> {
+    /// Counts nodes and bytes of text that are about to be copied.
+    fn copy(&mut self, nodes: usize, text: usize, place: &Place) -> Result<(), Diagnostics> {
+        self.copied += nodes;
         self.copied_text += text;
-        if self.copied_text <= MAX_COPIED_TEXT {
+        let what = if self.copied > MAX_COPIED {
+            format!("anchors and aliases make more than {MAX_COPIED} values")
+        } else if self.copied_text > MAX_COPIED_TEXT {
+            format!("anchors and aliases make more than {} MiB of text", MAX_COPIED_TEXT >> 20)
+        } else {
             return Ok(());
-        }
-        let most = MAX_COPIED_TEXT >> 20;
-        Err(Diagnostic::at(place, format!("aliases make more than {most} MiB of text"))
-            .why("aliases (`*name`) count as often as they are used")
-            .hint("put the text into one place that all of them get, like a role")
+        };
+        Err(Diagnostic::at(place, what)
+            .why("an alias (`*name`) counts as often as it is used, an anchor (`&name`) with all that is in it")
+            .hint("put what many share into one place that all of them get, like a role")
             .into())
     }
 
@@ -341,9 +338,16 @@ mod tests {
         for i in 1..9 {
             bomb += &format!("b{i}: &x{i} [{}]\n", vec![format!("*x{}", i - 1); 10].join(","));
         }
-        assert!(fails(&bomb)[0].2.starts_with("more than 100000 values"));
+        assert_eq!(fails(&bomb)[0].2, "anchors and aliases make more than 200000 values");
         let long = format!("a: &x {}\nb: [{}]\n", "y".repeat(250_000), vec!["*x"; 4000].join(","));
-        assert_eq!(fails(&long)[0].2, "aliases make more than 32 MiB of text");
+        assert_eq!(fails(&long)[0].2, "anchors and aliases make more than 32 MiB of text");
+        // Anchors within anchors: each keeps all that is in it.
+        let nested = |values: usize| {
+            let open: String = (0..30).map(|n| format!("&a{n} [")).collect();
+            format!("a: {open}{}1{}\n", "1, ".repeat(values), "]".repeat(30))
+        };
+        assert_eq!(fails(&nested(10_000))[0].2, "anchors and aliases make more than 200000 values");
+        assert!(parse(&Source::new("x.yaml", nested(5000))).is_ok());
         let many = format!("a: [{}1]\n", "1, ".repeat(200_000));
         assert!(parse(&Source::new("x.yaml", many)).is_ok(), "what is written is no bomb");
         let deep = format!("a:\n{}", (1..100).map(|i| format!("{}- \n", " ".repeat(i))).collect::<String>());

@@ -19,6 +19,7 @@ use crate::kernel::contract::{ContractEntry, Devices};
 use crate::kernel::select::Selection;
 use crate::recipe::Recipe;
 use crate::recipe::glob::Glob;
+use crate::recipe::model::Overlay;
 use crate::unpack::{self, overlay};
 
 /// The finished tree and what was decided on the way.
@@ -76,19 +77,7 @@ pub(super) fn assemble(
 
     let given = components.packages();
     let (components, missing_components) = components.add(&mut tree, &ids, require_components)?;
-    let mut overlays = BTreeMap::new();
-    for overlay in &recipe.overlays {
-        let patterns: BTreeMap<&str, Glob> = overlay
-            .attributes
-            .keys()
-            .filter_map(|text| Some((text.as_str(), Glob::parse(text).ok()?)))
-            .collect();
-        let matches = |pattern: &str, path: &TreePath| {
-            patterns.get(pattern).is_some_and(|glob| glob.matches(path.as_bytes()))
-        };
-        let laid = overlay::apply(&mut tree, overlay, &ids, &matches)?;
-        overlays.insert(overlay.name.clone(), hex(&laid.sha256));
-    }
+    let overlays = lay(&mut tree, &recipe.overlays, &ids)?;
     let mut notes = units::settle(&mut tree);
     let boot = take_boot_parts(&mut tree)?;
     let scripts: Vec<Script<'_>> = packages.iter().map(Script::of).collect();
@@ -131,6 +120,28 @@ pub(super) fn assemble(
         notes,
         remove: usr.remove,
     })
+}
+
+/// Lays overlays over a tree. Returns the sha256 of each by its name.
+pub(super) fn lay(
+    tree: &mut Tree,
+    overlays: &[Overlay],
+    ids: &Ids,
+) -> Result<BTreeMap<String, String>, overlay::Error> {
+    let mut digests = BTreeMap::new();
+    for overlay in overlays {
+        let patterns: BTreeMap<&str, Glob> = overlay
+            .attributes
+            .keys()
+            .filter_map(|text| Some((text.as_str(), Glob::parse(text).ok()?)))
+            .collect();
+        let matches = |pattern: &str, path: &TreePath| {
+            patterns.get(pattern).is_some_and(|glob| glob.matches(path.as_bytes()))
+        };
+        let laid = overlay::apply(tree, overlay, ids, &matches)?;
+        digests.insert(overlay.name.clone(), hex(&laid.sha256));
+    }
+    Ok(digests)
 }
 
 /// Patterns were checked when the recipe was loaded.

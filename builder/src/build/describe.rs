@@ -22,18 +22,34 @@ use crate::summary::Summary;
 
 /// What a manifest is made from.
 pub(super) struct Facts<'a> {
-    pub(super) recipe: &'a Recipe,
     pub(super) lock: &'a Lock,
     /// The lock's file.
-    pub(super) lock_bytes: &'a [u8],
     pub(super) plan: &'a ImagePlan,
     pub(super) assembled: &'a Assembled,
-    pub(super) options: &'a squashfs::Options,
-    pub(super) initramfs_level: i32,
+    pub(super) inputs: Inputs,
     pub(super) root_hash: &'a [u8; 32],
     pub(super) cmdline: &'a str,
     pub(super) partitions: Vec<Partition>,
     pub(super) extensions: BTreeMap<String, manifest::Extension>,
+}
+
+/// What a build was made from besides packages and components; `overlays` are their digests by name.
+pub(super) fn inputs(
+    recipe: &Recipe,
+    lock: &[u8],
+    overlays: &BTreeMap<String, String>,
+    options: &squashfs::Options,
+    initramfs_level: i32,
+) -> Inputs {
+    Inputs {
+        recipe: hex(&recipe.sha256),
+        overlays: overlays.clone(),
+        lock: hex(&Sha256::digest(lock)),
+        init: hex(&Sha256::digest(INIT)),
+        usr_level: options.level,
+        block_size: options.block_size,
+        initramfs_level,
+    }
 }
 
 /// Hashes the artefacts, writes `manifest.json` and then `SHA256SUMS`, which covers it.
@@ -63,15 +79,7 @@ pub(super) fn manifest(facts: &Facts<'_>, staged: &StagedDir) -> Result<Manifest
             release: facts.assembled.catalog.version.clone(),
             cmdline: facts.cmdline.to_owned(),
         },
-        inputs: Inputs {
-            recipe: hex(&facts.recipe.sha256),
-            overlays: facts.assembled.overlays.clone(),
-            lock: hex(&Sha256::digest(facts.lock_bytes)),
-            init: hex(&Sha256::digest(INIT)),
-            usr_level: facts.options.level,
-            block_size: facts.options.block_size,
-            initramfs_level: facts.initramfs_level,
-        },
+        inputs: facts.inputs.clone(),
         partitions: facts.partitions.clone(),
         artefacts,
         packages: facts.lock.packages.iter().map(|p| (p.name.clone(), p.version.clone())).collect(),
@@ -123,3 +131,6 @@ pub(super) fn summary(
         notes,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -217,13 +217,10 @@ fn stages(request: &Request, progress: &Progress, interrupt: &Interrupt) -> Resu
 
     let stage = progress.stage("checksums", Unit::Time, None);
     let facts = describe::Facts {
-        recipe: &recipe,
         lock: &lock,
-        lock_bytes: &lock_bytes,
         plan: &plan,
         assembled: &assembled,
-        options: &options,
-        initramfs_level,
+        inputs: describe::inputs(&recipe, &lock_bytes, &assembled.overlays, &options, initramfs_level),
         root_hash: &usr.root_hash,
         cmdline: &cmdline,
         partitions,

@@ -1,15 +1,18 @@
 //! Fleets on disk: reads what `metadata::fleet` works on, and carries its plans out.
 
+mod before;
 mod error;
 mod ignition;
 mod images;
+mod memory;
 mod tree;
 mod uki;
 
+pub use before::{Output, read as read_before};
 pub use error::Error;
 pub use ignition::apply as apply_ignition;
 pub use images::{Found, Partial, find as find_images};
-pub use tree::{Written, read as read_before, write as write_tree};
+pub use tree::{Written, write as write_tree};
 pub use uki::link as link_uki;
 
 use std::collections::BTreeMap;
@@ -19,6 +22,8 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
+use memory::Memory;
+use metadata::fleet::before::{Before as _, Verified};
 use metadata::fleet::compile::{INDEX, Index, Inputs, Plan, compile, one_image_for_ever};
 use metadata::fleet::resolve::ImageChoice;
 use metadata::fleet::sign::Signer;
@@ -90,7 +95,7 @@ pub fn check_published(
     output: &Path,
 ) -> Result<(), Error> {
     let images = found.iter().map(|(choice, found)| (choice.clone(), found.image.clone())).collect();
-    Ok(one_image_for_ever(fleet, &images, &Index::parse(read_before(output, INDEX).as_deref()))?)
+    Ok(one_image_for_ever(fleet, &images, &Index::parse(read_before(output, INDEX)?.as_deref())?)?)
 }
 
 /// Compiles a fleet: reads its images below `images` and what is in `output`, and
@@ -135,18 +140,30 @@ pub fn compile_found(
     let cmdlines: BTreeMap<_, _> =
         found.iter().map(|(c, found)| (c.clone(), found.manifest.kernel.cmdline.clone())).collect();
     let images: BTreeMap<_, _> = found.iter().map(|(c, found)| (c.clone(), found.image.clone())).collect();
-    let before = |path: &str| read_before(output, path);
-    let inputs = Inputs {
-        images: &images,
-        cmdlines: &cmdlines,
-        time,
-        signer,
-        freshness,
-        least_generation,
-        before: &before,
-    };
-    let plan = compile(fleet, &inputs)?;
-    let written = write_tree(output, &plan)?;
+    let mut memory = Memory::open(output);
+    let (mut before, verified) = (Output::look(output)?, memory.read(signer));
+    let plan = compile(
+        fleet,
+        &Inputs {
+            images: &images,
+            cmdlines: &cmdlines,
+            time,
+            signer,
+            freshness,
+            least_generation,
+            before: &before,
+            verified: &verified,
+        },
+    )?;
+    let written = write_tree(output, &plan, &mut before)?;
+    if !memory.is_there() {
+        memory = Memory::open(output);
+    }
+    let now = Verified::of(&plan, |path| before.id(path));
+    if now != verified {
+        // It only saves time.
+        let _ = memory.write(&now, signer);
+    }
     Ok((plan, written))
 }
 

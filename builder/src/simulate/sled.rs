@@ -74,7 +74,14 @@ impl world::World for Virtual<'_> {
     fn say(&mut self, _line: &str) {}
 
     fn hardware(&mut self) -> Hardware {
-        Hardware { board: Some(self.place.board.clone()), macs: vec![self.place.mac], ..Hardware::default() }
+        let Place { board, product, uuid, macs, .. } = self.place.clone();
+        Hardware {
+            board: Some(board),
+            product: Some(product),
+            uuid: Some(uuid),
+            macs: macs.to_vec(),
+            ..Hardware::default()
+        }
     }
 
     fn servers(&mut self) -> Vec<String> {
@@ -162,8 +169,11 @@ pub(super) fn run(world: &World, place: &Place, urls: &[String], number: usize, 
 fn report(place: &Place, document: &metadata::document::SledDocument, event: &str) -> String {
     let usrhash = document.image.root_hash.to_string();
     let hardware = json!({
-        "smbios": {"board_serial": place.board},
-        "nics": [{"name": "eth0", "mac": place.mac.to_string(), "driver": "igb", "speed": 1000, "carrier": true}],
+        "smbios": {"board_serial": place.board, "product_serial": place.product, "uuid": place.uuid},
+        "nics": [
+            {"name": "eth0", "mac": place.macs[0].to_string(), "driver": "igb", "speed": 1000, "carrier": true},
+            {"name": "eth1", "mac": place.macs[1].to_string(), "driver": "igb", "speed": 0, "carrier": false},
+        ],
     });
     let text = Report {
         event: if event == "ready" { "boot" } else { event },

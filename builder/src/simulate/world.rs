@@ -36,8 +36,14 @@ pub struct Place {
     pub name: String,
     /// Serial number of its board.
     pub board: String,
-    /// Its NIC.
-    pub mac: Mac,
+    /// Serial number of the product.
+    pub product: String,
+    /// Its UUID.
+    pub uuid: String,
+    /// Its NICs.
+    pub macs: [Mac; 2],
+    /// That of its BMC.
+    bmc: Mac,
 }
 
 /// Makes it below the directory: `fleet.yaml`, `images`, `www`.
@@ -68,10 +74,14 @@ fn key_error(settings: &Settings, source: metadata::fleet::sign::Error) -> Error
 
 fn place(n: usize) -> Place {
     let byte = |shift: u32| u8::try_from((n >> shift) & 0xff).unwrap_or(0);
+    let mac = |kind| Mac([0x52, 0x54, kind, byte(16), byte(8), byte(0)]);
     Place {
         name: format!("r{}-b{:02}", n / BAYS + 1, n % BAYS + 1),
         board: format!("SIM{n:07}"),
-        mac: Mac([0x52, 0x54, 0, byte(16), byte(8), byte(0)]),
+        product: format!("SP{n:08}"),
+        uuid: format!("4c4c4544-0042-3510-8051-b7c0{n:08x}"),
+        macs: [mac(0), mac(1)],
+        bmc: mac(2),
     }
 }
 
@@ -85,14 +95,17 @@ fn yaml(settings: &Settings, key: &str, sleds: &[Place]) -> String {
     );
     for rack in 1..=settings.sleds.div_ceil(BAYS) {
         // Writing to a string does not fail.
-        let _ = writeln!(out, "  r{rack}: {{bays: {BAYS}}}");
+        let switch = format!("{{chassis: leaf-{rack}, port: 'Ethernet{{bay}}'}}");
+        let _ = writeln!(out, "  r{rack}: {{bays: {BAYS}, switches: [{switch}]}}");
     }
     out += "roles:\n  compute:\n    image: simulated\n    config:\n      networks: {mgmt: {match: {driver: [igb]}, address: dhcp}}\nsleds:\n";
-    for (n, Place { name, board, mac }) in sleds.iter().enumerate() {
+    // All the keys that a real one has.
+    for (n, Place { name, board, product, uuid, macs: [mac, other], bmc }) in sleds.iter().enumerate() {
         let (rack, bay) = (n / BAYS + 1, n % BAYS + 1);
         let _ = writeln!(
             out,
-            "  {name}: {{rack: r{rack}, bay: {bay}, role: compute, board-serial: {board}, macs: ['{mac}']}}"
+            "  {name}: {{rack: r{rack}, bay: {bay}, role: compute, board-serial: {board}, product-serial: {product}, \
+             uuid: {uuid}, macs: ['{mac}', '{other}'], bmc-mac: '{bmc}'}}"
         );
     }
     out

@@ -11,6 +11,7 @@ use super::file::FleetFile;
 use super::resolve::ImageChoice;
 use crate::document::Image;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Where firmware is sent: the script that finds the sled's own.
 pub const ENTRY: &str = "v1/boot.ipxe";
@@ -18,13 +19,13 @@ pub const ENTRY: &str = "v1/boot.ipxe";
 /// For hardware that nobody knows.
 const ANY: &str = "v1/ipxe/any.ipxe";
 
-/// All scripts by path. A sled whose image has no command line here gets none.
+/// All scripts with their paths; those of one sled are one, and behind each other. A sled whose image has no command line here gets none.
 pub fn scripts(
     fleet: &Fleet,
     images: &BTreeMap<ImageChoice, Image>,
     cmdlines: &BTreeMap<ImageChoice, String>,
-) -> BTreeMap<String, String> {
-    let mut scripts = BTreeMap::new();
+) -> Vec<(String, Arc<str>)> {
+    let mut scripts = Vec::new();
     let mut users: BTreeMap<&ImageChoice, usize> = BTreeMap::new();
     let of = |choice| Some((images.get(choice)?, cmdlines.get(choice)?));
     for sled in &fleet.sleds {
@@ -34,18 +35,18 @@ pub fn scripts(
             true => &format!("{cmdline} sledos.freshness=required"),
             false => cmdline,
         };
-        let text = script(&format!("sled {}", sled.name), &fleet.file, image, cmdline);
+        let text: Arc<str> = script(&format!("sled {}", sled.name), &fleet.file, image, cmdline).into();
         let uuid = sled.identity.uuid.iter().map(|uuid| format!("v1/ipxe/uuid/{uuid}.ipxe"));
         let macs = sled.identity.macs.iter().map(|mac| mac.to_string().replace(':', "-"));
         for path in uuid.chain(macs.map(|mac| format!("v1/ipxe/mac/{mac}.ipxe"))) {
-            scripts.insert(path, text.clone());
+            scripts.push((path, Arc::clone(&text)));
         }
     }
     // Of those that as many sleds have, the first by name.
     let most = users.iter().max_by(|a, b| a.1.cmp(b.1).then_with(|| b.0.cmp(a.0))).map(|(choice, _)| *choice);
     if let Some((image, cmdline)) = most.and_then(of) {
-        scripts.insert(ANY.to_owned(), script("hardware that nobody knows", &fleet.file, image, cmdline));
-        scripts.insert(ENTRY.to_owned(), entry());
+        let any = script("hardware that nobody knows", &fleet.file, image, cmdline);
+        scripts.extend([(ANY.to_owned(), any.into()), (ENTRY.to_owned(), entry().into())]);
     }
     scripts
 }

@@ -14,6 +14,7 @@
 //! | Ignition configs of roles and sleds | [`ignition`] |
 //! | where each value came from | [`explain`] |
 //! | signed documents, what is kept and what is new | [`compile`] |
+//! | what lies there already, and need not be read | [`before`] |
 //! | scripts that start each sled's image | [`ipxe`] |
 //! | addresses and their networks | `addresses` |
 //! | users and groups that images have | [`fit`] |
@@ -28,6 +29,7 @@
 
 mod addresses;
 pub mod adopt;
+pub mod before;
 pub mod bind;
 mod cells;
 pub mod compile;

@@ -48,6 +48,11 @@ fn makers(column: &[Seen<'_>], found: &mut Vec<Diagnostic>) {
     let local = |maker: &str| {
         maker.get(1..2).is_some_and(|c| matches!(c, "2" | "3" | "6" | "7" | "a" | "b" | "e" | "f"))
     };
+    let locals = column.iter().filter(|seen| local(&seen.maker)).count();
+    // The five bytes before the last: makers count on, and so do deliveries.
+    let block = |mac: &Mac| mac.0.get(..5).map(<[u8]>::to_vec);
+    let mut blocks: HashMap<_, usize> = HashMap::new();
+    column.iter().for_each(|seen| *blocks.entry(block(&seen.mac)).or_default() += 1);
     for Seen { mac, place, maker } in column {
         let warn = |what: String, why: &str| {
             Diagnostic::at(place, what).why(why).hint("compare it with the label on the sled")
@@ -61,7 +66,12 @@ fn makers(column: &[Seen<'_>], found: &mut Vec<Diagnostic>) {
                 "sleds of one delivery have NICs of one maker: a digit may be wrong"
             };
             found.push(warn(what, why));
-        } else if mac.to_string().ends_with(":00:00:01") && column.len() > 1 && count.len() > 1 {
+        } else if local(maker) && locals * 2 < column.len() {
+            found.push(warn(
+                format!("the MAC address {mac} is locally administered"),
+                "it was made up by software, not by who made the NIC, as most of its column were",
+            ));
+        } else if mac.0.ends_with(&[0, 0, 1]) && column.len() > 1 && blocks.get(&block(mac)) == Some(&1) {
             found.push(warn(
                 format!("the MAC address {mac} looks like an example"),
                 "makers rarely ship the first one",
@@ -79,6 +89,7 @@ fn slips(texts: &[(String, &Place)], found: &mut Vec<Diagnostic>) {
     if same.len() < 4 || same.len() * 4 < texts.len() * 3 {
         return;
     }
+    transposed(&same, length, found);
     for at in 0..length {
         let digit = |text: &str| text.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
         let digits = same.iter().filter(|(t, _)| digit(t)).count();
@@ -100,6 +111,31 @@ fn slips(texts: &[(String, &Place)], found: &mut Vec<Diagnostic>) {
                         ),
                     )
                     .why(format!("`{}` and `{meant}` look alike", char::from(letter)))
+                    .hint("compare it with the label on the sled"),
+                );
+            }
+        }
+    }
+}
+
+/// Serial numbers with two characters the other way round where all others have the same two.
+fn transposed(same: &[&(String, &Place)], length: usize, found: &mut Vec<Diagnostic>) {
+    for at in 0..length.saturating_sub(1) {
+        let pair = |text: &str| text.as_bytes().get(at..at + 2).map(<[u8]>::to_vec).unwrap_or_default();
+        let mut count: HashMap<Vec<u8>, usize> = HashMap::new();
+        same.iter().for_each(|(text, _)| *count.entry(pair(text)).or_default() += 1);
+        let Some((usual, _)) = count.iter().find(|(_, n)| **n + 1 == same.len()) else { continue };
+        for (text, place) in same.iter().filter(|(text, _)| pair(text) != *usual) {
+            let other = pair(text);
+            if other.iter().rev().eq(usual) {
+                let shown = |pair: &[u8]| String::from_utf8_lossy(pair).into_owned();
+                let (other, usual) = (shown(&other), shown(usual));
+                found.push(
+                    Diagnostic::at(
+                        place,
+                        format!("the serial number `{text}` has `{other}` where all others have `{usual}`"),
+                    )
+                    .why("two characters may have changed places")
                     .hint("compare it with the label on the sled"),
                 );
             }

@@ -128,7 +128,9 @@ impl Shape<'_> {
         for _ in 0..8 {
             if let Some(to) = schema.get("$ref").and_then(Json::as_str) {
                 layer |= matches!(to, "#/$defs/Config" | "#/$defs/Install");
-                schema = self.schema.pointer(to.trim_start_matches('#')).unwrap_or(&Json::Null);
+                // All types are there; a pointer of any shape would be taken apart at each value.
+                let name = to.strip_prefix("#/$defs/").unwrap_or_default();
+                schema = self.schema.get("$defs").and_then(|types| types.get(name)).unwrap_or(&Json::Null);
             } else if let Some(some) = schema.get("anyOf").and_then(Json::as_array) {
                 let null = Json::from("null");
                 schema = some.iter().find(|s| s.get("type") != Some(&null)).unwrap_or(&Json::Null);

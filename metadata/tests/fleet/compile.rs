@@ -2,17 +2,19 @@
 
 use super::{FLEET, source};
 use metadata::document::{Artefact, Document, Image};
-use metadata::fleet::compile::{File, INDEX, Inputs, Plan, compile, images};
+use metadata::fleet::before::Verified;
+use metadata::fleet::compile::{File, INDEX, Index, Inputs, Plan, compile, images};
 use metadata::fleet::ipxe;
-use metadata::fleet::load;
+use metadata::fleet::resolve::ImageChoice;
 use metadata::fleet::sign::{Signer, new_key};
+use metadata::fleet::{Fleet, load};
 use metadata::signature::{TrustedKey, verify};
 use metadata::values::Hash32;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use yaml::diagnostic::Diagnostics;
 
-const NOW: u64 = 1_800_000_000;
+pub(super) const NOW: u64 = 1_800_000_000;
 const DAY: u64 = 86_400;
 
 pub(crate) fn signer() -> &'static Signer {
@@ -20,8 +22,30 @@ pub(crate) fn signer() -> &'static Signer {
     KEY.get_or_init(|| Signer::parse(&new_key("t", None).unwrap().secret, None).unwrap())
 }
 
-fn trusted(text: &str) -> String {
+pub(super) fn trusted(text: &str) -> String {
     text.replace("RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3", signer().public().as_str())
+}
+
+/// An image for every choice of a fleet, and its command line.
+pub(super) fn inputs_of(fleet: &Fleet) -> (BTreeMap<ImageChoice, Image>, BTreeMap<ImageChoice, String>) {
+    let artefact = |file: &str| Artefact { file: file.into(), size: 1, sha256: Hash32([1; 32]) };
+    let image = |name: &str, version: &str| Image {
+        name: name.into(),
+        version: version.into(),
+        root_hash: Hash32([2; 32]),
+        urls: vec![format!("http://10.0.0.2:8080/images/{name}/{version}")],
+        usr: artefact("usr.squashfs"),
+        verity: artefact("usr.verity"),
+        uki: artefact("x.efi"),
+        layout: None,
+        extensions: Default::default(),
+    };
+    let images: BTreeMap<_, _> = images(fleet)
+        .into_keys()
+        .map(|c| (c.clone(), image(&c.name, c.version.as_deref().unwrap_or("20261124.0800"))))
+        .collect();
+    let cmdlines = images.keys().map(|c| (c.clone(), format!("console=ttyS0 of={}", c.name))).collect();
+    (images, cmdlines)
 }
 
 /// A server's files.
@@ -52,25 +76,8 @@ impl Tree {
         freshness: Option<&TrustedKey>,
     ) -> Result<Plan, Diagnostics> {
         let fleet = load(&source(&trusted(text))).unwrap();
-        let artefact = |file: &str| Artefact { file: file.into(), size: 1, sha256: Hash32([1; 32]) };
-        let image = |name: &str, version: &str| Image {
-            name: name.into(),
-            version: version.into(),
-            root_hash: Hash32([2; 32]),
-            urls: vec![format!("http://10.0.0.2:8080/images/{name}/{version}")],
-            usr: artefact("usr.squashfs"),
-            verity: artefact("usr.verity"),
-            uki: artefact("x.efi"),
-            layout: None,
-            extensions: Default::default(),
-        };
-        let images = images(&fleet)
-            .into_keys()
-            .map(|c| (c.clone(), image(&c.name, c.version.as_deref().unwrap_or("20261124.0800"))))
-            .collect();
-        let before = |path: &str| self.0.get(path).cloned();
-        let images: BTreeMap<_, _> = images;
-        let cmdlines = images.keys().map(|c| (c.clone(), format!("console=ttyS0 of={}", c.name))).collect();
+        let (images, cmdlines) = inputs_of(&fleet);
+        let before = |path: &str| self.0.get(path).map(|bytes| bytes.as_slice().into());
         let inputs = Inputs {
             images: &images,
             cmdlines: &cmdlines,
@@ -79,6 +86,7 @@ impl Tree {
             freshness,
             least_generation: least,
             before: &before,
+            verified: &Verified::default(),
         };
         let plan = compile(&fleet, &inputs)?;
         let old = std::mem::take(&mut self.0);
@@ -207,6 +215,21 @@ fn generations_never_fall() {
 }
 
 #[test]
+fn a_list_of_sleds_that_does_not_read_stops_it() {
+    let mut tree = Tree::default();
+    tree.compile(FLEET, NOW, 1);
+    for bad in [&b""[..], b"{", b"[]"] {
+        let wrong = Index::parse(Some(bad)).unwrap_err();
+        assert!(
+            wrong.0[0].message.starts_with("v1/fleet.json in the output directory is no list"),
+            "{wrong}"
+        );
+    }
+    assert_eq!(Index::parse(Some(&tree.0[INDEX])).unwrap().sleds.len(), 6);
+    assert_eq!(Index::parse(None).unwrap(), Index::default());
+}
+
+#[test]
 fn a_key_that_sleds_do_not_trust_signs_nothing() {
     let fleet = load(&source(FLEET)).unwrap();
     let images = BTreeMap::new();
@@ -217,7 +240,8 @@ fn a_key_that_sleds_do_not_trust_signs_nothing() {
         signer: signer(),
         freshness: None,
         least_generation: 1,
-        before: &|_| None,
+        before: &|_: &str| None,
+        verified: &Verified::default(),
     };
     let wrong = compile(&fleet, &inputs).unwrap_err();
     assert!(wrong.0[0].message.contains("is not in `trust:`"), "{wrong}");

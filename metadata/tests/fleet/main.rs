@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod addresses;
+mod before;
 mod compile;
 mod docs;
 mod edit;
@@ -10,6 +11,7 @@ mod freshness;
 mod golden;
 mod ignition;
 mod mistakes;
+mod plausible;
 mod random;
 mod sheet;
 

@@ -11,6 +11,7 @@ mod export;
 mod files;
 mod fresh;
 mod fuzz;
+mod many;
 mod pxe;
 mod reports;
 mod support;

@@ -1,6 +1,7 @@
 //! A fleet of two sleds, compiled, and a server that hands it out.
 
 use metadata::document::{Artefact, Image};
+use metadata::fleet::before::Verified;
 use metadata::fleet::compile::{File, Inputs, compile, images};
 use metadata::fleet::load;
 use metadata::fleet::sign::{Signer, new_key};
@@ -67,6 +68,11 @@ impl World {
 
     /// Compiles a fleet file into `www`.
     pub(crate) fn compile(&self, text: &str) {
+        self.compile_to_some(text, &|_| true);
+    }
+
+    /// The same; only these paths are written.
+    pub(crate) fn compile_to_some(&self, text: &str, wanted: &dyn Fn(&str) -> bool) {
         let text = text.replace("KEY", self.signer.public().as_str());
         let fleet = load(&Source::new("fleet.yaml", text)).unwrap();
         let artefact = |file: &str| Artefact { file: file.into(), size: 1, sha256: Hash32([1; 32]) };
@@ -84,7 +90,7 @@ impl World {
         let images = images(&fleet).into_keys().map(|choice| (choice, image.clone())).collect();
         let cmdlines = images_of(&images);
         let www = self.path("www");
-        let before = |path: &str| std::fs::read(www.join(path)).ok();
+        let before = |path: &str| std::fs::read(www.join(path)).ok().map(Into::into);
         let time = server_time();
         let inputs = Inputs {
             images: &images,
@@ -94,10 +100,14 @@ impl World {
             freshness: None,
             least_generation: 1,
             before: &before,
+            verified: &Verified::default(),
         };
         let plan = compile(&fleet, &inputs).unwrap();
         for (path, file) in plan.files {
             let File::Write(bytes) = file else { continue };
+            if !wanted(&path) {
+                continue;
+            }
             let path = www.join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             // As a publisher does it: beside, then in one step.
@@ -125,6 +135,16 @@ impl World {
         silent: Duration,
         fleet: Option<Box<dyn server::Fleet>>,
     ) -> Server {
+        let (server, lines) = self.try_start(limits, silent, fleet);
+        Server { running: server.unwrap(), lines }
+    }
+
+    pub(crate) fn try_start(
+        &self,
+        limits: Limits,
+        silent: Duration,
+        fleet: Option<Box<dyn server::Fleet>>,
+    ) -> (Result<Running, server::Error>, Arc<Mutex<Vec<String>>>) {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let to = Arc::clone(&lines);
         let running = server::start(Config {
@@ -142,7 +162,7 @@ impl World {
             silent,
             log: Box::new(move |line| to.lock().unwrap().push(line.to_owned())),
         });
-        Server { running: running.unwrap(), lines }
+        (running, lines)
     }
 
     /// The token in a sled's document.

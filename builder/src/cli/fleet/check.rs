@@ -1,5 +1,6 @@
 //! `sledos fleet check`.
 
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -56,6 +57,8 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), Error> {
     match report.fleet {
         None => Err(Diagnostics(report.errors).into()),
         Some(fleet) => {
+            // The process ends here: that frees it sooner than a hundred thousand sleds one by one.
+            let fleet = ManuallyDrop::new(fleet);
             if !args.json {
                 let (sleds, racks) = (fleet.sleds.len(), fleet.file.racks.len());
                 say!("fleet {}: {sleds} sleds in {racks} racks, no mistakes", fleet.file.fleet);

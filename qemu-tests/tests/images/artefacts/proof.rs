@@ -21,6 +21,12 @@ fn verify_finds_nothing_wrong() {
     assert_eq!(report.problems().count(), 0, "{report}");
 }
 
+#[test]
+fn the_lock_beside_the_image_is_the_one_it_was_made_from() {
+    let read = |path: &Path| fs::read(path).expect("the image was just made with it");
+    assert!(read(&artefact("compute.lock")) == read(&image().lock), "other bytes");
+}
+
 /// What both can say of a file: mode, owner, and content or target.
 type Facts = (u32, u32, u32, String);
 

@@ -3,23 +3,32 @@
 //! What was there before is an input: a document whose content did not change keeps its
 //! bytes until half of its lifetime is over, one that did gets the next generation.
 
+mod issue;
+
+pub use issue::signature;
+
+use super::before::{Before, Issued, Verified};
 use super::file::{FleetFile, Lifetime, RetiredEntry};
-use super::resolve::{ImageChoice, Sled, paths};
+use super::resolve::{ImageChoice, Sled};
 use super::sign::Signer;
 use super::{Fleet, at};
 use crate::document::{
     Document, FORMAT, Freshness, Head, Identity, Image, MAX_BYTES, Retired, Servers, SledDocument,
 };
-use crate::layout::SIGNATURE;
-use crate::signature::{TrustedKey, verify};
+use crate::signature::TrustedKey;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use yaml::Node;
 use yaml::diagnostic::{Diagnostic, Diagnostics};
 
 /// Where the list of sleds lies, for servers and tools.
 pub const INDEX: &str = "v1/fleet.json";
+
+/// Longest list of sleds that is written and read, in bytes: 100 000 sleds with eight keys each have
+/// 60 MB, and a server holds it in memory.
+pub const MAX_INDEX: u64 = 256 << 20;
 
 /// What compiling depends on besides the fleet.
 pub struct Inputs<'a> {
@@ -35,8 +44,10 @@ pub struct Inputs<'a> {
     pub freshness: Option<&'a TrustedKey>,
     /// No new document gets a smaller generation; 1 is the first.
     pub least_generation: u64,
-    /// What lies in the output directory at a path.
-    pub before: &'a dyn Fn(&str) -> Option<Vec<u8>>,
+    /// What lies in the output directory.
+    pub before: &'a dyn Before,
+    /// What is known of that: those files are not read.
+    pub verified: &'a Verified,
 }
 
 /// What to do with one file.
@@ -52,7 +63,7 @@ pub enum File {
 #[derive(Debug)]
 pub struct Plan {
     /// The files.
-    pub files: BTreeMap<String, File>,
+    pub files: HashMap<String, File>,
     /// What happened to each document.
     pub index: Index,
     /// Names of sleds and tombstones whose documents are new.
@@ -61,6 +72,10 @@ pub struct Plan {
     pub unchanged: usize,
     /// How many sleds refuse their document unless a server says that it is the newest.
     pub fresh_only: usize,
+    /// Each document by one of its paths.
+    pub documents: Vec<(String, Issued)>,
+    /// SHA-256 of each script.
+    pub scripts: Vec<(String, [u8; 32])>,
 }
 
 /// The content of [`INDEX`].
@@ -89,8 +104,17 @@ pub struct Index {
 
 impl Index {
     /// Reads what lies at [`INDEX`]; nothing there is an index without sleds.
-    pub fn parse(bytes: Option<&[u8]>) -> Self {
-        bytes.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
+    ///
+    /// # Errors
+    /// When it is no such list: generations and published images would be forgotten.
+    pub fn parse(bytes: Option<&[u8]>) -> Result<Self, Diagnostics> {
+        let Some(bytes) = bytes else { return Ok(Self::default()) };
+        serde_json::from_slice(bytes).map_err(|error| {
+            Diagnostic::nowhere(format!("{INDEX} in the output directory is no list of sleds"))
+                .why(error.to_string())
+                .hint("put it back from a backup; or remove it, and give --least-generation a number above all that sleds remember")
+                .into()
+        })
     }
 }
 
@@ -153,15 +177,18 @@ pub(super) fn servers(file: &FleetFile) -> Servers {
 /// is too long, or would never be believed.
 pub fn compile(fleet: &Fleet, inputs: &Inputs<'_>) -> Result<Plan, Diagnostics> {
     trusted(fleet, inputs.signer, inputs.freshness)?;
-    let before = (inputs.before)(INDEX);
-    let mut old = Index::parse(before.as_deref());
+    let before = inputs.before.read(INDEX);
+    let mut old = Index::parse(before.as_deref())?;
     one_image_for_ever(fleet, inputs.images, &old)?;
     let mut plan = Plan {
-        files: BTreeMap::new(),
+        // Some seven keys, each with a signature, and two or three scripts.
+        files: HashMap::with_capacity(fleet.sleds.len().saturating_mul(16)),
         index: Index::default(),
         changed: Vec::new(),
         unchanged: 0,
         fresh_only: 0,
+        documents: Vec::new(),
+        scripts: Vec::new(),
     };
     let racks = fleet.file.racks.iter().map(|(name, rack)| (name.clone(), rack.bays)).collect();
     let mut index = Index { sledos: FORMAT, fleet: fleet.file.fleet.clone(), racks, ..Index::default() };
@@ -192,7 +219,7 @@ pub fn compile(fleet: &Fleet, inputs: &Inputs<'_>) -> Result<Plan, Diagnostics> 
         }
         plan.fresh_only += usize::from(needs.is_some());
         let document = Document::Sled(Box::new(document));
-        match plan.place(document, &sled.identity, known, sled.lifetime, inputs) {
+        match plan.place(document, known, sled.lifetime, inputs) {
             Ok((generation, expires, paths)) => drop(index.sleds.insert(
                 sled.name.clone(),
                 IndexEntry {
@@ -223,10 +250,8 @@ pub fn compile(fleet: &Fleet, inputs: &Inputs<'_>) -> Result<Plan, Diagnostics> 
     // The latest first: hardware that was retired twice has one tombstone.
     for entry in fleet.file.retired.iter().rev() {
         let tombstone = tombstone(entry);
-        let identity = tombstone.head.identity.clone();
         let known = old.sleds.get(&entry.sled).map_or(0, |s| s.generation);
-        if let Ok((.., paths)) = plan.place(Document::Retired(tombstone), &identity, known, lifetime, inputs)
-        {
+        if let Ok((.., paths)) = plan.place(Document::Retired(tombstone), known, lifetime, inputs) {
             index.retired.extend(paths.into_iter().map(|path| (path, entry.sled.clone())));
         }
     }
@@ -234,11 +259,20 @@ pub fn compile(fleet: &Fleet, inputs: &Inputs<'_>) -> Result<Plan, Diagnostics> 
     index.removed = old.removed;
     index.removed.extend(old.sleds.into_iter().map(|(name, sled)| (name, sled.generation)));
     index.removed.retain(|name, _| !index.sleds.contains_key(name));
+    let mut last: Option<(*const u8, [u8; 32])> = None;
     for (path, text) in super::ipxe::scripts(fleet, inputs.images, inputs.cmdlines) {
-        let same = (inputs.before)(&path).is_some_and(|old| old == text.as_bytes());
-        plan.files.insert(path, if same { File::Keep } else { File::Write(text.into_bytes().into()) });
+        // Those of one sled are one.
+        let sha256 = match last.filter(|(at, _)| *at == text.as_ptr()) {
+            Some((_, sha256)) => sha256,
+            None => Sha256::digest(text.as_bytes()).into(),
+        };
+        last = Some((text.as_ptr(), sha256));
+        let same = inputs.verified.is_script(&path, &sha256, inputs.before)
+            || inputs.before.read(&path).is_some_and(|old| *old == *text.as_bytes());
+        plan.scripts.push((path.clone(), sha256));
+        plan.files.insert(path, if same { File::Keep } else { File::Write(text.into()) });
     }
-    plan.add_index(&index, before, inputs);
+    plan.add_index(&index, before, inputs)?;
     plan.index = index;
     Ok(plan)
 }
@@ -374,118 +408,4 @@ fn tombstone(entry: &RetiredEntry) -> Retired {
 /// Times and generation are filled in later.
 fn head(sled: &str, identity: Identity) -> Head {
     Head { sled: sled.to_owned(), generation: 0, issued: 0, expires: 0, identity }
-}
-
-fn bytes(document: &Document) -> Vec<u8> {
-    let text = match document {
-        Document::Sled(sled) => serde_json::to_vec(sled),
-        Document::Retired(retired) => serde_json::to_vec(retired),
-    };
-    // Cannot fail: every map has text as keys, and numbers were checked to be finite.
-    let mut bytes = text.unwrap_or_default();
-    bytes.push(b'\n');
-    bytes
-}
-
-/// A document with another generation and other times.
-fn issued(document: &Document, generation: u64, from: u64, to: u64) -> Document {
-    let mut document = document.clone();
-    let head = match &mut document {
-        Document::Sled(sled) => &mut sled.head,
-        Document::Retired(retired) => &mut retired.head,
-    };
-    (head.generation, head.issued, head.expires) = (generation, from, to);
-    document
-}
-
-impl Plan {
-    /// Plans the files of a document. Returns its generation, when it expires and its
-    /// paths, or its length when that is too long.
-    fn place(
-        &mut self,
-        document: Document,
-        identity: &Identity,
-        known: u64,
-        lifetime: u64,
-        inputs: &Inputs<'_>,
-    ) -> Result<(u64, u64, Vec<String>), usize> {
-        let mut paths: BTreeSet<String> = paths(identity).iter().map(crate::layout::Key::path).collect();
-        paths.retain(|path| !self.files.contains_key(path));
-        if paths.is_empty() {
-            return Ok((0, 0, Vec::new()));
-        }
-        let old: Vec<(&String, Option<[Vec<u8>; 2]>)> =
-            paths.iter().map(|path| (path, read_both(path, inputs))).collect();
-        let parsed: Vec<(&[Vec<u8>; 2], Document)> = old
-            .iter()
-            .filter_map(|(_, both)| both.as_ref())
-            .filter_map(|both| Document::parse(&both[0]).ok().map(|d| (both, d)))
-            .collect();
-        let newest = parsed.iter().map(|(_, d)| d.head().generation).max();
-        // A tombstone counts on by itself; the sled's count is for when it was lost.
-        let floor = match (&document, newest) {
-            (Document::Retired(_), Some(newest)) => newest,
-            (_, newest) => newest.unwrap_or(0).max(known),
-        };
-        let keep = parsed.iter().find(|(both, old)| {
-            let Head { generation, issued: from, expires, .. } = *old.head();
-            let fresh = inputs.time < from.saturating_add(lifetime / 2);
-            let valid = expires.checked_sub(from) == Some(lifetime) && generation == floor;
-            fresh
-                && valid
-                && generation >= inputs.least_generation
-                && bytes(&issued(&document, generation, from, expires)) == both[0]
-                && is_signed(both, inputs.signer)
-        });
-        let name = document.head().sled.clone();
-        let (head, content, signature): (Head, Arc<[u8]>, Arc<[u8]>) = if let Some((both, old)) = keep {
-            self.unchanged += 1;
-            (old.head().clone(), both[0].clone().into(), both[1].clone().into())
-        } else {
-            let generation = floor.saturating_add(1).max(inputs.least_generation);
-            let new = issued(&document, generation, inputs.time, inputs.time.saturating_add(lifetime));
-            let content = bytes(&new);
-            if content.len() > MAX_BYTES {
-                return Err(content.len());
-            }
-            let what = if matches!(new, Document::Retired(_)) { "retired sled" } else { "sled" };
-            let comment = format!("{what} {name} generation {generation}");
-            let signature = inputs.signer.sign(&content, &comment);
-            self.changed.push(name);
-            (new.head().clone(), content.into(), signature.into_bytes().into())
-        };
-        for (path, both) in &old {
-            let same = both.as_ref().is_some_and(|b| b[0] == *content && b[1] == *signature);
-            let file = |content: &Arc<[u8]>| if same { File::Keep } else { File::Write(Arc::clone(content)) };
-            self.files.insert((*path).clone(), file(&content));
-            self.files.insert(format!("{path}{SIGNATURE}"), file(&signature));
-        }
-        Ok((head.generation, head.expires, paths.into_iter().collect()))
-    }
-
-    fn add_index(&mut self, index: &Index, before: Option<Vec<u8>>, inputs: &Inputs<'_>) {
-        let mut content = serde_json::to_vec_pretty(index).unwrap_or_default();
-        content.push(b'\n');
-        let path = format!("{INDEX}{SIGNATURE}");
-        let signature = (inputs.before)(&path);
-        let same = before.zip(signature).map(<[Vec<u8>; 2]>::from);
-        if same.is_some_and(|both| both[0] == content && is_signed(&both, inputs.signer)) {
-            self.files.insert(INDEX.to_owned(), File::Keep);
-            self.files.insert(path, File::Keep);
-        } else {
-            let signature = inputs.signer.sign(&content, &format!("fleet {}", index.fleet));
-            self.files.insert(INDEX.to_owned(), File::Write(content.into()));
-            self.files.insert(path, File::Write(signature.into_bytes().into()));
-        }
-    }
-}
-
-/// A file and its signature.
-fn read_both(path: &str, inputs: &Inputs<'_>) -> Option<[Vec<u8>; 2]> {
-    Some([(inputs.before)(path)?, (inputs.before)(&format!("{path}{SIGNATURE}"))?])
-}
-
-fn is_signed(both: &[Vec<u8>; 2], signer: &Signer) -> bool {
-    let trusted = std::slice::from_ref(signer.public());
-    std::str::from_utf8(&both[1]).is_ok_and(|minisig| verify(&both[0], minisig, trusted).is_ok())
 }
