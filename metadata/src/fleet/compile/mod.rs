@@ -18,7 +18,7 @@ use crate::document::{
 use crate::signature::TrustedKey;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use yaml::Node;
 use yaml::diagnostic::{Diagnostic, Diagnostics};
