@@ -172,8 +172,7 @@ mod tests {
         let log = Log::new(|| Duration::ZERO);
         log.attach(File::create(&path).unwrap());
         log.say("disk: Ex\u{1b}[2Jt\u{9b}1m\u{202e}é\r\n[    0.000] sledos: ready");
-        let expected =
-            "[    0.000] sledos: disk: Ex\u{fffd}[2Jt\u{fffd}1m\u{fffd}é\u{fffd} [    0.000] sledos: ready\r\n";
+        let expected = "[    0.000] sledos: disk: Ex\u{fffd}[2Jt\u{fffd}1m\u{fffd}é\u{fffd} [    0.000] sledos: ready\r\n";
         assert_eq!(std::fs::read_to_string(path).unwrap(), expected);
     }
 }

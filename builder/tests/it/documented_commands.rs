@@ -115,7 +115,9 @@ fn names(dir: &Path, all: &mut Vec<String>, top: &Path) {
 fn files_and_tests_of_the_table_of_trust_are_there() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let (mut all, mut text) = (Vec::new(), String::new());
-    for dir in ["builder", "fuzz", "initramfs", "metadata", "qemu-tests", "server", "syscalls", "formats", "yaml"] {
+    for dir in
+        ["builder", "fuzz", "initramfs", "metadata", "qemu-tests", "server", "syscalls", "formats", "yaml"]
+    {
         for part in ["src", "tests"].map(|part| top.join(dir).join(part)).iter().filter(|dir| dir.is_dir()) {
             names(part, &mut all, &top);
             sources(part, &mut text);

@@ -122,8 +122,7 @@ fn a_state_directory_that_others_write_to_is_refused() {
     fs::set_permissions(case.path("state"), fs::Permissions::from_mode(0o777)).unwrap();
     // Somebody else's, before the server is started.
     fs::write(case.path("state/operator.token"), "mine\n").unwrap();
-    let serve =
-        ["serve", "--key", "ops.key", "--address", "127.0.0.1", "--port", "0", "--state", "state"];
+    let serve = ["serve", "--key", "ops.key", "--address", "127.0.0.1", "--port", "0", "--state", "state"];
     case.fails(&serve, 1, "lets others write into it");
 }
 
