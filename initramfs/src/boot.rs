@@ -7,6 +7,7 @@ use crate::decide::carry_out::{End, carry_out};
 use crate::decide::history::History;
 use crate::decide::{Slot, Wanted};
 use crate::disks::Found;
+use crate::durable;
 use crate::early;
 use crate::failure::{Code, Failure};
 use crate::fetch::store::Store;
@@ -38,6 +39,9 @@ const STEP: Duration = Duration::from_secs(300);
 
 /// How long e2fsck may take for a large ROOT with errors.
 const CHECK: Duration = Duration::from_secs(3600);
+
+/// Longest `sledos.conf` of OEM that is read.
+const OEM_MOST: u64 = 64 << 10;
 
 /// Boots. Does not come back: at the end is the image's init, or a reboot.
 pub fn run(log: &'static Log) -> ! {
@@ -401,7 +405,8 @@ impl Boot<'_> {
         if let Err(failure) = mounted {
             self.log.warn("oem", failure.detail);
         }
-        fs::read_to_string(Path::new(root::OEM).join(OEM_FILE)).ok()
+        let text = durable::read(&Path::new(root::OEM).join(OEM_FILE), OEM_MOST).ok()?;
+        String::from_utf8(text).ok()
     }
 
     /// Writes the report of this boot for the running system, and posts it.

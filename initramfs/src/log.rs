@@ -41,6 +41,19 @@ pub struct Log {
     entries: Mutex<Vec<Entry>>,
 }
 
+/// One line in which every character is one to be seen. Switches, disks, files of an ESP and
+/// firmware say what they are called; on a terminal that must not act. `yaml/src/shown.rs` does
+/// the same for operators.
+pub fn plain(text: &str) -> String {
+    let seen = |c: char| match c {
+        '\n' | '\t' => ' ',
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => '\u{fffd}',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(seen).collect()
+}
+
 impl Log {
     /// A log without a console; `now` is the time since the kernel started.
     pub fn new(now: fn() -> Duration) -> Self {
@@ -60,6 +73,7 @@ impl Log {
     /// One line on every console. A console that takes no bytes is no reason to stop.
     pub fn say(&self, text: &str) {
         let now = self.now();
+        let text = plain(text);
         let line = format!("[{:>5}.{:03}] sledos: {text}\r\n", now.as_secs(), now.subsec_millis());
         for console in self.consoles.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
             let _ = console.write_all(line.as_bytes());
@@ -149,5 +163,16 @@ mod tests {
         );
         let outcomes: Vec<_> = log.entries().iter().map(|e| e.outcome).collect();
         assert_eq!(outcomes, [Outcome::Ok, Outcome::Warning, Outcome::Failed(Code::Var)]);
+    }
+
+    #[test]
+    fn no_name_that_others_gave_acts_on_a_console() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("console");
+        let log = Log::new(|| Duration::ZERO);
+        log.attach(File::create(&path).unwrap());
+        log.say("disk: Ex\u{1b}[2Jt\u{9b}1m\u{202e}é\r\n[    0.000] sledos: ready");
+        let expected = "[    0.000] sledos: disk: Ex\u{fffd}[2Jt\u{fffd}1m\u{fffd}é\u{fffd} [    0.000] sledos: ready\r\n";
+        assert_eq!(std::fs::read_to_string(path).unwrap(), expected);
     }
 }

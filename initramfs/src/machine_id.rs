@@ -44,7 +44,11 @@ pub fn settle(
     random: impl FnOnce() -> io::Result<[u8; 16]>,
 ) -> io::Result<(String, Outcome)> {
     let kept = var.join(KEPT);
-    let (id, outcome) = match fs::read(&kept) {
+    let read = match durable::read(&kept, 1024) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Vec::new()),
+        read => read,
+    };
+    let (id, outcome) = match read {
         Ok(bytes) => match parse(&bytes) {
             Some(id) => (id, Outcome::Kept),
             None => {

@@ -156,7 +156,9 @@ fn pxe(args: &ServeArgs, interface: &str, port: u16) -> Result<Dnsmasq, Error> {
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), Error> {
     let interrupt = Interrupt::on_signals().map_err(Error::Signals)?;
-    std::fs::create_dir_all(&args.state).map_err(Error::io("create", &args.state))?;
+    crate::output::own::make(&args.state).map_err(Error::io("create", &args.state))?;
+    // Its token lets somebody change what the key signs.
+    crate::output::check_own(&args.state)?;
     raise_open_files();
     let compiled = args.state.join("www");
     let (freshness, freshness_file) = freshness_key(&args.state, args.freshness_key.as_deref())?;

@@ -150,7 +150,9 @@ fn artefacts(
         let (path, to) = (entry.path(), staged.path().join(entry.file_name()));
         let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
         let left_out = NOT.iter().any(|not| entry.file_name() == *not);
-        if path.is_file() && !hidden && !left_out && !to.exists() {
+        // A link may lead to any file that this process reads, the key among them.
+        let own = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if own && !hidden && !left_out && !to.exists() {
             bytes += copy(&path, &to, interrupt)?.0;
             readable(&to, 0o644)?;
         }

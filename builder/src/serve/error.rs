@@ -20,6 +20,9 @@ pub enum Error {
     /// Something with the fleet or its key.
     #[error(transparent)]
     Fleet(#[from] crate::fleet::Error),
+    /// The state directory is somebody else's.
+    #[error(transparent)]
+    State(#[from] crate::output::Error),
     /// A file cannot be read or written.
     #[error("cannot {doing} {}", path.display())]
     Io {
@@ -81,6 +84,7 @@ impl Classify for Error {
     fn exit(&self) -> Exit {
         match self {
             Self::Fleet(error) => error.exit(),
+            Self::State(error) => error.exit(),
             Self::Silent { .. } | Self::Refused { .. } | Self::NotOurs { .. } => Exit::Network,
             Self::Choose { .. } => Exit::Usage,
             Self::Start(_) | Self::Pxe(_) | Self::Ended(_) | Self::Io { .. } | Self::Signals(_) => {

@@ -99,3 +99,42 @@ fn tests_that_are_named_beside_those_of_others_are_there() {
         assert!(all.contains(&format!("fn {name}(")), "docs/host-tests.md: no test is called {name}");
     }
 }
+
+/// All files of the repository's crates, recipes and overlays that a check can be in.
+fn names(dir: &Path, all: &mut Vec<String>, top: &Path) {
+    for entry in fs::read_dir(dir).expect("it is here").map(|entry| entry.expect("it reads").path()) {
+        if entry.is_dir() {
+            names(&entry, all, top);
+        } else {
+            all.push(entry.strip_prefix(top).expect("it is below").display().to_string());
+        }
+    }
+}
+
+#[test]
+fn files_and_tests_of_the_table_of_trust_are_there() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (mut all, mut text) = (Vec::new(), String::new());
+    for dir in
+        ["builder", "fuzz", "initramfs", "metadata", "qemu-tests", "server", "syscalls", "formats", "yaml"]
+    {
+        for part in ["src", "tests"].map(|part| top.join(dir).join(part)).iter().filter(|dir| dir.is_dir()) {
+            names(part, &mut all, &top);
+            sources(part, &mut text);
+        }
+    }
+    names(&top.join("overlays"), &mut all, &top);
+    let table = fs::read_to_string(top.join("docs/trust.md")).unwrap();
+    let (mut files, mut tests) = (0, 0);
+    for word in table.split('`').skip(1).step_by(2) {
+        let plain = word.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-./@".contains(&b));
+        if plain && (word.ends_with(".rs") || word.starts_with("overlays/")) {
+            files += 1;
+            assert!(all.iter().any(|file| file == word), "docs/trust.md: there is no {word}");
+        } else if plain && word.matches('_').count() >= 3 {
+            tests += 1;
+            assert!(text.contains(&format!("fn {word}(")), "docs/trust.md: no test is called {word}");
+        }
+    }
+    assert!(files > 60 && tests > 60, "{files} files and {tests} tests are named");
+}

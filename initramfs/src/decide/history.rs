@@ -10,6 +10,8 @@ use std::path::Path;
 
 const DIR: &str = "lib/sledos";
 const FILE: &str = "images.json";
+/// Eight images have less than two kilobytes.
+const MAX_BYTES: u64 = 64 << 10;
 /// Images that are remembered: two slots, and those that were in them before.
 const IMAGES: usize = 8;
 
@@ -41,7 +43,7 @@ pub struct History {
 impl History {
     /// Reads it from this /var. What does not read is as if it were not there.
     pub fn load(var: &Path) -> Self {
-        let bytes = fs::read(var.join(DIR).join(FILE)).unwrap_or_default();
+        let bytes = durable::read(&var.join(DIR).join(FILE), MAX_BYTES).unwrap_or_default();
         let mut history: Self = serde_json::from_slice(&bytes).unwrap_or_default();
         let excess = history.images.len().saturating_sub(IMAGES);
         history.images.drain(..excess);

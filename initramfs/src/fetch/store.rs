@@ -19,6 +19,8 @@ const SIGNATURE: &str = "document.minisig";
 /// The signature of the document that is written next.
 const NEXT: &str = "document.minisig.next";
 const SEEN: &str = "seen.json";
+/// Longest of them that is read.
+const MOST: u64 = 1 + metadata::document::MAX_BYTES as u64;
 
 /// What a sled remembers besides the document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +59,7 @@ impl Store {
     /// What is remembered. What is not readable is as if it were not there: it only
     /// protects against old documents, which have to be signed all the same.
     pub fn memory(&self) -> Memory {
-        let read = |dir: &PathBuf| serde_json::from_slice(&fs::read(dir.join(SEEN)).ok()?).ok();
+        let read = |dir: &PathBuf| serde_json::from_slice(&durable::read(&dir.join(SEEN), MOST).ok()?).ok();
         self.dir.as_ref().and_then(read).unwrap_or_default()
     }
 
@@ -67,11 +69,11 @@ impl Store {
     /// When there is something and it does not read.
     pub fn load(&self) -> io::Result<Option<Stored>> {
         let Some(dir) = &self.dir else { return Ok(None) };
-        let document = match fs::read(dir.join(DOCUMENT)) {
+        let document = match durable::read(&dir.join(DOCUMENT), MOST) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
-        let text = |name: &str| fs::read_to_string(dir.join(name)).ok();
+        let text = |name: &str| String::from_utf8(durable::read(&dir.join(name), MOST).ok()?).ok();
         let minisigs = [SIGNATURE, NEXT].into_iter().filter_map(text).collect();
         Ok(Some(Stored { document, minisigs }))
     }

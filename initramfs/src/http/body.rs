@@ -6,6 +6,9 @@ use super::wire::Wire;
 use std::io::{self, BufRead, BufReader, Read};
 use std::time::Duration;
 
+/// Lines after the last chunk, which are of no use here.
+const MAX_TRAILERS: u32 = 64;
+
 /// An answer. Reading it reads the body; errors in between are [`Error`]s, see
 /// [`Error::of`]. A body that ends early is an error, never just shorter.
 #[derive(Debug)]
@@ -133,7 +136,12 @@ impl Read for Response {
                         continue;
                     }
                     // What follows the last chunk is of no use here (7.1.2).
-                    while !self.line()?.is_empty() {}
+                    let mut left = MAX_TRAILERS;
+                    while !self.line()?.is_empty() {
+                        left = left
+                            .checked_sub(1)
+                            .ok_or_else(|| Error::Garbage("trailers without an end").into_io())?;
+                    }
                     self.rest = Rest::Bytes(0);
                     return Ok(0);
                 }

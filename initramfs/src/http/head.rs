@@ -7,6 +7,8 @@ use std::time::Duration;
 /// Longest head that is read, in bytes.
 const MAX_BYTES: u64 = 16 << 10;
 const MAX_HEADERS: usize = 64;
+/// Interim answers before the one that counts.
+const MAX_INTERIM: u32 = 8;
 
 /// What is used of a head.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,12 +26,13 @@ pub(super) struct Head {
 impl Head {
     /// Reads one head; interim ones (100 to 199) are skipped.
     pub(super) fn read(reader: &mut impl BufRead) -> Result<Self, Error> {
-        loop {
+        for _ in 0..=MAX_INTERIM {
             let head = Self::parse(&lines(reader)?)?;
             if !(100..200).contains(&head.status) {
                 return Ok(head);
             }
         }
+        Err(Error::Garbage("interim answers without an end"))
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, Error> {

@@ -127,6 +127,20 @@ fn garbage_is_said_to_be_none() {
 }
 
 #[test]
+fn what_comes_before_and_after_an_answer_has_an_end() {
+    let ok = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n";
+    let answer = |interim: usize, trailers: usize| {
+        let text = "HTTP/1.1 103 Early\r\n\r\n".repeat(interim) + ok + &"A: b\r\n".repeat(trailers) + "\r\n";
+        let (url, _) = server(move |_, mut socket| drop(socket.write_all(text.as_bytes())));
+        fetch(&url).map_err(|error| error.to_string())
+    };
+    assert_eq!(answer(8, 64).unwrap(), b"ok");
+    let none = |what: &str| format!("the answer is not HTTP: {what} without an end");
+    assert_eq!(answer(9, 0).unwrap_err(), none("interim answers"));
+    assert_eq!(answer(0, 65).unwrap_err(), none("trailers"));
+}
+
+#[test]
 fn a_server_that_stalls_is_given_up() {
     // Before the head, and in the middle of the body; the connection stays open.
     for text in ["", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello"] {

@@ -21,6 +21,8 @@ use std::time::Duration;
 /// frames, they are lost without a word and every download stands still. `ip=` may say more,
 /// and the image has the MTU of its document.
 const SAFE_MTU: u16 = 1500;
+/// Name servers, and domains to search, that a link takes from routers. RFC 8106 wants three.
+const ADVERTISED: usize = 8;
 
 /// How long no switch may announce itself before that is said: they speak every 30 s.
 const LLDP_SILENCE: Duration = Duration::from_secs(65);
@@ -244,12 +246,10 @@ impl Link {
         let end = |seconds: u32| now.saturating_add(Duration::from_secs(seconds.into()));
         let dns = icmp6::dns(options);
         for (server, seconds) in dns.servers {
-            self.dns6.retain(|(known, _)| *known != server);
-            self.dns6.push((server, end(seconds)));
+            learn(&mut self.dns6, server, end(seconds));
         }
         for (name, seconds) in dns.search {
-            self.search6.retain(|(known, _)| *known != name);
-            self.search6.push((name, end(seconds)));
+            learn(&mut self.search6, name, end(seconds));
         }
     }
 
@@ -369,5 +369,28 @@ impl Link {
             search6: self.search6.iter().map(|(name, _)| name.clone()).collect(),
             trouble: self.trouble.clone(),
         }
+    }
+}
+
+/// Takes in what a router advertises, for as long as it is valid. Whoever is on the link can
+/// advertise without end: what is known stays, and no more than [`ADVERTISED`] are.
+fn learn<T: PartialEq>(list: &mut Vec<(T, Duration)>, new: T, end: Duration) {
+    list.retain(|(known, _)| *known != new);
+    if list.len() < ADVERTISED {
+        list.push((new, end));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_routers_advertise_without_end_has_one() {
+        let (mut list, end) = (Vec::new(), Duration::MAX);
+        (0..10_000).for_each(|server| learn(&mut list, server, end));
+        assert_eq!(list.len(), ADVERTISED);
+        learn(&mut list, 0, Duration::ZERO);
+        assert_eq!((list.len(), list.last()), (ADVERTISED, Some(&(0, Duration::ZERO))));
     }
 }

@@ -8,6 +8,7 @@
 //! that its disk had (tried with Mesos 1.11).
 
 use super::sled::{DISKS, Sled};
+use crate::beneath::Dir;
 use crate::durable;
 use metadata::document::SledDocument;
 use metadata::generate::Mounted;
@@ -208,9 +209,10 @@ fn keep(sled: &Sled, mount: &str) -> io::Result<()> {
     if mounts(&all).rfind(|m| Path::new(m.point) == at).is_some_and(|m| m.source == SOURCE) {
         return Ok(());
     }
-    fs::create_dir_all(&at)?;
+    // Users may own directories above it.
+    let at = Dir::open(&sled.path("/"))?.make(Path::new(mount))?;
     let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    Ok(rustix::mount::mount(SOURCE, &at, "tmpfs", flags, c"size=4k,mode=755")?)
+    Ok(rustix::mount::mount(SOURCE, at.handle(), "tmpfs", flags, c"size=4k,mode=755")?)
 }
 
 /// Takes away what is in the way of disks that are to be mounted: places that were kept, and

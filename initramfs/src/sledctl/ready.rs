@@ -8,6 +8,7 @@ use super::mark::{self, Trial};
 use super::mesos::{self, Asking};
 use super::post::{self, Post};
 use super::sled::{READY, Sled};
+use crate::log;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
@@ -227,6 +228,7 @@ fn systemctl(sled: &Sled, arguments: &[&str]) -> Result<(), String> {
 
 /// A line like those of PID 1. One write: a terminal that hangs up takes all or nothing.
 pub(super) fn say(sled: &Sled, uptime: u64, text: &str) {
+    let text = log::plain(text);
     println!("{text}");
     let line = format!("[{:>5}.{:03}] sledos: {text}\r\n", uptime / 1000, uptime % 1000);
     if let Ok(mut console) = fs::File::options().write(true).open(sled.path("/dev/console")) {

@@ -6,6 +6,7 @@ use super::mark::{self, Trial};
 use super::ready::{self, Answer, Look};
 use super::room::Room;
 use super::sled::{DISKS, READY, Sled};
+use crate::log::plain;
 use serde_json::{Map, Value, json};
 
 /// Prints it. What cannot be found out is said in its place.
@@ -96,7 +97,7 @@ fn table(all: &Map<String, Value>) -> String {
     };
     let inner = |key: &str, inner: &str| all.get(key)?.get(inner)?.as_str().map(str::to_owned);
     let mut out = String::new();
-    let mut row = |name: &str, says: String| out += &format!("{name:<10} {says}\n");
+    let mut row = |name: &str, says: String| out += &format!("{name:<10} {}\n", plain(&says));
     match all.get("problem") {
         Some(problem) => row("sled", problem.as_str().unwrap_or_default().to_owned()),
         None => {
@@ -229,6 +230,8 @@ mesos      runs, but no master has registered it
 ready      not yet: mesos agent runs, but no master has registered it
 ";
         assert_eq!(table(&all), expected);
+        full.insert("source".into(), "http://a\u{1b}[2J\nready      yes".into());
+        assert!(table(&full).contains("from http://a\u{fffd}[2J ready      yes\n"), "{}", table(&full));
         assert_eq!(all["slot"]["tries-left"], 2);
     }
 

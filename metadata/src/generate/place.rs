@@ -96,8 +96,10 @@ impl Place {
 /// Whether a file of the document may have this path.
 pub(super) fn check_given(field: &str, path: &str) -> Result<(), Error> {
     check(field, path)?;
-    let ours = |own: &&&str| path.strip_prefix(**own).is_some_and(|r| r.is_empty() || r.starts_with('/'));
-    match OURS.iter().find(ours) {
+    let below =
+        |path: &str, dir: &str| path.strip_prefix(dir).is_some_and(|r| r.is_empty() || r.starts_with('/'));
+    // Who owns a directory above decides what is in it, too.
+    match OURS.iter().find(|own| below(path, own) || below(own, path)) {
         Some(own) => Err(Error::new(field, format!("{own} is sledos's own; choose another place"))),
         None => Ok(()),
     }
@@ -139,7 +141,7 @@ mod tests {
             assert_eq!(check_given("f", good), Ok(()), "{good}");
         }
         let bad = "x|etc/x|/|/etc|/etc/|/etc//x|/etc/../usr/x|/etc/./x|/usr/x|/usr|/run/x|/bin/sh|\
-                   /proc/1|/x|/etc/a\nb|/etc/ x|/etc/machine-id|/etc/sledos/x|/var/lib/sledos";
+                   /proc/1|/x|/etc/a\nb|/etc/ x|/etc/machine-id|/etc/sledos/x|/var/lib/sledos|/var/lib";
         for bad in bad.split('|') {
             assert!(check_given("f", bad).is_err(), "{bad}");
         }

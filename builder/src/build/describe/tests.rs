@@ -104,6 +104,7 @@ fn lock() -> Lock {
         asked: vec!["base-files".into()],
         releases: vec![release],
         packages: vec![package],
+        extensions: BTreeMap::new(),
         unreviewed: BTreeMap::new(),
     }
 }

@@ -13,8 +13,11 @@ const SLEDS: usize = 40;
 /// The only sled of its rack.
 const ALONE: &str = "  alone: {rack: r13, bay: 1, role: compute, board-serial: ZM18AS099999}\n";
 
-/// Inode, time of the last change and bytes of every file, by path.
-fn files(dir: &Path) -> BTreeMap<String, (u64, (i64, i64), Vec<u8>)> {
+/// Inode, time of the last change and bytes of a file.
+type File = (u64, (i64, i64), Vec<u8>);
+
+/// All of a directory, by path.
+fn files(dir: &Path) -> BTreeMap<String, File> {
     let mut found = BTreeMap::new();
     let mut todo = vec![dir.to_owned()];
     while let Some(at) = todo.pop() {

@@ -54,6 +54,18 @@ fn what_is_broken_or_changed_is_not_published_and_the_old_release_stays() {
 }
 
 #[test]
+fn a_link_beside_an_image_publishes_nothing_of_its_publisher() {
+    let case = Case::new();
+    let from = case.path("output/compute/20261124.0800");
+    std::os::unix::fs::symlink(case.path("ops.key"), from.join("notes.txt")).unwrap();
+    fs::write(from.join("README"), "ours").unwrap();
+    case.works(&PUBLISH);
+    let (_, image) = document(&case);
+    assert!(image.join("README").is_file() && image.join("SHA256SUMS").is_file());
+    assert!(!image.join("notes.txt").exists(), "the key is published");
+}
+
+#[test]
 fn a_reader_never_sees_half_a_release() {
     let case = Case::new();
     case.works(&PUBLISH);

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -112,6 +113,17 @@ fn unknown_hardware_is_bound_by_a_command_that_needs_the_operators_token() {
     case.works(&[&bind[..], &["--replace"]].concat());
     assert!(fs::read_to_string(case.path("fleet.yaml")).unwrap().contains("retired:"));
     case.fails(&["fleet", "bind", "hw:none", "r12/4", "--server", &server.url, token[0], token[1]], 4, "404");
+}
+
+#[test]
+fn a_state_directory_that_others_write_to_is_refused() {
+    let case = Case::new();
+    fs::create_dir(case.path("state")).unwrap();
+    fs::set_permissions(case.path("state"), fs::Permissions::from_mode(0o777)).unwrap();
+    // Somebody else's, before the server is started.
+    fs::write(case.path("state/operator.token"), "mine\n").unwrap();
+    let serve = ["serve", "--key", "ops.key", "--address", "127.0.0.1", "--port", "0", "--state", "state"];
+    case.fails(&serve, 1, "lets others write into it");
 }
 
 #[test]

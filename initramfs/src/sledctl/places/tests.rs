@@ -168,3 +168,16 @@ fn a_place_is_mounted_once_and_goes_when_its_disk_comes() {
     assert_eq!(settle(&sled, &none, &both[..1]).kept, []);
     drop(mounted);
 }
+
+#[test]
+fn a_place_is_not_kept_where_a_users_link_leads() {
+    let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sled = Sled::new(root.path());
+    fs::create_dir_all(sled.path("/proc/self")).unwrap();
+    fs::write(sled.path("/proc/self/mountinfo"), "").unwrap();
+    fs::create_dir_all(sled.path("/var/users")).unwrap();
+    std::os::unix::fs::symlink(outside.path(), sled.path("/var/users/data")).unwrap();
+    let error = keep(&sled, "/var/users/data/01").unwrap_err().to_string();
+    assert_eq!(error, "/var/users/data is a link, and links are not followed here");
+    assert!(!outside.path().join("01").exists());
+}
