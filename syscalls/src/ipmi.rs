@@ -6,6 +6,7 @@ use rustix::fd::AsFd;
 use rustix::io::{Errno, Result};
 use rustix::ioctl;
 use std::ffi::{c_int, c_long, c_short, c_uchar, c_uint, c_ushort};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// `struct ipmi_system_interface_addr`: the BMC itself.
@@ -55,6 +56,8 @@ const RECEIVE_MSG_TRUNC: ioctl::Opcode = ioctl::opcode::read_write::<Received>(b
 const SEND_COMMAND: ioctl::Opcode = ioctl::opcode::read::<Request>(b'i', 13);
 /// A response to a command of ours.
 const RESPONSE: c_int = 1;
+/// The number of the next command: the kernel gives it back with the answer.
+static NEXT: AtomicU32 = AtomicU32::new(1);
 
 /// Sends a command to the BMC and waits for its answer: completion code, then data.
 ///
@@ -66,10 +69,11 @@ pub fn ask(device: impl AsFd, netfn: u8, command: u8, data: &[u8], patience: Dur
     let mut data = data.to_vec();
     let mut address = Address { addr_type: SYSTEM_INTERFACE, channel: BMC_CHANNEL, lun: 0 };
     let data_len = c_ushort::try_from(data.len()).map_err(|_| Errno::INVAL)?;
+    let msgid = c_long::from(NEXT.fetch_add(1, Ordering::Relaxed));
     let mut request = Request {
         addr: &raw mut address,
         addr_len: 8,
-        msgid: 1,
+        msgid,
         msg: Message { netfn, cmd: command, data_len, data: data.as_mut_ptr() },
     };
     // SAFETY: SEND_COMMAND takes a pointer to `struct ipmi_req`, whose layout `Request`
@@ -89,9 +93,9 @@ pub fn ask(device: impl AsFd, netfn: u8, command: u8, data: &[u8], patience: Dur
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error),
         }
-        // Others may have been answered, too: events are not asked for, but queued.
+        // Events are not asked for, but queued; so is an answer that came too late for whoever asked.
         match receive(device) {
-            Ok((RESPONSE, answer)) => return Ok(answer),
+            Ok((RESPONSE, of, answer)) if of == msgid => return Ok(answer),
             Ok(_) | Err(Errno::AGAIN) if !left.is_zero() => {}
             Ok(_) => return Err(Errno::TIMEDOUT),
             Err(error) => return Err(error),
@@ -99,7 +103,8 @@ pub fn ask(device: impl AsFd, netfn: u8, command: u8, data: &[u8], patience: Dur
     }
 }
 
-fn receive(device: rustix::fd::BorrowedFd<'_>) -> Result<(c_int, Vec<u8>)> {
+/// The kind of what was received, the number of its command, and its data.
+fn receive(device: rustix::fd::BorrowedFd<'_>) -> Result<(c_int, c_long, Vec<u8>)> {
     let mut data = [0; 272]; // IPMI_MAX_MSG_LENGTH
     // `struct ipmi_addr`, which has room for any kind, is 40 bytes.
     let mut address = [0_u64; 6];
@@ -115,7 +120,7 @@ fn receive(device: rustix::fd::BorrowedFd<'_>) -> Result<(c_int, Vec<u8>)> {
     // lengths beside them say, aligned for any address. The kernel writes no more.
     unsafe { ioctl::ioctl(device, ioctl::Updater::<RECEIVE_MSG_TRUNC, Received>::new(&mut received)) }?;
     let length = usize::from(received.msg.data_len);
-    Ok((received.recv_type, data.get(..length).unwrap_or(&data).to_vec()))
+    Ok((received.recv_type, received.msgid, data.get(..length).unwrap_or(&data).to_vec()))
 }
 
 #[cfg(test)]

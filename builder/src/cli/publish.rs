@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use metadata::fleet::compile::MAX_GENERATION;
 use serde_json::json;
 
 use crate::cli::terminal::{complain, say};
@@ -40,7 +41,7 @@ pub struct PublishArgs {
 
     /// Give no document a smaller generation: for when the directory was lost and sleds
     /// remember greater ones.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MAX_GENERATION))]
     pub least_generation: u64,
 
     /// Print the result as JSON.

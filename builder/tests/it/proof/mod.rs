@@ -19,7 +19,7 @@ fn a_sound_image_is_found_to_be_sound() {
     let image = small(dir.path(), PLAIN);
     let (code, report) = said(&["verify", text(&image), "--artifact-only"]);
     assert_eq!((code, report.matches("WRONG").count()), (0, 0), "{report}");
-    assert_eq!(report.lines().filter(|line| line.starts_with("ok ")).count(), 14, "{report}");
+    assert_eq!(report.lines().filter(|line| line.starts_with("ok ")).count(), 15, "{report}");
 }
 
 #[test]

@@ -109,14 +109,29 @@ impl Index {
     /// When it is no such list: generations and published images would be forgotten.
     pub fn parse(bytes: Option<&[u8]>) -> Result<Self, Diagnostics> {
         let Some(bytes) = bytes else { return Ok(Self::default()) };
-        serde_json::from_slice(bytes).map_err(|error| {
+        let wrong = |why: String| {
             Diagnostic::nowhere(format!("{INDEX} in the output directory is no list of sleds"))
-                .why(error.to_string())
+                .why(why)
                 .hint("put it back from a backup; or remove it, and give --least-generation a number above all that sleds remember")
-                .into()
-        })
+        };
+        let index: Self = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+        let generations = index.sleds.iter().map(|(name, sled)| (name, sled.generation));
+        let generations =
+            generations.chain(index.removed.iter().map(|(name, generation)| (name, *generation)));
+        let mut too_large = generations.filter(|(_, generation)| *generation > MAX_GENERATION);
+        match too_large.next() {
+            Some((name, generation)) => {
+                Err(wrong(format!("`{name}` has generation {generation}, after which hardly any would come"))
+                    .into())
+            }
+            None => Ok(index),
+        }
     }
 }
+
+/// A document a second since 1970, and more than that. The list is not signed: a larger number in it would be signed,
+/// and no document could be newer any more.
+pub const MAX_GENERATION: u64 = 1 << 40;
 
 /// How many images without documents are remembered as published.
 const PUBLISHED: usize = 4096;

@@ -11,7 +11,7 @@ use super::support::Scene;
 const LEFT: &str = "find /run/extensions /run/initramfs/extensions -mindepth 1; \
     grep -E 'sysext|extension' /proc/self/mounts; \
     dmsetup ls | grep extension; losetup --list --noheadings --output BACK-FILE | grep sysext; \
-    command -v strace dig jq; true";
+    command -v strace kdig jq; true";
 
 /// From nothing to tools that work, and back to nothing.
 pub(super) fn are_merged_and_leave_nothing(scene: &Scene, guest: &Guest) {
@@ -48,7 +48,7 @@ pub(super) fn are_merged_and_leave_nothing(scene: &Scene, guest: &Guest) {
     // What it has works, and sees what is on the wire of the data network.
     println!(
         "{}",
-        guest.run("strace -c true 2>&1 | tail -3; dig -v; jq --version; mtr --version; findmnt /usr")
+        guest.run("strace -c true 2>&1 | tail -3; kdig --version; jq --version; mtr --version; findmnt /usr")
     );
     let ping = "ping -c 20 -i 0.5 -I data0 10.77.1.99 >/dev/null 2>&1 &";
     let packet = guest.run(&format!("{ping} timeout 120 tcpdump -n -c 1 -i data0 arp 2>/dev/null"));
