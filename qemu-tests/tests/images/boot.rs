@@ -84,7 +84,9 @@ fn uefi_boot_to_docker_and_back_with_the_same_identity() {
     let _turn = Turn::take();
     let dir = scratch("uefi");
     let key = Key::new(&dir);
-    let spec = spec(FirmwareKind::Uefi, &dir, Some(&key));
+    let mut spec = spec(FirmwareKind::Uefi, &dir, Some(&key));
+    // One container takes all of it.
+    spec.memory = 1536;
     let guest = Guest::boot("first", &spec, &key, &dir).expect("boots");
     healthy(&guest);
 
