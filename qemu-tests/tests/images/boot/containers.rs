@@ -89,7 +89,8 @@ pub(super) fn run(guest: &Guest) {
 pub(super) fn fill(guest: &Guest) {
     guest.run("fallocate -l $(($(stat -fc '%a * %S' /var) - (200 << 20))) /var/most");
     guest.run("docker run --name full hello fill");
-    assert_eq!(guest.run("stat -fc %a /var").trim(), "0", "it ended before");
+    let left: u64 = guest.run("stat -fc '%a' /var").trim().parse().expect("a number");
+    assert!(left < 256, "{left} blocks were left, and it wrote a MiB at a time");
     say_hello(guest);
     guest.run("docker rm full && logger --tag full is-written-all-the-same && journalctl --sync");
     assert!(guest.run("journalctl --identifier full --output cat").contains("is-written-all-the-same"));
