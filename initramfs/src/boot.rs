@@ -417,8 +417,10 @@ impl Boot<'_> {
         let network = outcome.sled.as_ref().map(|sled| sled.network.diagnosis()).unwrap_or_default();
         let memory = |name| inventory::memory(name).unwrap_or_default();
         let hardware = outcome.sled.as_ref().map(|sled| sled.inventory());
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let json = Report {
             event,
+            moment: Some((boot_id.trim_end(), early::uptime())),
             image: &self.conf.image,
             version: &self.conf.version,
             usrhash: &self.hash.to_string(),

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::log::{Entry, Outcome};
 use formats::initconf::InitConf;
 use std::fmt::Write;
+use std::time::Duration;
 
 /// Where it is, before and after the hand-over.
 pub const PATH: &str = "/run/sledos/boot.json";
@@ -15,6 +16,8 @@ pub struct Report<'a> {
     /// Where the boot is: `configuring` when the document is there, `boot` at its end,
     /// `restart` before the one into another image, `failed`.
     pub event: &'a str,
+    /// The kernel's id of this boot, and how long ago that began: reports may overtake each other.
+    pub moment: Option<(&'a str, Duration)>,
     /// Name of the image.
     pub image: &'a str,
     /// Its version.
@@ -68,6 +71,8 @@ impl Report<'_> {
         let mut add = |key: &str, value: Option<String>| {
             value.into_iter().for_each(|value| out.push_str(&format!("\n\"{key}\":{value},")));
         };
+        add("boot_id", self.moment.map(|(boot_id, _)| quote(boot_id)));
+        add("uptime_ms", self.moment.map(|(_, uptime)| uptime.as_millis().to_string()));
         add("sled", self.sled.map(quote));
         add("generation", self.generation.map(|n| n.to_string()));
         add("source", self.source.map(quote));
@@ -130,7 +135,6 @@ fn quote(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::failure::Code;
-    use std::time::Duration;
 
     #[test]
     fn the_report_is_json_whatever_the_texts_are() {
@@ -157,6 +161,7 @@ mod tests {
         let failure = Failure::new(Code::UsrNotFound, "no \"disk\"");
         let network = ["eth0: no carrier".to_owned()];
         let report = Report {
+            moment: Some(("b0071d", Duration::from_secs(7))),
             sled: Some("r1-b7"),
             generation: Some(u64::MAX),
             source: Some("http://a"),
@@ -169,6 +174,7 @@ mod tests {
             ..Report::default()
         };
         let value: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
+        assert_eq!((&value["boot_id"], &value["uptime_ms"]), (&"b0071d".into(), &7000.into()));
         assert_eq!((&value["sled"], &value["generation"]), (&"r1-b7".into(), &u64::MAX.into()));
         assert_eq!(
             (&value["network"][0], &value["freshness"]),

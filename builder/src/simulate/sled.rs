@@ -177,6 +177,7 @@ fn report(place: &Place, document: &metadata::document::SledDocument, event: &st
     });
     let text = Report {
         event: if event == "ready" { "boot" } else { event },
+        moment: Some(("simulated", clock())),
         image: &document.image.name,
         version: &document.image.version,
         usrhash: &usrhash,

@@ -47,9 +47,23 @@ pub struct Facts {
     /// Its NICs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nics: Vec<Nic>,
+    /// When the report was made that says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moment: Option<Moment>,
     /// Sends signs of life when it is ready.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub beats: bool,
+}
+
+/// A moment of a sled. Reports may come in another order than they were made: a sled gives up on
+/// a slow server, which gets to the report all the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Moment {
+    /// The kernel's id of this boot.
+    pub boot_id: String,
+    /// Milliseconds since it began.
+    pub uptime_ms: u64,
 }
 
 /// A NIC.
@@ -102,6 +116,9 @@ impl Facts {
             version: text(&report["version"]),
             usrhash: text(&report["usrhash"]),
             generation: report["generation"].as_u64(),
+            moment: id(&report["boot_id"], MAX_TEXT)
+                .zip(report["uptime_ms"].as_u64())
+                .map(|(boot_id, uptime_ms)| Moment { boot_id, uptime_ms }),
             beats: report["event"] == "alive",
             ..hardware
         }
@@ -135,6 +152,12 @@ impl Facts {
         }
     }
 
+    /// Whether others are of the same boot, and were said before these.
+    pub fn is_after(&self, other: &Self) -> bool {
+        let both = self.moment.as_ref().zip(other.moment.as_ref());
+        both.is_some_and(|(this, other)| this.boot_id == other.boot_id && this.uptime_ms > other.uptime_ms)
+    }
+
     /// Takes what newer facts say; what they do not say stays.
     pub fn update(&mut self, newer: Self) {
         let had_nics = std::mem::take(&mut self.nics);
@@ -148,6 +171,7 @@ impl Facts {
             product_serial: newer.product_serial.or(old.product_serial),
             uuid: newer.uuid.or(old.uuid),
             nics: if newer.nics.is_empty() { had_nics } else { newer.nics },
+            moment: newer.moment.or(old.moment),
             beats: newer.beats || old.beats,
         };
     }

@@ -211,6 +211,7 @@ impl Record {
             Event::Silence => {
                 (State::Silent, None, format!("was {}, and is not heard of any more", self.state))
             }
+            Event::Reported { facts, .. } if self.facts.is_after(&facts) => return None,
             Event::Reported { step, facts, misplaced } => {
                 self.facts.update(*facts);
                 self.asked = None;
@@ -328,6 +329,26 @@ mod tests {
         }
         assert_eq!(sled.code.as_deref(), Some("SLED-101"));
         assert_eq!(sled.since, 1005);
+    }
+
+    #[test]
+    fn a_report_that_comes_after_a_later_one_of_its_boot_changes_nothing() {
+        let at = |boot: &str, uptime_ms: u64, step| {
+            let report = serde_json::json!({"boot_id": boot, "uptime_ms": uptime_ms});
+            Event::Reported { step, facts: Box::new(Facts::of_report(&report)), misplaced: None }
+        };
+        let mut sled = Record::default();
+        let configuring = || Step::Configuring("has its document".into());
+        sled.apply(at("a", 5000, configuring()), None, 1);
+        sled.apply(at("a", 90_000, Step::Ready("docker".into())), None, 2);
+        let ready = sled.clone();
+        assert_eq!(sled.apply(at("a", 5000, configuring()), None, 3), None);
+        assert_eq!(sled, ready);
+        // One that says nothing of its moment is as new as it comes; another boot is another.
+        sled.apply(reported(failed("SLED-101")), None, 4);
+        assert_eq!(sled.state, State::Failed);
+        sled.apply(at("b", 4000, configuring()), None, 5);
+        assert_eq!(sled.state, State::Configuring);
     }
 
     #[test]
