@@ -84,16 +84,20 @@ pub(super) fn run(guest: &Guest) {
     guest.run("docker rm --force server small large && docker network rm lan");
 }
 
-/// One that writes without end takes what is there for containers; the others go on. Then all of /var is taken, as
-/// root can.
+/// One that writes without end takes what is there for containers; the others go on, though no new one starts, for
+/// overlayfs takes no reserved block. Then all of /var is taken, as root can.
 pub(super) fn fill(guest: &Guest) {
+    guest.run("docker run --detach --name server hello serve");
     guest.run("fallocate -l $(($(stat -fc '%a * %S' /var) - (200 << 20))) /var/most");
     guest.run("docker run --name full hello fill");
     let left: u64 = guest.run("stat -fc '%a' /var").trim().parse().expect("a number");
     assert!(left < 256, "{left} blocks were left, and it wrote a MiB at a time");
-    say_hello(guest);
-    guest.run("docker rm full && logger --tag full is-written-all-the-same && journalctl --sync");
+    assert_eq!(guest.run("docker exec server /hello ask 127.0.0.1").trim(), HELLO);
+    guest.run("logger --tag full is-written-all-the-same && journalctl --sync");
     assert!(guest.run("journalctl --identifier full --output cat").contains("is-written-all-the-same"));
+    guest.run("docker rm full");
+    say_hello(guest);
+    guest.run("docker rm --force server");
     // The last blocks are no extent.
     guest.run(
         "for size in 1M 4k; do dd if=/dev/zero of=/var/rest-$size bs=$size 2>/dev/null || true; done; sync",
