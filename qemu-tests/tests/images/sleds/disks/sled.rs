@@ -21,7 +21,7 @@ fn offered(scene: &Scene) -> Vec<String> {
 }
 
 /// Makes persistent volumes on these disks, as a master tells its agent to. Returns the agent's id.
-fn make_volumes(scene: &Scene, numbers: [u32; 2]) -> Value {
+fn make_volumes(scene: &Scene, guest: &Guest, numbers: [u32; 2]) -> Value {
     let agent = scene.agents().remove(0);
     let all = agent["unreserved_resources_full"].as_array().expect("a list");
     let volumes = numbers.map(|n| {
@@ -34,8 +34,8 @@ fn make_volumes(scene: &Scene, numbers: [u32; 2]) -> Value {
         volume
     });
     let pid = agent["pid"].as_str().and_then(|pid| pid.split_once('@')).expect("slave(1)@IP:PORT");
-    let address = pid.1.parse().expect("an address");
-    scene.ask(address, "POST", "/double/checkpoint", &json!(volumes).to_string());
+    let post = "curl --silent --show-error --fail --header 'Content-Type: application/json' --data-binary @-";
+    guest.feed(&format!("{post} http://{}/double/checkpoint", pid.1), json!(volumes).to_string().as_bytes());
     agent["id"].clone()
 }
 
@@ -117,7 +117,7 @@ fn a_storage_sled_keeps_its_data() {
     let sums = guest.run("cd /data; sha256sum */data");
     guest.run("echo kept > /var/marker; sync");
     // On one that will be replaced, and on one that will be pulled and come back.
-    let id = make_volumes(&scene, [5, 9]);
+    let id = make_volumes(&scene, &guest, [5, 9]);
     off(guest);
     println!("on the host: {}", taken(dir));
 
