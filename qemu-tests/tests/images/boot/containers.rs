@@ -117,9 +117,13 @@ pub(super) fn free(guest: &Guest) {
     guest.run("timeout 300 sh -c 'until systemctl --quiet is-active docker; do sleep 1; done'");
 }
 
-/// What of a console is trouble, but for the container that took all memory and for Docker without room.
+/// What of a console is trouble, but for the container that took all memory, and for Docker and PID 1 without room.
 pub(super) fn trouble(said: &str) -> Vec<&str> {
-    let expected = [["Out of memory: Killed process", "(hello)"], ["Failed to start", "docker.service"]];
+    let expected = [
+        ["Out of memory: Killed process", "(hello)"],
+        ["Failed to start", "docker.service"],
+        ["SLED-203", "No space left on device"],
+    ];
     let is_expected = |line: &&str| expected.iter().any(|words| words.iter().all(|word| line.contains(word)));
     console::trouble(said).into_iter().filter(|line| !is_expected(line)).collect()
 }
