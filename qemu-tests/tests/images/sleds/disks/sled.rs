@@ -20,6 +20,31 @@ fn offered(scene: &Scene) -> Vec<String> {
     roots
 }
 
+/// Makes persistent volumes on these disks, as a master tells its agent to. Returns the agent's id.
+fn make_volumes(scene: &Scene, guest: &Guest, numbers: [u32; 2]) -> Value {
+    let agent = scene.agents().remove(0);
+    let all = agent["unreserved_resources_full"].as_array().expect("a list");
+    let volumes = numbers.map(|n| {
+        let root = format!("/data/{n:02}");
+        let is_it = |r: &&Value| r.pointer("/disk/source/mount/root") == Some(&root.as_str().into());
+        let mut volume = all.iter().find(is_it).expect("it is offered").clone();
+        volume["role"] = "web".into();
+        volume["disk"]["persistence"] = json!({"id": format!("v{n}")});
+        volume["disk"]["volume"] = json!({"container_path": "data"});
+        volume
+    });
+    let pid = agent["pid"].as_str().and_then(|pid| pid.split_once('@')).expect("slave(1)@IP:PORT");
+    let post = "curl --silent --show-error --fail --header 'Content-Type: application/json' --data-binary @-";
+    guest.feed(&format!("{post} http://{}/double/checkpoint", pid.1), json!(volumes).to_string().as_bytes());
+    agent["id"].clone()
+}
+
+/// The id of the one agent that is there.
+fn agent(scene: &Scene) -> Value {
+    let mut agents: Vec<_> = scene.agents().into_iter().filter(|a| a["active"] == true).collect();
+    agents.remove(0)["id"].take()
+}
+
 fn places(numbers: impl IntoIterator<Item = u32>) -> Vec<String> {
     numbers.into_iter().map(|n| format!("/data/{n:02}")).collect()
 }
@@ -91,6 +116,8 @@ fn a_storage_sled_keeps_its_data() {
     guest.run("for d in /data/*; do head -c 3000000 /dev/urandom > $d/data; done; sync");
     let sums = guest.run("cd /data; sha256sum */data");
     guest.run("echo kept > /var/marker; sync");
+    // On one that will be replaced, and on one that will be pulled and come back.
+    let id = make_volumes(&scene, &guest, [5, 9]);
     off(guest);
     println!("on the host: {}", taken(dir));
 
@@ -124,7 +151,12 @@ fn a_storage_sled_keeps_its_data() {
     assert!(why("HDD-18").contains("an XFS filesystem"), "{}", why("HDD-18"));
     assert!(why("HDD-19").contains("data disk data-03 of sled r1-b08"), "{}", why("HDD-19"));
     assert!(why("HDD-20").contains("unreadable"), "{}", why("HDD-20"));
-    assert_eq!(offered(&scene), places((1..=16).filter(|n| ![6, 9].contains(n))));
+    // Places without their disk are kept for the agent, which has volumes on this sled.
+    assert_eq!((agent(&scene), offered(&scene)), (id.clone(), places(1..=16)));
+    assert_eq!(guest.run("findmnt -no FSTYPE,OPTIONS /data/09 | grep -c '^tmpfs *ro'").trim(), "1");
+    let lost =
+        "/data/05 is on disk HDD-17 now and was on HDD-05: persistent volumes that were there are lost";
+    assert!(second["warnings"].to_string().contains(lost), "{second:#}");
     let kept = |sums: &str, but: &[u32]| -> String {
         let ours = |line: &&str| !but.iter().any(|n| line.contains(&format!(" {n:02}/")));
         sums.lines().filter(ours).map(|line| format!("{line}\n")).collect()
@@ -152,10 +184,12 @@ fn a_storage_sled_keeps_its_data() {
         "rotation_rate": 7200, "discard_granularity": 0,
     });
     guest.machine.control("device_add", device).expect("QEMU plugs it in");
-    until(&guest, "cat /run/sledos/disks.json", |said| said.contains("/data/09"));
+    until(&guest, "findmnt -no FSTYPE /data/09", |said| said.trim_end().ends_with("xfs"));
     guest.run("systemctl restart mesos-agent");
     until(&guest, "sledctl status", |said| said.contains("mesos      agent "));
-    assert_eq!(offered(&scene), places((1..=16).filter(|n| *n != 6)), "it serves with 15");
+    assert_eq!((agent(&scene), offered(&scene)), (id.clone(), places(1..=16)));
+    let third = report(&guest);
+    assert_eq!(serials(&third, |d| d["state"] == "missing").len(), 1, "it serves with 15: {third:#}");
     assert_eq!(guest.run("cd /data; sha256sum */data"), kept(&sums, &[5, 6]));
     guest.run("echo alone > /var/alone; sync");
     let all = off(guest);
@@ -171,7 +205,8 @@ fn a_storage_sled_keeps_its_data() {
     let machine = scene.power_on("third", &scene.diskboot(disks));
     let guest = scene.ready(machine, MGMT);
     println!("{}", until(&guest, "cat /proc/mdstat", |said| said.contains("[2/2] [UU]")));
-    assert_eq!(offered(&scene), places(1..=2));
+    // Fourteen are gone, and the agent stays.
+    assert_eq!((agent(&scene), offered(&scene)), (id, places(1..=16)));
     guest.run("echo both > /var/both; sync");
     let all = off(guest);
     assert!(all.contains("mirror: nvme0n1 takes the place of the missing disk"), "{all}");
